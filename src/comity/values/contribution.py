@@ -1,0 +1,78 @@
+"""What a site gives to a round: the only thing that leaves it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+
+from comity.values import tree
+from comity.values.errors import InvalidInput
+from comity.values.tree import Array, Tree
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """A tree of arrays and a weight. Contributions are added; dividing by the weight is `step`'s work.
+
+    >>> a = Contribution({"update": np.array([2.0])}, weight=2)
+    >>> (a + a).weight
+    4.0
+    """
+
+    total: Tree
+    """Already multiplied by the weight, where the strategy wants a weighted mean."""
+    weight: float
+    """Usually the number of rows; not negative and finite."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.weight < float("inf"):
+            raise InvalidInput(f"a contribution's weight must be finite and not negative, not {self.weight}")
+        object.__setattr__(self, "weight", float(self.weight))
+
+    def __add__(self, other: Contribution) -> Contribution:
+        """Both together. Floats are added in float64 and integers in int64; nothing is rounded here."""
+        return gather((self, other))
+
+    def mean(self) -> Tree:
+        """The total divided by the weight, in float64; raises InvalidInput when the weight is zero."""
+        if self.weight == 0:
+            raise InvalidInput("the weights of this round add up to zero, so there is no mean; give sites with rows")
+        return tree.map(lambda leaf: leaf / self.weight, self.total)
+
+
+def gather(parts: Iterable[Contribution]) -> Contribution:
+    """The sum of contributions, added one after the other in the order given.
+
+    Memory is one accumulator and one part, whatever the number of parts. The accumulator is float64
+    (int64 for integers), so the order given is the only thing the result's last bit depends on.
+    Raises InvalidInput when there is no part or when the parts' trees differ.
+    """
+    total: dict[str, Array] | None = None
+    weight = 0.0
+    for part in parts:
+        leaves = tree.flatten(part.total)
+        if total is None:
+            total = {path: leaf.astype(_wide(leaf)) for path, leaf in leaves.items()}
+        else:
+            _add_in_place(total, leaves)
+        weight += part.weight
+    if total is None:
+        raise InvalidInput("there is nothing to add: no site contributed")
+    return Contribution(tree.unflatten(total), weight)
+
+
+def _add_in_place(total: dict[str, Array], leaves: dict[str, Array]) -> None:
+    if total.keys() != leaves.keys():
+        raise InvalidInput(f"contributions differ in their arrays: {sorted(total.keys() ^ leaves.keys())[:4]}")
+    for path, leaf in leaves.items():
+        if total[path].shape != leaf.shape:
+            raise InvalidInput(f"contributions differ in the shape of {path!r}: {total[path].shape} and {leaf.shape}")
+        np.add(total[path], leaf, out=total[path], casting="same_kind")
+
+
+def _wide(leaf: Array) -> type:
+    return np.float64 if leaf.dtype.kind == "f" else np.int64

@@ -1,0 +1,45 @@
+"""Every error comity raises on purpose.
+
+ComityError                what to catch to catch them all
+├── InvalidInput           something given cannot be used; also a ValueError
+│   └── DecodeError        foreign bytes that are not what they claim to be
+├── NotSupported           an experiment asks for what a part of it cannot do
+└── RoundFailed            a round ended without enough sites
+
+A message says what was wrong, the value that was got, and what to do.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class ComityError(Exception):
+    """The root of all errors that comity raises on purpose."""
+
+
+class InvalidInput(ComityError, ValueError):
+    """Something given cannot be used; nothing was changed."""
+
+
+class DecodeError(InvalidInput):
+    """Foreign bytes are not what they claim to be; nothing was allocated for them."""
+
+
+class NotSupported(ComityError):
+    """An experiment asks for something that one of its parts declares it cannot do."""
+
+
+class RoundFailed(ComityError):
+    """A round ended with fewer sites than the experiment's quorum."""
+
+
+def unknown(kind: str, got: str, known: Iterable[str]) -> InvalidInput:
+    """An error for a misspelt name that suggests the nearest known one.
+
+    >>> str(unknown("metric", "acuracy", ["accuracy", "auc"]))
+    "there is no metric 'acuracy'; did you mean 'accuracy'? (known: accuracy, auc)"
+    """
+    names = sorted(known)
+    close = get_close_matches(got, names, n=1, cutoff=0.5)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return InvalidInput(f"there is no {kind} {got!r}{hint} (known: {', '.join(names) or 'none'})")

@@ -1,0 +1,70 @@
+"""Frozen dataclasses of trees and numbers, to a tree and back, bit for bit.
+
+Fields may be annotated Tree, Array, int, float, bool or one of these `| None`. A strategy's state is
+such a record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, TypeVar
+
+import numpy as np
+
+from comity.values.errors import InvalidInput
+from comity.values.tree import Array, Tree
+
+R = TypeVar("R")
+
+NUMBERS: Mapping[type, Any] = {bool: np.bool_, int: np.int64, float: np.float64}
+
+
+def to_tree(record: Any) -> Tree:
+    """The record's fields by name: numbers become arrays without axes, None and empty trees are left out."""
+    made: dict[str, Any] = {}
+    for each in fields(record):
+        value = getattr(record, each.name)
+        if isinstance(value, (Mapping, np.ndarray)):
+            made[each.name] = value
+        elif type(value) in NUMBERS:
+            made[each.name] = np.asarray(value, dtype=NUMBERS[type(value)])
+        elif value is not None:
+            raise InvalidInput(
+                f"{type(record).__name__}.{each.name} is a {type(value).__name__}; use trees, arrays, numbers or None"
+            )
+    return made
+
+
+def from_tree(kind: type[R], stored: Tree) -> R:
+    """The record of this kind that `to_tree` made `stored` from; raises InvalidInput when it does not fit."""
+    declared = {each.name: _annotation(kind, each.name, each.type) for each in fields(kind)}  # pyright: ignore
+    extra = sorted(set(stored) - set(declared))
+    if extra:
+        raise InvalidInput(f"{kind.__name__} has no field {extra[0]!r}; was this stored by another strategy?")
+    return kind(**{name: _restore(kind, name, annotation, stored.get(name)) for name, annotation in declared.items()})
+
+
+def _annotation(kind: type, name: str, annotation: object) -> str:
+    text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
+    if text.removesuffix(" | None") not in ("Tree", "Array", "int", "float", "bool"):
+        raise InvalidInput(f"{kind.__name__}.{name} is declared {text}; declare Tree, Array, int, float or bool")
+    return text
+
+
+def _restore(kind: type, name: str, annotation: str, value: Array | Tree | None) -> Any:
+    wanted, _, optional = annotation.partition(" | ")
+    if value is None:
+        if optional == "None":
+            return None
+        if wanted == "Tree":
+            return {}
+        raise InvalidInput(f"{kind.__name__}.{name} is missing from what was stored")
+    if isinstance(value, Mapping) != (wanted == "Tree"):
+        raise InvalidInput(f"{kind.__name__}.{name} should be {wanted} but another kind of value was stored")
+    if wanted in ("int", "float", "bool"):
+        number = np.asarray(value)
+        if number.shape != ():
+            raise InvalidInput(f"{kind.__name__}.{name} should be one number but has shape {number.shape}")
+        return {"int": int, "float": float, "bool": bool}[wanted](number)
+    return value

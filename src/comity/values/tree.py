@@ -1,0 +1,184 @@
+"""Trees of arrays: nested dictionaries whose leaves are numpy arrays.
+
+Parameters, states, memories and contributions are all trees. Every function here is pure: it makes
+new leaves (or shares leaves that it does not change) and never writes into those it was given. A
+leaf's path is its keys joined by `/`, so no key may hold one; an empty branch holds nothing and is
+the same as no branch. Leaves are visited in the order of their paths.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeAlias, Union
+
+import numpy as np
+from numpy.typing import NDArray
+
+from comity.values.errors import InvalidInput
+
+Array: TypeAlias = NDArray[Any]
+Tree: TypeAlias = Mapping[str, Union[Array, "Tree"]]
+
+SEPARATOR = "/"
+
+
+def flatten(tree: Tree) -> dict[str, Array]:
+    """The leaves by path, in the order of their paths.
+
+    >>> list(flatten({"net": {"w": np.zeros(2), "b": np.zeros(1)}}))
+    ['net/b', 'net/w']
+    """
+    return dict(sorted(_walk(tree, "")))
+
+
+def _walk(tree: Tree, prefix: str) -> Iterator[tuple[str, Array]]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _walk(value, f"{prefix}{key}{SEPARATOR}")
+        else:
+            yield prefix + key, value
+
+
+def unflatten(leaves: Mapping[str, Array]) -> Tree:
+    """The tree whose leaves have these paths; raises InvalidInput when a path is a leaf and a branch."""
+    root: dict[str, Any] = {}
+    for path, leaf in leaves.items():
+        *branches, last = path.split(SEPARATOR)
+        node = root
+        for key in branches:
+            node = node.setdefault(key, {})
+            if not isinstance(node, dict):
+                raise InvalidInput(f"{path!r} lies below {key!r}, which is itself an array")
+        if last in node:
+            raise InvalidInput(f"{path!r} is both an array and a branch")
+        node[last] = leaf
+    return root
+
+
+def map(function: Callable[..., Array], tree: Tree, *others: Tree) -> Tree:
+    """A tree of `function(leaf, ...)` over leaves at the same path in every tree.
+
+    Raises InvalidInput when the trees do not have the same paths.
+
+    >>> map(np.add, {"w": np.ones(2)}, {"w": np.ones(2)})
+    {'w': array([2., 2.])}
+    """
+    for other in others:
+        same_paths(tree, other)
+    return _map(function, tree, others)
+
+
+def _map(function: Callable[..., Array], tree: Tree, others: tuple[Tree, ...]) -> Tree:
+    made: dict[str, Array | Tree] = {}
+    for key, value in tree.items():
+        beside: tuple[Any, ...] = tuple(other[key] for other in others)
+        made[key] = _map(function, value, beside) if isinstance(value, Mapping) else function(value, *beside)
+    return made
+
+
+def same_paths(first: Tree, second: Tree) -> None:
+    """Raises InvalidInput, naming the difference, unless both trees have leaves at the same paths."""
+    left, right = flatten(first).keys(), flatten(second).keys()
+    if left != right:
+        missing, extra = sorted(left - right)[:3], sorted(right - left)[:3]
+        raise InvalidInput(f"two trees differ: only the first has {missing}, only the second has {extra}")
+
+
+def like(tree: Tree, example: Tree) -> Tree:
+    """The tree with each leaf rounded once to the dtype of the leaf at the same path in `example`.
+
+    Raises InvalidInput when paths or shapes differ.
+    """
+
+    def cast(leaf: Array, model: Array) -> Array:
+        if leaf.shape != model.shape:
+            raise InvalidInput(f"a leaf has shape {leaf.shape} where {model.shape} belongs")
+        return np.asarray(leaf).astype(model.dtype, copy=False)
+
+    return map(cast, tree, example)
+
+
+def add(first: Tree, second: Tree) -> Tree:
+    """Leaf by leaf, `first + second`."""
+    return map(lambda a, b: a + b, first, second)
+
+
+def sub(first: Tree, second: Tree) -> Tree:
+    """Leaf by leaf, `first - second`."""
+    return map(lambda a, b: a - b, first, second)
+
+
+def scale(tree: Tree, factor: float) -> Tree:
+    """Leaf by leaf, `factor * leaf`, in the leaf's own dtype."""
+    factor = float(factor)
+    return map(lambda leaf: leaf * factor, tree)
+
+
+def axpy(factor: float, first: Tree, second: Tree) -> Tree:
+    """Leaf by leaf, `factor * first + second`."""
+    factor = float(factor)
+    return map(lambda a, b: factor * a + b, first, second)
+
+
+def zeros_like(tree: Tree, dtype: Any = None) -> Tree:
+    """A tree of zeros of the same shapes; of the same dtypes unless one is given."""
+    return map(lambda leaf: np.zeros(leaf.shape, dtype or leaf.dtype), tree)
+
+
+def cast(tree: Tree, dtype: Any) -> Tree:
+    """Every leaf as `dtype`; leaves that already are, are shared."""
+    return map(lambda leaf: leaf.astype(dtype, copy=False), tree)
+
+
+def dot(first: Tree, second: Tree) -> float:
+    """The inner product over all leaves, in float64."""
+    left, right = flatten(first), flatten(second)
+    same_paths(first, second)
+    return math.fsum(float(np.vdot(left[p].astype(np.float64), right[p].astype(np.float64))) for p in left)
+
+
+def norm(tree: Tree) -> float:
+    """The Euclidean norm over all leaves, in float64."""
+    return math.sqrt(dot(tree, tree))
+
+
+def size(tree: Tree) -> int:
+    """How many numbers the tree holds."""
+    return sum(leaf.size for leaf in flatten(tree).values())
+
+
+def nbytes(tree: Tree) -> int:
+    """How many bytes the leaves take."""
+    return sum(leaf.nbytes for leaf in flatten(tree).values())
+
+
+def pick(tree: Tree, keep: Callable[[str], bool]) -> Tree:
+    """The leaves whose path `keep` accepts, with their branches.
+
+    >>> pick({"trunk.w": np.zeros(1), "head.w": np.zeros(1)}, lambda path: path.startswith("head"))
+    {'head.w': array([0.])}
+    """
+    return unflatten({path: leaf for path, leaf in flatten(tree).items() if keep(path)})
+
+
+def merge(under: Tree, over: Tree) -> Tree:
+    """All leaves of both; where both have a path, the leaf of `over`."""
+    return unflatten({**flatten(under), **flatten(over)})
+
+
+def check(tree: Tree, what: str) -> None:
+    """Raises InvalidInput, naming the leaf, unless this is a well-formed tree of finite numbers.
+
+    What a user's code made is checked here, once, where it enters.
+    """
+    for path, leaf in _walk(tree, ""):
+        if not isinstance(leaf, np.ndarray):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidInput(f"{what}: {path!r} is a {type(leaf).__name__}; every leaf must be a numpy array")
+        if leaf.dtype.kind not in "biuf" or leaf.dtype.itemsize > 8:
+            raise InvalidInput(f"{what}: {path!r} has dtype {leaf.dtype}; use booleans, integers or floats")
+        if leaf.dtype.kind == "f" and not np.isfinite(leaf).all():
+            raise InvalidInput(f"{what}: {path!r} is not finite; lower the learning rate or check the data")
+    for path in flatten(tree):
+        if any(not key for key in path.split(SEPARATOR)):
+            raise InvalidInput(f"{what}: the path {path!r} has an empty name")
