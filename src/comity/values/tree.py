@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from operator import itemgetter
 from typing import Any, TypeAlias, Union
 
 import numpy as np
@@ -29,7 +30,11 @@ def flatten(tree: Tree) -> dict[str, Array]:
     >>> list(flatten({"net": {"w": np.zeros(2), "b": np.zeros(1)}}))
     ['net/b', 'net/w']
     """
-    return dict(sorted(_walk(tree, "")))
+    leaves = sorted(_walk(tree, ""), key=itemgetter(0))
+    made = dict(leaves)
+    if len(made) != len(leaves):
+        raise InvalidInput("two leaves of a tree have the same path; no key may hold a slash")
+    return made
 
 
 def _walk(tree: Tree, prefix: str) -> Iterator[tuple[str, Array]]:
@@ -72,8 +77,11 @@ def map(function: Callable[..., Array], tree: Tree, *others: Tree) -> Tree:
 def _map(function: Callable[..., Array], tree: Tree, others: tuple[Tree, ...]) -> Tree:
     made: dict[str, Array | Tree] = {}
     for key, value in tree.items():
-        beside: tuple[Any, ...] = tuple(other[key] for other in others)
-        made[key] = _map(function, value, beside) if isinstance(value, Mapping) else function(value, *beside)
+        beside: tuple[Any, ...] = tuple(other.get(key, {}) for other in others)
+        # numpy's arithmetic turns an array without axes into a scalar, which is no leaf
+        made[key] = (
+            _map(function, value, beside) if isinstance(value, Mapping) else np.asarray(function(value, *beside))
+        )
     return made
 
 

@@ -1,0 +1,219 @@
+"""Trees to safetensors bytes and back, and a tree's digest.
+
+A file is an 8-byte little-endian header length, a JSON header, and the arrays' bytes
+(https://github.com/huggingface/safetensors#format). Written here it is canonical: the header is RFC 8785
+JSON of the leaves by path, without metadata, padded with spaces to a multiple of 8; the leaves follow
+one another in the order of their paths, C-contiguous and little-endian. So equal trees have equal
+bytes, and a tree's digest is the SHA-256 of that file.
+
+Read here it may come from an enemy. Whatever the header claims is checked against what was got before
+anything is allocated for it; a file that any other writer of the format made is read as well, and its
+metadata is dropped. Non-finite numbers are neither written nor read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, TypeAlias, final
+
+import numpy as np
+
+from comity.values import tree as trees
+from comity.values.digest import Digest, canonical
+from comity.values.errors import DecodeError, InvalidInput
+from comity.values.tree import SEPARATOR, Array, Tree
+
+Bytes: TypeAlias = bytes | bytearray | memoryview
+
+METADATA = "__metadata__"
+ALIGNMENT = 8
+DTYPES = {
+    **{"BOOL": np.dtype("?"), "F16": np.dtype("<f2"), "F32": np.dtype("<f4"), "F64": np.dtype("<f8")},
+    **{f"I{8 * width}": np.dtype(f"<i{width}") for width in (1, 2, 4, 8)},
+    **{f"U{8 * width}": np.dtype(f"<u{width}") for width in (1, 2, 4, 8)},
+}
+NAMES = {dtype.str: name for name, dtype in DTYPES.items()}
+UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much a file may claim before it is refused."""
+
+    bytes: int = 2**34
+    """Of the whole file."""
+    header: int = 2**21
+    """Bytes of the JSON header; parsing may take some twenty times as much memory."""
+    leaves: int = 10_000
+    depth: int = 32
+    """Keys in a leaf's path."""
+    rank: int = 16
+    """Axes of an array."""
+    name: int = 512
+    """Bytes of a leaf's path in UTF-8."""
+
+
+def encode(tree: Tree) -> bytes:
+    """The tree's canonical safetensors file; raises InvalidInput when a leaf cannot be written or is not finite.
+
+    >>> decode(encode({"net": {"w": np.arange(3)}}))
+    {'net': {'w': array([0, 1, 2])}}
+    """
+    return b"".join(_segments(tree))  # pyright: ignore[reportArgumentType, reportCallIssue] arrays are buffers
+
+
+def digest(tree: Tree) -> Digest:
+    """The SHA-256 of the tree's canonical file, hashed leaf by leaf: the file is never built.
+
+    >>> digest({"a": np.ones(2), "b": np.zeros(1)}) == digest({"b": np.zeros(1), "a": np.ones(2)})
+    True
+    """
+    sha = hashlib.sha256()
+    for segment in _segments(tree):
+        sha.update(segment)  # pyright: ignore[reportArgumentType] an array is a buffer
+    return Digest("sha256:" + sha.hexdigest())
+
+
+def decode(data: Bytes, limits: Limits = Limits()) -> Tree:
+    """The tree that a safetensors file holds; raises DecodeError when it is anything less than well-formed.
+
+    The arrays are read-only. Where they lie aligned they are views of `data`, which must not be changed
+    while they are in use; elsewhere they are copies.
+    """
+    view = memoryview(data).cast("B").toreadonly()
+    header, body = _split(view, limits)
+    leaves: dict[str, Array] = {}
+    end = 0
+    for path, dtype, shape, begin, stop in _entries(header, limits):
+        if begin != end:
+            raise DecodeError(f"{path!r} begins at byte {begin} of the data where byte {end} belongs")
+        if stop > len(body):
+            raise DecodeError(f"{path!r} ends at byte {stop} of the data, of which there are {len(body)} bytes")
+        leaves[path] = _leaf(path, body[begin:stop], dtype, shape)
+        end = stop
+    if end != len(body):
+        raise DecodeError(f"{len(body) - end} bytes of the data belong to no array")
+    try:
+        return trees.unflatten(dict(sorted(leaves.items())))
+    except InvalidInput as error:
+        raise DecodeError(f"the arrays' names do not make a tree: {error}") from error
+
+
+def _segments(tree: Tree) -> Iterator[bytes | Array]:
+    trees.check(tree, "this tree cannot be encoded")
+    leaves = trees.flatten(tree)
+    header: dict[str, object] = {}
+    begin = 0
+    for path, leaf in leaves.items():
+        if fault := _fault(path, Limits()):
+            raise InvalidInput(f"this tree cannot be encoded: {fault}")
+        name = NAMES[leaf.dtype.newbyteorder("<").str]
+        header[path] = {"data_offsets": [begin, begin + leaf.nbytes], "dtype": name, "shape": list(leaf.shape)}
+        begin += leaf.nbytes
+    text = canonical(header)
+    text += b" " * (-len(text) % ALIGNMENT)
+    yield len(text).to_bytes(8, "little") + text
+    for leaf in leaves.values():
+        little = leaf.astype(leaf.dtype.newbyteorder("<"), order="C", copy=False)
+        yield little.reshape(-1).view(np.uint8)
+
+
+def _split(view: memoryview, limits: Limits) -> tuple[bytes, memoryview]:
+    if not 8 <= len(view) <= limits.bytes:
+        raise DecodeError(f"a file of {len(view)} bytes is not between 8 and the limit of {limits.bytes} bytes")
+    length = int.from_bytes(view[:8], "little")
+    if length > min(limits.header, len(view) - 8):
+        raise DecodeError(
+            f"the header claims {length} bytes; {len(view) - 8} bytes follow and the limit is {limits.header}"
+        )
+    return bytes(view[8 : 8 + length]), view[8 + length :]
+
+
+def _entries(header: bytes, limits: Limits) -> list[tuple[str, np.dtype[Any], tuple[int, ...], int, int]]:
+    """Name, dtype, shape, begin and end of every array, in the order of their bytes."""
+    document = _parse(header)
+    metadata = document.pop(METADATA, {})
+    if not (isinstance(metadata, dict) and all(isinstance(value, str) for value in metadata.values())):
+        raise DecodeError(f"{METADATA} must map names to strings, got {str(metadata)[:80]}")
+    if len(document) > limits.leaves:
+        raise DecodeError(f"{len(document)} arrays are more than the limit of {limits.leaves}")
+    entries = [(path, *_entry(path, claim, limits)) for path, claim in document.items()]
+    return sorted(entries, key=lambda entry: entry[3:])
+
+
+def _parse(header: bytes) -> dict[str, Any]:
+    if not header.startswith(b"{"):
+        raise DecodeError(f"the header must be a JSON object, got {header[:20]!r}")
+    try:
+        return json.loads(header.decode(), object_pairs_hook=_object, parse_float=_number, parse_constant=_number)
+    except (ValueError, RecursionError) as error:
+        raise DecodeError(f"the header is not well-formed JSON: {str(error)[:200]}") from error
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise ValueError("a key occurs twice")
+    return made
+
+
+def _number(text: str) -> None:
+    raise ValueError(f"{text[:40]} where only whole numbers belong")
+
+
+def _entry(path: str, claim: Any, limits: Limits) -> tuple[np.dtype[Any], tuple[int, ...], int, int]:
+    if fault := _fault(path, limits):
+        raise DecodeError(fault)
+    if not isinstance(claim, dict) or claim.keys() != {"dtype", "shape", "data_offsets"}:
+        raise DecodeError(f"{path!r} needs dtype, shape and data_offsets and nothing else, got {str(claim)[:80]}")
+    if claim["dtype"] == "BF16":
+        raise DecodeError(f"{path!r} is BF16, which numpy does not have; store it as F32")
+    if not isinstance(claim["dtype"], str) or claim["dtype"] not in DTYPES:
+        raise DecodeError(f"{path!r} has dtype {str(claim['dtype'])[:20]!r}, which is none of {', '.join(DTYPES)}")
+    dtype, shape = DTYPES[claim["dtype"]], _whole(path, "shape", claim["shape"])
+    offsets = _whole(path, "data_offsets", claim["data_offsets"])
+    if len(shape) > limits.rank:
+        raise DecodeError(f"{path!r} has {len(shape)} axes, more than the limit of {limits.rank}")
+    # numpy refuses an empty array too whose other axes overflow
+    if math.prod(axis for axis in shape if axis) * dtype.itemsize > limits.bytes:
+        raise DecodeError(f"{path!r} claims the shape {shape}, more than the limit of {limits.bytes} bytes")
+    if len(offsets) != 2 or offsets[1] - offsets[0] != math.prod(shape) * dtype.itemsize:
+        raise DecodeError(f"{path!r} of shape {shape} and {claim['dtype']} does not fit its data_offsets {offsets}")
+    return dtype, shape, *offsets
+
+
+def _whole(path: str, what: str, numbers: Any) -> tuple[int, ...]:
+    if not isinstance(numbers, list) or not all(type(n) is int and 0 <= n < 2**63 for n in numbers):
+        raise DecodeError(f"{path!r} has {what} {str(numbers)[:80]}; a list of whole numbers below 2^63 belongs there")
+    return tuple(numbers)
+
+
+def _fault(path: str, limits: Limits) -> str | None:
+    """Why this cannot be a leaf's path, or None."""
+    if UNPRINTABLE.search(path) or path == METADATA:
+        return f"{path[:80]!r} cannot be the name of an array"
+    if len(path.encode()) > limits.name:
+        return f"an array's name takes {len(path.encode())} bytes, more than the limit of {limits.name}"
+    keys = path.split(SEPARATOR)
+    if not all(keys):
+        return f"the path {path!r} has an empty name"
+    return f"{path!r} is deeper than the limit of {limits.depth} keys" if len(keys) > limits.depth else None
+
+
+def _leaf(path: str, part: memoryview, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
+    flat = np.frombuffer(part, dtype=np.uint8).view(dtype)
+    if dtype.kind == "b" and (flat.view(np.uint8) > 1).any():
+        raise DecodeError(f"{path!r} holds a boolean that is neither 0 nor 1")
+    if dtype.kind == "f" and not np.isfinite(flat).all():
+        raise DecodeError(f"{path!r} holds a number that is not finite")
+    leaf = flat.reshape(shape)
+    if not leaf.flags.aligned:
+        leaf = leaf.copy()
+        leaf.flags.writeable = False
+    return leaf
