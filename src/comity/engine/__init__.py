@@ -1,0 +1,1 @@
+"""Floor 4: the interpreter of experiments. Knows neither files nor frameworks."""

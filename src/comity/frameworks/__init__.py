@@ -1,0 +1,1 @@
+"""Floor 4: models of numpy, torch and scikit-learn."""

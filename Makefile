@@ -1,0 +1,42 @@
+# Few verbs. Each does the set-up that it needs, on a machine with Python 3.11 to 3.13 and make.
+.DEFAULT_GOAL := help
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do command -v $$p && break; done)
+BIN := .venv/bin
+SOURCES := pyproject.toml constraints.txt
+
+.PHONY: help setup demo test check bench docs
+
+help: ## say what there is
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: .venv/.dev ## everything for work on comity, into .venv
+
+demo: .venv/.demo ## four hospitals predict heart disease together
+	$(BIN)/comity demo heart
+
+test: .venv/.dev ## the whole test suite
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+check: .venv/.dev ## format, lint, types and import contracts
+	$(BIN)/ruff format --check src tests bench examples
+	$(BIN)/ruff check src tests bench examples
+	$(BIN)/lint-imports
+	$(BIN)/pyright
+
+bench: .venv/.dev ## our figures beside their floors
+	for figure in bench/*.py; do OMP_NUM_THREADS=1 $(BIN)/python $$figure || exit 1; done
+
+docs: .venv/.dev ## run every code block of README and docs
+	$(BIN)/python -m pytest -q tests/docs
+
+.venv/bin/python:
+	sh scripts/venv.sh $(PYTHON)
+
+.venv/.demo: .venv/bin/python $(SOURCES)
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e .
+	touch $@
+
+.venv/.dev: .venv/bin/python $(SOURCES)
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@ .venv/.demo

@@ -1,0 +1,87 @@
+"""What happened, round by round."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, final
+
+from comity.values.errors import unknown
+from comity.values.table import Cell, Table
+
+Scores = Mapping[str, float]
+"""Metric name to value."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """One round: who took part, who did not, and how the model then did."""
+
+    number: int
+    included: Sequence[str]
+    missing: Sequence[str] = ()
+    """Selected, but not included."""
+    attempts: int = 1
+    """How often the round was begun until enough sites were there."""
+    pooled: Scores | None = None
+    """Metrics over all sites' test rows; None when this round was not evaluated."""
+    sites: Mapping[str, Scores] | None = None
+    """Metrics by site."""
+    seconds: float = 0.0
+    """Wall time of training and evaluation."""
+
+    def mean(self, metric: str) -> float | None:
+        """The mean over the sites where the metric is defined; None when not evaluated or nowhere defined."""
+        values = [s[metric] for s in (self.sites or {}).values() if s[metric] == s[metric]]
+        return sum(values) / len(values) if values else None
+
+    def document(self) -> dict[str, Any]:
+        """As JSON; NaN is written as null."""
+        made = asdict(self)
+        made["pooled"] = None if self.pooled is None else _nulls(self.pooled)
+        made["sites"] = None if self.sites is None else {name: _nulls(s) for name, s in self.sites.items()}
+        return made
+
+
+def round_from(document: Mapping[str, Any]) -> Round:
+    """The round that `document` was made of."""
+    made = dict(document)
+    for name in ("included", "missing"):
+        made[name] = tuple(made[name])
+    if made["pooled"] is not None:
+        made["pooled"] = _nans(made["pooled"])
+    if made["sites"] is not None:
+        made["sites"] = {name: _nans(scores) for name, scores in made["sites"].items()}
+    return Round(**made)
+
+
+def series(history: Sequence[Round], metric: str, site: str | None = None) -> tuple[list[int], list[float]]:
+    """Evaluated round numbers, and the metric there: over all sites, or at one."""
+    evaluated = [each for each in history if each.pooled is not None and each.sites is not None]
+    numbers = [each.number for each in evaluated]
+    if evaluated and metric not in (evaluated[0].pooled or {}):
+        raise unknown("metric", metric, evaluated[0].pooled or {})
+    if site is None:
+        return numbers, [(each.pooled or {})[metric] for each in evaluated]
+    if evaluated and site not in (evaluated[0].sites or {}):
+        raise unknown("site", site, evaluated[0].sites or {})
+    return numbers, [(each.sites or {})[site][metric] for each in evaluated]
+
+
+def rounds_table(history: Sequence[Round]) -> Table:
+    """A row for each round: participants and metrics over all sites."""
+    metrics = next((list(each.pooled) for each in history if each.pooled is not None), [])
+    rows: list[list[Cell]] = []
+    for each in history:
+        scores: list[Cell] = [None if each.pooled is None else each.pooled[m] for m in metrics]
+        rows.append([each.number, len(each.included), ", ".join(each.missing) or None, each.seconds, *scores])
+    return Table("rounds", ["round", "sites", "missing", "seconds", *metrics], rows)
+
+
+def _nulls(scores: Scores) -> dict[str, float | None]:
+    return {name: value if value == value else None for name, value in scores.items()}
+
+
+def _nans(scores: Mapping[str, float | None]) -> dict[str, float]:
+    return {name: float("nan") if value is None else value for name, value in scores.items()}

@@ -1,0 +1,34 @@
+"""Many sums within one round: every site's generator is taken one sum further, together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from comity.values.contribution import Contribution, gather
+from comity.values.errors import InvalidInput
+from comity.values.strategy import Given, Steps
+
+
+def lockstep(sites: Sequence[Steps]) -> list[Given]:
+    """What each generator returns, after `total = yield contribution` was answered by the sum of all.
+
+    Raises InvalidInput when one site asks for more sums than another.
+    """
+    sums = 0
+    total: Contribution | None = None
+    while True:
+        parts: list[Contribution] = []
+        ended: list[Given] = []
+        for site in sites:
+            try:
+                parts.append(next(site) if total is None else site.send(total))
+            except StopIteration as stop:
+                ended.append(stop.value)
+        if len(ended) == len(sites):
+            return ended
+        if ended:
+            raise InvalidInput(
+                f"after {sums} sums some sites were done and others not; give Train(steps=...) so that all step alike"
+            )
+        total = gather(parts)
+        sums += 1

@@ -1,0 +1,180 @@
+"""The rounds of an experiment: select, local work, combination, next state; evaluate, checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from time import monotonic
+from typing import Any, Protocol, final
+
+from comity.engine.dropout import Dropout
+from comity.engine.evaluation import evaluate
+from comity.engine.experiment import Experiment
+from comity.engine.history import Round, series
+from comity.engine.plain import Local, Run, Tally
+from comity.engine.sites import Sites
+from comity.engine.stopping import best_index
+from comity.ports.memories import Memories
+from comity.values.contribution import Contribution, gather
+from comity.values.errors import RoundFailed
+from comity.values.model import Model
+from comity.values.seed import derive
+from comity.values.site import Site, Work
+from comity.values.strategy import Given, Memory, Network, SeesEach, Steps
+
+ATTEMPTS = 3
+"""How often a round is begun before its lack of sites ends the run."""
+
+
+class Engine(Protocol):
+    """How the local work of a round is run: `Plain` or `Auto`."""
+
+    def on(self, model: Model | None) -> Model | None:
+        """The model as this engine runs it."""
+        ...
+
+    def locals(self, model: Model | None, calls: Iterator[Local], tally: Tally) -> Iterator[Given]:
+        """What each call gives, in their order."""
+        ...
+
+
+@final
+@dataclass(frozen=True)
+class Standing:
+    """Where a run stands after a round."""
+
+    state: Any
+    history: tuple[Round, ...] = ()
+    best_state: Any = None
+    best_round: int | None = None
+
+    @property
+    def round(self) -> int:
+        """Rounds done."""
+        return len(self.history)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """One run of one experiment over one set of sites."""
+
+    experiment: Experiment
+    sites: Sites
+    tests: Sites
+    """Where the model is evaluated; the sites themselves, but for baselines."""
+    engine: Engine
+    memories: Memories
+    dropout: Dropout = field(default_factory=Dropout)
+    tally: Tally = field(default_factory=Tally)
+
+    def begin(self) -> Standing:
+        """The state before the first round."""
+        model = self.experiment.model
+        params = model.init(self.experiment.seed) if model else {}
+        return Standing(self.experiment.strategy.init(params, Network(sites=len(self.sites))))
+
+    def rounds(self, standing: Standing) -> Iterator[Standing]:
+        """The standing after each further round, until the experiment ends."""
+        model = self.engine.on(self.experiment.model)
+        while not self._ended(standing):
+            standing = self._round(standing, model)
+            yield standing
+
+    def _ended(self, standing: Standing) -> bool:
+        experiment = self.experiment
+        if standing.round >= experiment.rounds or experiment.strategy.finished(standing.state):
+            return True
+        if experiment.stop is None:
+            return False
+        values = series(standing.history, experiment.stop.metric)[1] if standing.history else []
+        return experiment.stop.stops(values, experiment.metric(experiment.stop.metric).goal)
+
+    def _round(self, standing: Standing, model: Model | None) -> Standing:
+        began, number = monotonic(), standing.round + 1
+        strategy = self.experiment.strategy
+        selected = strategy.select(standing.state, number, self.sites.names, self.experiment.seed)
+        included, attempts = self._present(sorted(selected), number)
+        keep = [standing.round, *([standing.best_round] if standing.best_round else [])]
+        parts = self._contributions(standing, model, included, keep)
+        if isinstance(strategy, SeesEach):
+            state = strategy.step(standing.state, list(parts))
+        else:
+            state = strategy.step(standing.state, gather(parts))
+        done = Round(
+            number=number,
+            included=tuple(included),
+            missing=tuple(name for name in selected if name not in set(included)),
+            attempts=attempts,
+        )
+        done = self._evaluated(done, state, model, last=self._ended(Standing(state, (*standing.history, done))))
+        done = replace(done, seconds=monotonic() - began)
+        return self._with_best(replace(standing, state=state, history=(*standing.history, done)))
+
+    def _present(self, selected: Sequence[str], number: int) -> tuple[list[str], int]:
+        """Who is there, once enough are, and the attempts it took."""
+        needed, present = self.experiment.quorum_of(len(selected)), list[str]()
+        for attempt in range(1, ATTEMPTS + 1):
+            present = [n for n in selected if not self.dropout.away(n, number, attempt, self.experiment.seed)]
+            if len(present) >= needed:
+                return present, attempt
+        raise RoundFailed(
+            f"round {number}: {len(present)} of {len(selected)} sites were there but the quorum is {needed}, "
+            f"in each of {ATTEMPTS} attempts; lower the quorum or the dropout"
+        )
+
+    def _contributions(
+        self, standing: Standing, model: Model | None, names: Sequence[str], keep: Sequence[int]
+    ) -> Iterator[Contribution]:
+        number, strategy = standing.round + 1, self.experiment.strategy
+
+        def call(name: str) -> Local:
+            def local(run: Run | None) -> Given | Steps:
+                site = self._bound(self.sites.load(name), number, model, run)
+                try:
+                    return strategy.local(standing.state, self.memories.get(name, standing.round), site)
+                except Exception as error:
+                    error.add_note(f"at site {name!r} in round {number}")
+                    raise
+
+            return local
+
+        given = self.engine.locals(model, (call(name) for name in names), self.tally)
+        for name, (contribution, memory) in zip(names, given, strict=True):
+            if memory or self.memories.get(name, standing.round):
+                self.memories.put(name, number, memory, keep)
+            yield contribution
+
+    def _bound(self, site: Site, number: int, model: Model | None, run: Run | None) -> Site:
+        train = self.experiment.train
+        if model is None or train is None or run is None:
+            return site
+        return site.bound(Work(model, train, derive(self.experiment.seed, "round", number, site.name), run))
+
+    def _evaluated(self, done: Round, state: Any, model: Model | None, *, last: bool) -> Round:
+        if not self.experiment.measures or (done.number % self.experiment.evaluate_every and not last):
+            return done
+        pooled, by_site = evaluate(
+            self.experiment, model, state, sites=self.tests, memory_of=lambda name: self.memory(name, done.number)
+        )
+        return replace(done, pooled=pooled, sites=by_site) if by_site else done
+
+    def _with_best(self, standing: Standing) -> Standing:
+        name = self.experiment.best
+        if name is None:
+            return standing
+        numbers, values = series(standing.history, name)
+        best = best_index(values, self.experiment.metric(name).goal)
+        if best is None or numbers[best] != standing.round:
+            return standing
+        return replace(standing, best_state=standing.state, best_round=standing.round)
+
+    def memory(self, site: str, round: int) -> Memory:
+        """The memory to evaluate with at a site: its own, or the only trained one in a baseline."""
+        trained = self.sites.names
+        owner = trained[0] if len(trained) == 1 else site
+        return self.memories.get(owner, round)
+
+
+Observe = Callable[[Round], None]
+"""Called after every round, e.g. by a progress bar."""

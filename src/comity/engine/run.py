@@ -1,0 +1,117 @@
+"""What a run gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+from comity.engine.experiment import Experiment
+from comity.engine.history import Round, rounds_table, series
+from comity.ports.memories import Memories
+from comity.values import codec
+from comity.values.digest import Digest
+from comity.values.errors import unknown
+from comity.values.strategy import Memory
+from comity.values.table import Cell, Table
+from comity.values.tree import Array, Tree
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One experiment, run: the model, its history, and the baselines beside it."""
+
+    experiment: Experiment
+    sites: Sequence[str]
+    """Names of the sites that trained, as the user gave them."""
+    history: Sequence[Round]
+    state: Any
+    """The strategy's state after the round that the model is of."""
+    round: int
+    """The round that the model is of: the best by `experiment.best`, else the last."""
+    memories: Memories = field(repr=False)
+    engine: Mapping[str, Any]
+    """Engine, threads and versions the run was made with."""
+    baselines: Mapping[str, Run] = field(default_factory=dict[str, "Run"], repr=False)
+    """Runs of the same experiment: "pooled", and each site's name for that site alone."""
+
+    @property
+    def model(self) -> Tree:
+        """The model's parameters, without any site's private part."""
+        return self.experiment.strategy.model(self.state, {})
+
+    @property
+    def digest(self) -> Digest:
+        """The digest of the model's parameters."""
+        return codec.digest(self.model)
+
+    def memory(self, site: str) -> Memory:
+        """What a site remembered when the model was made."""
+        if site not in self.sites:
+            raise unknown("site", site, self.sites)
+        return self.memories.get(site, self.round)
+
+    def model_at(self, site: str) -> Tree:
+        """The model's parameters at a site, its private part included."""
+        return self.experiment.strategy.model(self.state, self.memory(site))
+
+    def predict(self, x: Array, *, site: str | None = None) -> Array:
+        """Predictions for x (n, ...) with the shared model, or with that of a site."""
+        return self.experiment.predict(self.model if site is None else self.model_at(site), x)
+
+    def series(self, metric: str, *, site: str | None = None) -> tuple[list[int], list[float]]:
+        """Round numbers and a metric's values: over all sites, or at one."""
+        self.experiment.metric(metric)
+        return series(self.history, metric, site)
+
+    def scores(self, metric: str) -> tuple[float | None, float | None]:
+        """(mean over the sites, over all test rows together) of the model; None where there is none."""
+        self.experiment.metric(metric)
+        made = next((each for each in self.history if each.number == self.round), None)
+        if made is None or made.pooled is None:
+            return None, None
+        value = made.pooled[metric]
+        return made.mean(metric), value if value == value else None
+
+    def table(self) -> Table:
+        """A row for the run and for each baseline; for analytics, what was found."""
+        found = self.experiment.strategy.table(self.state)
+        if found is not None:
+            return found
+        names = [metric.name for metric in self.experiment.measures]
+        if not names:
+            return self.rounds()
+        columns = ["method", *(f"{name}, {kind}" for name in names for kind in ("mean of sites", "all test rows"))]
+        methods = {
+            **{f"{name} alone": self.baselines[name] for name in self.sites if name in self.baselines},
+            **{name: run for name, run in self.baselines.items() if name not in self.sites},
+            type(self.experiment.strategy).__name__: self,
+        }
+        rows: list[list[Cell]] = [
+            [method, *(value for name in names for value in run.scores(name))] for method, run in methods.items()
+        ]
+        return Table(f"round {self.round} of {self.experiment.rounds}, {len(self.sites)} sites", columns, rows)
+
+    def rounds(self) -> Table:
+        """A row for each round: participants and metrics."""
+        return rounds_table(self.history)
+
+    def plot(self) -> Figure:
+        """Every metric by round: over all sites in bold, each site, and the baselines."""
+        from comity.engine.figure import figure
+
+        return figure(self)
+
+    def save(self, directory: str | Path) -> Path:
+        """Write the report folder: model, metrics, figure, experiment, a readable summary."""
+        from comity.engine.report import save
+
+        return save(self, directory)
+
+    def _repr_html_(self) -> str:
+        return self.table()._repr_html_()  # pyright: ignore[reportPrivateUsage]

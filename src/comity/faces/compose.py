@@ -1,0 +1,145 @@
+"""Where ports meet adapters: the functions of the everyday API that touch the world."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from comity.adapters.checkpoint_file import CheckpointFile
+from comity.adapters.memory_files import MemoryFiles
+from comity.engine import document
+from comity.engine.dropout import Dropout
+from comity.engine.experiment import Experiment
+from comity.engine.history import Round
+from comity.engine.plain import Plain
+from comity.engine.rounds import Engine
+from comity.engine.run import Run
+from comity.engine.simulate import FEDERATED, Observe, Simulation
+from comity.engine.simulate import simulate as _simulate
+from comity.engine.sites import Given, Sites
+from comity.ports.memories import Memories, MemoriesInMemory
+from comity.values.errors import InvalidInput, unknown
+
+IN_MEMORY = 100
+"""Up to this many sites keep their memories in working memory; those of more lie on disk."""
+
+
+def simulate(
+    experiment: Experiment,
+    sites: Given,
+    *,
+    engine: Engine | None = None,
+    baselines: Sequence[str] = (),
+    tests: Given | None = None,
+    dropout: Dropout | None = None,
+    checkpoint: str | Path | None = None,
+    resume: bool = False,
+    progress: bool | None = None,
+) -> Run:
+    """Run an experiment over sites in this process.
+
+    sites: co.Site values; or for very many, a mapping from name to a function that loads the site.
+    engine: co.Plain() (the default and the reference) or co.Auto().
+    baselines: any of "local" (each site alone) and "pooled" (everybody's rows in one place).
+    tests: sites whose test rows the model is measured on; the same sites, unless given.
+    dropout: which sites fall out of which rounds.
+    checkpoint: a directory that holds the run after every round; with `resume` it goes on from there.
+    progress: show a progress bar; by default when someone watches.
+
+    Raises InvalidInput for what does not fit together and RoundFailed when a quorum is missed.
+    """
+    named = Sites(sites)
+    folder = None if checkpoint is None else Path(checkpoint)
+    _check_checkpoint(folder, resume)
+    with _progress(experiment, sys.stderr.isatty() if progress is None else progress) as observe:
+        how = Simulation(
+            engine=engine or Plain(),
+            baselines=(baselines,) if isinstance(baselines, str) else tuple(baselines),
+            dropout=dropout or Dropout(),
+            memories=_memories(named, folder),
+            checkpoints=None if folder is None else CheckpointFile(folder / "checkpoint"),
+            observe=observe,
+            tests=None if tests is None else Sites(tests),
+        )
+        return _simulate(experiment, named, how)
+
+
+def read_experiment(text: str) -> Experiment:
+    """The experiment that `experiment.to_json()` wrote.
+
+    Imports the modules that the text names, so read only texts you trust. Raises InvalidInput when a
+    module is missing or is another version than the experiment was made with.
+    """
+    try:
+        made = document.decode(json.loads(text), kind)
+    except ValueError as error:
+        raise InvalidInput(f"this is not an experiment: {error}") from error
+    if not isinstance(made, Experiment):
+        raise InvalidInput(f"this is a {type(made).__name__}, not an experiment")
+    return made
+
+
+def kind(name: str) -> type:
+    """The class that a document calls by this name."""
+    import comity
+
+    package, _, last = name.rpartition(".")
+    if package not in ("", "strategies", "metrics", "torch", "sklearn", "numpy"):
+        raise unknown("type", name, ())
+    place = getattr(comity, package) if package else comity
+    found = getattr(place, last, None)
+    if not isinstance(found, type):
+        raise unknown("type", name, [each for each in dir(place) if each[:1].isupper()])
+    return found
+
+
+def _check_checkpoint(folder: Path | None, resume: bool) -> None:
+    if resume and folder is None:
+        raise InvalidInput("resume=True needs checkpoint=DIRECTORY, where the run was kept")
+    if folder is None:
+        return
+    there = (folder / "checkpoint").exists()
+    if there and not resume:
+        raise InvalidInput(f"{folder} holds a run already; give resume=True to go on with it, or another directory")
+    if resume and not there:
+        raise InvalidInput(f"{folder} holds no run to go on with; leave resume=True out to begin one")
+
+
+def _memories(sites: Sites, folder: Path | None) -> Callable[[], Memories]:
+    begun: list[Memories] = []
+
+    def make() -> Memories:
+        # Only the first run, the federated one, is kept; baselines are short and begin anew.
+        first = not begun
+        if folder is not None and first:
+            begun.append(MemoryFiles(folder / "memories"))
+        elif len(sites) > IN_MEMORY:
+            begun.append(MemoryFiles.temporary())
+        else:
+            begun.append(MemoriesInMemory())
+        return begun[-1]
+
+    return make
+
+
+@contextmanager
+def _progress(experiment: Experiment, shown: bool) -> Generator[Observe | None]:
+    if not shown:
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        tasks = {FEDERATED: bar.add_task(type(experiment.strategy).__name__, total=experiment.rounds)}
+
+        def observe(name: str, done: Round) -> None:
+            if name not in tasks:
+                tasks[name] = bar.add_task(name, total=experiment.rounds)
+            bar.update(tasks[name], completed=done.number)
+
+        yield observe

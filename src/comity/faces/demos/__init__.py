@@ -1,0 +1,1 @@
+"""The headline experiments, each ready to run on data inside the package."""

@@ -1,0 +1,199 @@
+"""Models on plain numpy: your own functions, or the linear models that need no framework."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias, final
+
+import numpy as np
+
+from comity.values import model as floor
+from comity.values import tree
+from comity.values.errors import InvalidInput, NotSupported, unknown
+from comity.values.model import Ability, Fit, Train, Training
+from comity.values.optimizer import SGD, Adam
+from comity.values.rows import Rows
+from comity.values.seed import batches, derive
+from comity.values.tree import Array, Tree
+
+Gradient: TypeAlias = Callable[[Tree, Array, Array], tuple[Tree, float]]
+
+ALL = frozenset(Ability)
+
+
+@final
+@dataclass(frozen=True)
+class Model(floor.Model):
+    """A model given as three numpy functions.
+
+    `init(generator) -> params`, `gradient(params, x, y) -> (gradient of the mean loss, mean loss)` and
+    `predict(params, x) -> predictions` (probabilities for classes, values for regression).
+    """
+
+    init_params: Callable[[np.random.Generator], Tree]
+    loss_gradient: Gradient
+    prediction: Callable[[Tree, Array], Array]
+
+    @property
+    def can(self) -> frozenset[Ability]:
+        return ALL
+
+    def accepts(self, train: Train) -> frozenset[Ability]:
+        return _accepts(train)
+
+    def init(self, seed: int) -> Tree:
+        params = self.init_params(np.random.default_rng(derive(seed, "init")))
+        tree.check(params, "the model's initial parameters")
+        return params
+
+    def fit(self, training: Training) -> Fit:
+        return descend(training, self.loss_gradient)
+
+    def gradient(self, params: Tree, rows: Rows) -> tuple[Tree, float]:
+        return self.loss_gradient(params, rows.x, rows.targets)
+
+    def predict(self, params: Tree, x: Array) -> Array:
+        return self.prediction(params, x)
+
+
+@final
+@dataclass(frozen=True)
+class Linear(floor.Model):
+    """A linear model: logistic or softmax regression, or least squares.
+
+    Parameters are weight (features,) and bias () for one output, (features, outputs) and (outputs,)
+    for more; they begin uniform in ±1/√features.
+
+    >>> Linear(features=13, loss="logistic")
+    Linear(features=13, loss='logistic', outputs=1)
+    """
+
+    features: int
+    loss: Literal["logistic", "softmax", "squared"] = "squared"
+    """logistic: y in {0, 1}; softmax: y in 0..outputs-1; squared: half the squared error."""
+    outputs: int = 1
+
+    def __post_init__(self) -> None:
+        if self.loss not in ("logistic", "softmax", "squared"):
+            raise unknown("loss", self.loss, ("logistic", "softmax", "squared"))
+        if self.features < 1 or self.outputs < 1:
+            raise InvalidInput(f"features and outputs must be at least 1, not {self.features} and {self.outputs}")
+        if self.loss == "softmax" and self.outputs < 2:
+            raise InvalidInput("softmax needs at least 2 outputs; use loss='logistic' for two classes with one output")
+
+    @property
+    def can(self) -> frozenset[Ability]:
+        return ALL
+
+    def accepts(self, train: Train) -> frozenset[Ability]:
+        return _accepts(train)
+
+    def init(self, seed: int) -> Tree:
+        generator = np.random.default_rng(derive(seed, "init"))
+        bound = self.features**-0.5
+        shape = () if self.outputs == 1 else (self.outputs,)
+        return {
+            "weight": np.asarray(generator.uniform(-bound, bound, (self.features, *shape))),
+            "bias": np.asarray(generator.uniform(-bound, bound, shape)),
+        }
+
+    def fit(self, training: Training) -> Fit:
+        if training.rows.x.ndim != 2 or training.rows.x.shape[1] != self.features:
+            raise InvalidInput(f"x has shape {training.rows.x.shape} but the model takes (n, {self.features})")
+        return descend(training, self._loss_gradient)
+
+    def gradient(self, params: Tree, rows: Rows) -> tuple[Tree, float]:
+        return self._loss_gradient(params, rows.x, rows.targets)
+
+    def predict(self, params: Tree, x: Array) -> Array:
+        score = self._score(params, x)
+        match self.loss:
+            case "logistic":
+                return _sigmoid(score)
+            case "softmax":
+                return _softmax(score)
+            case "squared":
+                return score
+
+    def _score(self, params: Tree, x: Array) -> Array:
+        leaves = dict[str, Any](params)
+        return x @ leaves["weight"] + leaves["bias"]  # (n,) or (n, outputs)
+
+    def _loss_gradient(self, params: Tree, x: Array, y: Array) -> tuple[Tree, float]:
+        score = self._score(params, x)
+        match self.loss:
+            case "logistic":
+                error = _sigmoid(score) - y
+                loss = (np.logaddexp(0.0, score) - y * score).mean()
+            case "softmax":
+                label = np.asarray(y, dtype=np.int64)
+                probability = _softmax(score)
+                loss = -np.log(np.maximum(probability[np.arange(len(x)), label], 1e-300)).mean()
+                error = probability
+                error[np.arange(len(x)), label] -= 1.0
+            case "squared":
+                error = score - y
+                loss = 0.5 * (error * error).mean()
+        error = error / error.shape[0]
+        return {"weight": x.T @ error, "bias": error.sum(axis=0)}, float(loss)
+
+
+def descend(training: Training, gradient: Gradient) -> Fit:
+    """Mini-batch descent with co.SGD or co.Adam from numpy gradients."""
+    rows, train = training.rows, training.train
+    x, y, n = rows.x, rows.targets, len(rows)
+    leaves = tree.flatten(training.params)
+    paths, params = list(leaves), list(leaves.values())
+    shift, strength = _added(training)
+    nested = any(tree.SEPARATOR in path for path in paths)
+    optimizer = train.optimizer
+    slots = optimizer.start(params)
+    loss_sum, steps = 0.0, train.count(n)
+    for count, batch in enumerate(batches(n, train.size(n), steps, derive(training.seed, "batches")), start=1):
+        named = dict(zip(paths, params, strict=True))
+        grads, loss = gradient(tree.unflatten(named) if nested else named, x[batch], y[batch])
+        flat = tree.flatten(grads) if nested else grads
+        listed = [flat[path] for path in paths]
+        if strength:
+            listed = [g + strength * p for g, p in zip(listed, params, strict=True)]
+        if shift is not None:
+            listed = [g + s for g, s in zip(listed, shift, strict=True)]
+        params, slots = optimizer.step(params, listed, slots, count)
+        loss_sum += loss
+    made = {path: np.asarray(p, leaves[path].dtype) for path, p in zip(paths, params, strict=True)}
+    tree.check(made, "the model after local training")
+    return Fit(tree.unflatten(made), n, steps, steps * optimizer.lr, loss_sum / steps)
+
+
+def _added(training: Training) -> tuple[list[Array] | None, float]:
+    """What is added to every gradient, apart from strength · w: the correction and -strength · to."""
+    parts: list[Tree] = []
+    strength = 0.0
+    if training.correction is not None:
+        parts.append(training.correction)
+    if training.pull is not None:
+        strength = training.pull.strength
+        parts.append(tree.scale(training.pull.to, -strength))
+    if not parts:
+        return None, strength
+    added = parts[0] if len(parts) == 1 else tree.add(parts[0], parts[1])
+    tree.same_paths(added, training.params)
+    return list(tree.flatten(added).values()), strength
+
+
+def _accepts(train: Train) -> frozenset[Ability]:
+    if not isinstance(train.optimizer, SGD | Adam):
+        kind = type(train.optimizer).__name__
+        raise NotSupported(f"a numpy model trains with co.SGD or co.Adam, not with {kind}")
+    plain = isinstance(train.optimizer, SGD) and not train.optimizer.momentum
+    return ALL if plain else ALL - {Ability.GRADIENT_STEPS}
+
+
+def _sigmoid(score: Array) -> Array:
+    return 0.5 * np.tanh(0.5 * score) + 0.5
+
+
+def _softmax(score: Array) -> Array:
+    powers = np.exp(score - score.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)
