@@ -9,7 +9,7 @@ from and what may be done with them is in `files/NAME/SOURCE.md` and in `terms(n
 """
 
 from comity.data import partition
-from comity.data.catalog import catalog, terms
+from comity.data._catalog import catalog, terms
 from comity.data.chembl_multitask import chembl, chembl_private_targets
 from comity.data.heart_disease import heart
 from comity.data.mnist10k import mnist

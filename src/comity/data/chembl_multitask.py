@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from comity.data.partition.iid import iid
+from comity.data.partition._iid import iid
 from comity.data.partition.units import generator, names
 from comity.data.stored import read_arrays
 from comity.values.errors import InvalidInput

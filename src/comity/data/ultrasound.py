@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from comity.data.partition.prevalence import prevalence
+from comity.data.partition._prevalence import prevalence
 from comity.data.stored import read_arrays
 from comity.values.rows import Rows
 from comity.values.site import Site

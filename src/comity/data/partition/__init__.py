@@ -15,16 +15,16 @@ or in both training and test rows.
 [2, 4, 6, 8]
 """
 
-from comity.data.partition.dirichlet import dirichlet
-from comity.data.partition.feature_shift import feature_shift
-from comity.data.partition.fingerprint import fingerprint
-from comity.data.partition.iid import iid
-from comity.data.partition.natural import natural
-from comity.data.partition.pathological import pathological
-from comity.data.partition.plot import plot
-from comity.data.partition.prevalence import prevalence
-from comity.data.partition.quantity import quantity
-from comity.data.partition.summary import summary
+from comity.data.partition._dirichlet import dirichlet
+from comity.data.partition._feature_shift import feature_shift
+from comity.data.partition._fingerprint import fingerprint
+from comity.data.partition._iid import iid
+from comity.data.partition._natural import natural
+from comity.data.partition._pathological import pathological
+from comity.data.partition._plot import plot
+from comity.data.partition._prevalence import prevalence
+from comity.data.partition._quantity import quantity
+from comity.data.partition._summary import summary
 
 __all__ = [
     "dirichlet",

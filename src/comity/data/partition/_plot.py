@@ -13,7 +13,7 @@ from comity.values.site import Site
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb", "#ee7733", "#004488", "#999933")
+COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb", "#ee7733", "#004488", "#333333")
 """Told apart by the colour-blind (after Paul Tol's schemes)."""
 
 
@@ -24,6 +24,7 @@ def plot(sites: Sequence[Site]) -> Figure:
     """
     from matplotlib import colormaps
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     parts = [site.train.y for site in sites if site.train.y is not None]
     found = strata(parts) if len(parts) == len(sites) else None
@@ -31,7 +32,9 @@ def plot(sites: Sequence[Site]) -> Figure:
     counts = np.stack([np.bincount(own, minlength=len(known)) for own in codes])  # (sites, classes)
     colours = COLOURS if len(known) <= len(COLOURS) else list(colormaps["viridis"](np.linspace(0, 1, len(known))))
     thickness = 0.32 if len(sites) <= 30 else 9.6 / len(sites)
-    figure = Figure(figsize=(7.2, 1.3 + thickness * len(sites)), dpi=120, layout="constrained")
+    figure = Figure(
+        figsize=(7.2, 1.3 + thickness * len(sites)), dpi=120, layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.08)
+    )
     axes = figure.add_subplot()
     places = np.arange(len(sites))
     starts = np.cumsum(counts, axis=1) - counts
@@ -49,8 +52,8 @@ def plot(sites: Sequence[Site]) -> Figure:
     shown = range(0, len(sites), 1 if len(sites) <= 40 else -(-len(sites) // 20))
     axes.set_yticks(list(shown), [sites[at].name for at in shown])
     axes.set_ylim(len(sites) - 0.4, -0.6)
-    axes.set_xlabel("training rows")
-    axes.margins(x=0.02)
+    axes.set_xlim(0, 1.03 * counts.sum(axis=1).max())
+    axes.set_xlabel("training rows" if len(known) == 1 else "training rows by class")
     axes.grid(axis="x", color="#dddddd", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.tick_params(length=0)

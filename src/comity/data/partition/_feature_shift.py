@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from comity.data.partition.iid import iid
+from comity.data.partition._iid import iid
 from comity.data.partition.units import generator
 from comity.values.errors import InvalidInput
 from comity.values.rows import Rows
