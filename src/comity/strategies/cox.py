@@ -83,7 +83,7 @@ class CoxRegression(Strategy):
             f"Cox regression, {state.rows} rows, {state.events} events, {state.sites} strata, ties by {self.ties}, "
             f"log partial likelihood {-state.loss:.6g}"
         )
-        if not self.l2:
+        if not self.l2 and state.loss_at_zero is not None:
             chi2, d = 2 * (state.loss_at_zero - state.loss), len(state.coef)
             title += f", likelihood ratio test chi² {chi2:.5g} on {d} df, p {chi2_p(chi2, d):.3g}"
         return Coefficients(

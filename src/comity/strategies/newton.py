@@ -45,7 +45,8 @@ class State:
     objective: float = 0.0
     loss: float = 0.0
     """Without the ridge, at coef."""
-    loss_at_zero: float = 0.0
+    loss_at_zero: float | None = None
+    """None when other sites took part since."""
     decrement: float = 0.0
     """Length of the next move in standard errors."""
     rows: int = 0
@@ -103,7 +104,7 @@ def step(state: State, total: Contribution, ridge: Array) -> State:
         raise InvalidInput(f"no minimum was found in {ROUNDS} rounds; rescale the columns of x or set l2 above 0")
     objective = loss + rows * float(ridge @ trial**2)
     # A lost or a new site changes the objective, which can then not be compared with the last one.
-    comparable = state.coef is not None and rows == state.rows
+    comparable = (rows, sums["events"], sums["sites"]) == (state.rows, state.events, state.sites)
     if comparable and objective > state.objective + 1e-12 * (1 + abs(state.objective)):
         return replace(state, round=state.round + 1, trial=trial - move / 2)
     gradient = gradient + 2 * rows * ridge * trial
@@ -125,7 +126,7 @@ def step(state: State, total: Contribution, ridge: Array) -> State:
         covariance=covariance,
         objective=objective,
         loss=loss,
-        loss_at_zero=loss if state.coef is None else state.loss_at_zero,
+        loss_at_zero=loss if state.coef is None else state.loss_at_zero if comparable else None,
         decrement=decrement,
         rows=int(rows),
         events=int(sums["events"]),
@@ -177,6 +178,6 @@ def _runaway(names: Sequence[str], move: Array) -> InvalidInput:
     largest = np.abs(move) > 0.1 * np.abs(move).max(initial=0.0)
     growing = ", ".join(name for name, grows in zip(names, largest, strict=True) if grows)
     return InvalidInput(
-        f"no finite estimate exists: the rows are separated, and the coefficients of these columns grow without end: "
-        f"{growing}; leave such columns out, merge rare levels, or set l2 above 0"
+        "no finite estimate exists: these columns separate the outcomes perfectly, so that their coefficients grow "
+        f"without end: {growing}; leave such columns out, merge rare levels, or set l2 above 0"
     )

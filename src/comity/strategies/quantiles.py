@@ -24,6 +24,7 @@ from comity.values.tree import Array, Tree
 
 BYTES = 8
 SIGN = np.uint64(1 << 63)
+FINITE = np.array([-1.0, 1.0]) * np.finfo(np.float64).max
 
 
 @final
@@ -34,6 +35,7 @@ class State:
     columns: Tree
     round: int = 0
     """Bytes known."""
+    rows: int = 0
     count: Array | None = None  # (d,) values that are not missing
     prefix: Array | None = None  # (d, k) uint64: the first bytes of each quantile
     rank: Array | None = None  # (d, k): its rank, from 1, among the values that begin with them
@@ -81,6 +83,11 @@ class Quantiles(Strategy):
         return Contribution({"columns": columns, "counts": np.array(counts)}, len(x)), memory  # (d, k, 256)
 
     def step(self, state: State, total: Contribution) -> State:
+        rows = int(total.weight)
+        if state.round and rows != state.rows:
+            raise InvalidInput(
+                f"quantiles need the same rows in every round, but {state.rows} became {rows}; run without dropout"
+            )
         below = np.asarray(total.total["counts"]).cumsum(axis=2)  # (d, k, 256)
         if state.count is None or state.prefix is None or state.rank is None:
             count = below[:, 0, -1]
@@ -92,7 +99,7 @@ class Quantiles(Strategy):
         byte = (below < rank[..., None]).sum(axis=2).clip(max=255)  # (d, k)
         before = np.take_along_axis(below, np.maximum(byte - 1, 0)[..., None], axis=2)[..., 0]
         prefix = (prefix << np.uint64(8)) | byte.astype(np.uint64)
-        return State(reading.carried(total), state.round + 1, count, prefix, rank - np.where(byte > 0, before, 0))
+        return State(reading.carried(total), state.round + 1, rows, count, prefix, rank - np.where(byte > 0, before, 0))
 
     def finished(self, state: State) -> bool:
         if state.count is None or state.round == BYTES:
@@ -138,8 +145,6 @@ def _interval(state: State) -> tuple[Array, Array]:
     assert state.prefix is not None
     left = 8 * (BYTES - state.round)
     first = state.prefix << np.uint64(left) if state.round else np.zeros_like(state.prefix)
-    bits = np.stack([first, first | np.uint64((1 << left) - 1)])
-    floats = np.where(bits & SIGN, bits & ~SIGN, ~bits).view(np.float64)
-    largest = np.finfo(np.float64).max
-    low, high = np.nan_to_num(floats, nan=0.0, posinf=largest, neginf=-largest)
+    bits = np.stack([first, first | np.uint64((1 << left) - 1)]).clip(*_ordered(FINITE))
+    low, high = np.where(bits & SIGN, bits & ~SIGN, ~bits).view(np.float64)
     return low, high
