@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, final
 
+from comity.strategies import bounds, names
 from comity.values import tree
 from comity.values.contribution import Contribution
 from comity.values.model import Ability
@@ -45,6 +46,11 @@ class FedAvg(Strategy):
 
     needs: ClassVar[frozenset[Ability]] = frozenset({Ability.FIT})
 
+    def __post_init__(self) -> None:
+        bounds.positive("server_lr", self.server_lr)
+        bounds.fraction("server_momentum", self.server_momentum)
+        bounds.count("sites_per_round", self.sites_per_round)
+
     def init(self, params: Tree, network: Network) -> State:
         return State(params, tree.zeros_like(params) if self.server_momentum else {})
 
@@ -55,9 +61,9 @@ class FedAvg(Strategy):
     def step(self, state: State, total: Contribution) -> State:
         update = total.mean()
         if not self.server_momentum:
-            return State(tree.like(tree.axpy(self.server_lr, update, state.params), state.params), {})
+            return State(names.moved(state.params, tree.scale(update, self.server_lr), update), {})
         velocity = tree.axpy(self.server_momentum, state.velocity, update)
-        params = tree.like(tree.axpy(self.server_lr, velocity, state.params), state.params)
+        params = names.moved(state.params, tree.scale(velocity, self.server_lr), update)
         return State(params, tree.like(velocity, state.velocity))
 
     def select(self, state: State, round: int, sites: Sequence[str], seed: int) -> Sequence[str]:
