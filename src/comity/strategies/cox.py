@@ -15,6 +15,7 @@ from typing import Literal, final, get_args
 import numpy as np
 
 from comity.strategies import newton, reading
+from comity.strategies.bounds import not_negative
 from comity.strategies.coefficients import Coefficients, chi2_p
 from comity.values.contribution import Contribution
 from comity.values.errors import InvalidInput, unknown
@@ -49,8 +50,7 @@ class CoxRegression(Strategy):
     ties: Ties = "efron"
 
     def __post_init__(self) -> None:
-        if not 0 <= self.l2 < float("inf"):
-            raise InvalidInput(f"l2 must be finite and not negative, not {self.l2}")
+        not_negative("l2", self.l2)
         if self.ties not in get_args(Ties):
             raise unknown("way to handle ties called", self.ties, get_args(Ties))
 

@@ -13,6 +13,7 @@ from typing import final
 import numpy as np
 
 from comity.strategies import reading
+from comity.strategies.bounds import not_negative
 from comity.strategies.coefficients import Coefficients
 from comity.strategies.newton import independent, inverse
 from comity.values.contribution import Contribution
@@ -57,8 +58,7 @@ class LinearRegression(Strategy):
     l2: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.l2 < float("inf"):
-            raise InvalidInput(f"l2 must be finite and not negative, not {self.l2}")
+        not_negative("l2", self.l2)
 
     def init(self, params: Tree, network: Network) -> State:
         return State({})

@@ -13,6 +13,7 @@ from typing import final
 import numpy as np
 
 from comity.strategies import newton, reading
+from comity.strategies.bounds import not_negative
 from comity.strategies.coefficients import Coefficients
 from comity.values.contribution import Contribution
 from comity.values.errors import InvalidInput
@@ -45,8 +46,7 @@ class LogisticRegression(Strategy):
     l2: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.l2 < float("inf"):
-            raise InvalidInput(f"l2 must be finite and not negative, not {self.l2}")
+        not_negative("l2", self.l2)
 
     def init(self, params: Tree, network: Network) -> newton.State:
         return newton.State({})

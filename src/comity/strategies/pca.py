@@ -12,6 +12,7 @@ from typing import final
 import numpy as np
 
 from comity.strategies import reading
+from comity.strategies.bounds import count
 from comity.values.contribution import Contribution
 from comity.values.errors import InvalidInput
 from comity.values.site import Site
@@ -50,8 +51,7 @@ class PCA(Strategy):
     components: int = 2
 
     def __post_init__(self) -> None:
-        if self.components < 1:
-            raise InvalidInput(f"PCA needs at least one component, not {self.components}")
+        count("components", self.components, least=1)
 
     def init(self, params: Tree, network: Network) -> State:
         return State({})

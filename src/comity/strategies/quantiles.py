@@ -15,6 +15,7 @@ from typing import final
 import numpy as np
 
 from comity.strategies import reading
+from comity.strategies.bounds import not_negative
 from comity.values.contribution import Contribution
 from comity.values.errors import InvalidInput
 from comity.values.site import Site
@@ -67,8 +68,7 @@ class Quantiles(Strategy):
         object.__setattr__(self, "q", tuple(float(q) for q in self.q))
         if not self.q or not all(0 <= q <= 1 for q in self.q):
             raise InvalidInput(f"q must be numbers from 0 to 1, not {self.q}")
-        if not 0 <= self.tolerance < float("inf"):
-            raise InvalidInput(f"the tolerance must be finite and not negative, not {self.tolerance}")
+        not_negative("tolerance", self.tolerance)
 
     def init(self, params: Tree, network: Network) -> State:
         return State({})
