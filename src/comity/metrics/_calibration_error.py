@@ -46,7 +46,9 @@ class CalibrationError(Metric):
         tasks = said.shape[1]
         bin_ = np.minimum((said * self.bins).astype(np.int64), self.bins - 1) + self.bins * np.arange(tasks)
         gap = np.bincount(bin_[given.measured], (happened - said)[given.measured], minlength=tasks * self.bins)
-        return Contribution({"gap": gap.reshape(tasks, self.bins), "measured": given.measured.sum(0)}, len(rows))
+        # bincount forgets that its weights are floats when there are none
+        sums = {"gap": gap.astype(np.float64).reshape(tasks, self.bins), "measured": given.measured.sum(0)}
+        return Contribution(sums, len(rows))
 
     def finish(self, total: Contribution) -> float:
         sums = flatten(total.total)

@@ -15,8 +15,8 @@ from comity.values.metric import Metric
 from comity.values.rows import Rows
 from comity.values.tree import Array, flatten
 
-OCTAVES = (-7, 14)
-"""Times are told apart from 2^-7 to 2^14 of their unit: 11 minutes to 45 years when they are in days."""
+OCTAVES = (-10, 14)
+"""Times are told apart from 0.001 (2^-10) to 16,384 (2^14) of their unit: a minute to 45 years when in days."""
 RISKS = (0.04, 100.0)
 """Risk bins are of even width near 0 and a constant fraction wide beyond 0.04; the outermost begin at ±100."""
 
@@ -28,14 +28,14 @@ class Concordance(Metric):
 
     Predictions are log-risks (n,), targets time and event (n, 2). Pairs within a site are exact, so one
     site's figure is Harrell's. Pairs across sites are compared by a joint histogram of event, time and
-    risk (1 MiB; times 3 %, risks 6 % apart are told apart), where equal times and risks are ties: on 250 rows over
-    six sites the error is below 0.003 and typically 0.0007, as long as risks spread by 0.1 or more. In a
-    small cohort a cell often holds one row: use `StratifiedConcordance` where that is more than may be
-    shown. No comparable pair: NaN.
+    risk (2 MiB; bins 3 % wide), where what shares a bin is a tie: in 360 simulations of 250 rows over six
+    sites, risks spread by 0.1 to 5, the error was 0.0008 at the median and 0.0026 at most. Risks that
+    differ by less than 3 % are ties. In a small cohort a cell often holds one row: use
+    `StratifiedConcordance` where that is more than may be shown. No comparable pair: NaN.
     """
 
     time_bins: int = 512
-    risk_bins: int = 256
+    risk_bins: int = 512
 
     def __post_init__(self) -> None:
         check_bins(self.time_bins)

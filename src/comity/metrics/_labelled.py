@@ -49,7 +49,8 @@ def labelled(predictions: Array, rows: Rows) -> Labelled:
             raise InvalidInput("the probabilities of the classes must add up to 1 in every row; apply a softmax")
         probability = probability[:, None, :]  # (n, 1, k)
     elif probability.ndim in (1, 2) and y.shape == probability.shape:
-        probability = np.stack([1 - probability, probability], -1).reshape(len(y), -1, 2)  # (n, t, 2)
+        column = probability[:, None] if probability.ndim == 1 else probability
+        probability = np.stack([1 - column, column], -1)  # (n, t, 2)
     else:
         raise InvalidInput(f"predictions of shape {probability.shape} do not fit targets of shape {y.shape}")
     return Labelled(probability, *_labels(y, probability.shape, partial=partial))

@@ -71,7 +71,9 @@ def _add_in_place(total: dict[str, Array], leaves: dict[str, Array]) -> None:
     for path, leaf in leaves.items():
         if total[path].shape != leaf.shape:
             raise InvalidInput(f"contributions differ in the shape of {path!r}: {total[path].shape} and {leaf.shape}")
-        np.add(total[path], leaf, out=total[path], casting="same_kind")
+        if total[path].dtype != _wide(leaf):
+            raise InvalidInput(f"contributions differ in {path!r}: some hold integers and some hold floats")
+        np.add(total[path], leaf, out=total[path], dtype=total[path].dtype, casting="same_kind")
 
 
 def _wide(leaf: Array) -> type:
