@@ -152,12 +152,18 @@ class Course:
         return site.bound(Work(model, train, derive(self.experiment.seed, "round", number, site.name), run))
 
     def _evaluated(self, done: Round, state: Any, model: Model | None, *, last: bool) -> Round:
-        if not self.experiment.measures or (done.number % self.experiment.evaluate_every and not last):
+        due = last or done.number % self.experiment.evaluate_every == 0
+        if not (self.experiment.measures and due and self._fitted(state, done.number)):
             return done
         pooled, by_site = evaluate(
             self.experiment, model, state, sites=self.tests, memory_of=lambda name: self.memory(name, done.number)
         )
         return replace(done, pooled=pooled, sites=by_site) if by_site else done
+
+    def _fitted(self, state: Any, number: int) -> bool:
+        """Whether there is a model yet: analytics may need more than one round for their first."""
+        strategy = self.experiment.strategy
+        return bool(strategy.model(state, {}) or strategy.model(state, self.memory(self.sites.names[0], number)))
 
     def _with_best(self, standing: Standing) -> Standing:
         name = self.experiment.best

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
+from comity.engine.evaluation import evaluate
 from comity.engine.experiment import Experiment
-from comity.engine.history import Round, rounds_table, series
+from comity.engine.history import Round, Scores, rounds_table, series
+from comity.engine.sites import Given, Sites
 from comity.ports.memories import Memories
 from comity.values import codec
 from comity.values.digest import Digest
@@ -77,6 +79,20 @@ class Run:
             return None, None
         value = made.pooled[metric]
         return made.mean(metric), value if value == value else None
+
+    def evaluate(self, sites: Given) -> tuple[Scores, dict[str, Scores]]:
+        """(metrics over all test rows of these sites, metrics by site), e.g. for external validation.
+
+        A site that took part is measured with its own private part, any other with the shared model.
+        """
+        own = set(self.sites)
+        return evaluate(
+            self.experiment,
+            self.experiment.model,
+            self.state,
+            sites=Sites(sites),
+            memory_of=lambda name: self.memory(name) if name in own else {},
+        )
 
     def table(self) -> Table:
         """A row for the run and for each baseline; for analytics, what was found."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import numpy as np
@@ -32,31 +32,45 @@ class Search:
 
 
 def cross_validate(
-    experiment: Experiment, sites: Sequence[Site], settings: Sequence[str], *, metric: str, folds: int = 5
+    experiment: Experiment,
+    sites: Sequence[Site],
+    settings: Sequence[str],
+    *,
+    metric: str,
+    folds: int = 5,
+    repeats: int = 1,
 ) -> Search:
     """The experiment with the setting that does best on rows held out of every site's training rows.
 
     settings: as in `with_setting`, e.g. ["train.optimizer.lr=0.001", "train.optimizer.lr=0.01"].
     Each site deals its own rows into folds (a person's rows, by `Rows.ids`, stay together), so no row
-    moves; a fold is a federated run that is measured on everybody's held-out rows. Test rows are not
-    looked at. Raises InvalidInput when a site has fewer rows than folds.
+    moves; a fold is a federated run that is measured on everybody's held-out rows. Each repeat deals and
+    trains anew, which calms the choice. Test rows are not looked at.
+
+    Raises InvalidInput when a site has fewer rows than folds.
     """
     if not settings or folds < 2:
         raise InvalidInput(f"give at least one setting and two folds, not {len(settings)} and {folds}")
     goal = experiment.metric(metric).goal
-    split = [_fold(site, folds, experiment.seed) for site in sites]
+    seeds = [derive(experiment.seed, "repeat", repeat) for repeat in range(repeats)]
+    split = {seed: [_fold(site, folds, seed) for site in sites] for seed in seeds}
     means: list[float] = []
     for setting in settings:
         tried = with_setting(experiment, setting)
-        scores = [
-            simulate(tried, Sites([site[k] for site in split]), Simulation()).scores(metric)[1] for k in range(folds)
+        runs = [
+            simulate(replace(tried, seed=seed), Sites([site[k] for site in split[seed]]), Simulation())
+            for seed in seeds
+            for k in range(folds)
         ]
+        scores = [run.scores(metric)[1] for run in runs]
         means.append(float(np.mean([np.nan if score is None else score for score in scores])))
     best = best_index(means, goal)
     if best is None:
         raise InvalidInput(f"{metric} is not defined on the held-out rows of any setting; take fewer folds")
     rows = [(s, m, "chosen" if i == best else None) for i, (s, m) in enumerate(zip(settings, means, strict=True))]
-    table = Table(f"{folds}-fold cross-validation on training rows", ("setting", metric, ""), rows)
+    times = f", {repeats} times" if repeats > 1 else ""
+    title = f"{folds}-fold cross-validation on training rows{times}"
+    table = Table(title, ("setting", metric, ""), rows)
     return Search(best=with_setting(experiment, settings[best]), table=table)
 
 

@@ -63,7 +63,8 @@ class Linear(floor.Model):
     """A linear model: logistic or softmax regression, or least squares.
 
     Parameters are weight (features,) and bias () for one output, (features, outputs) and (outputs,)
-    for more; they begin uniform in ±1/√features.
+    for more; they begin as those of torch.nn.Linear after torch.manual_seed(seed), to the bit: uniform
+    in ±1/√features.
 
     >>> Linear(features=13, loss="logistic")
     Linear(features=13, loss='logistic', outputs=1)
@@ -90,13 +91,14 @@ class Linear(floor.Model):
         return _accepts(train)
 
     def init(self, seed: int) -> Tree:
-        generator = np.random.default_rng(derive(seed, "init"))
-        bound = self.features**-0.5
-        shape = () if self.outputs == 1 else (self.outputs,)
-        return {
-            "weight": np.asarray(generator.uniform(-bound, bound, (self.features, *shape))),
-            "bias": np.asarray(generator.uniform(-bound, bound, shape)),
-        }
+        bits = np.random.RandomState(seed & 0xFFFFFFFF)
+        weight = _uniform(bits, (self.outputs, self.features), self.features**-0.5)
+        bias = _uniform(bits, (self.outputs,), self.features**-0.5)
+        return (
+            {"weight": weight[0], "bias": np.asarray(bias[0])}
+            if self.outputs == 1
+            else {"weight": weight.T.copy(), "bias": bias}
+        )
 
     def fit(self, training: Training) -> Fit:
         if training.rows.x.ndim != 2 or training.rows.x.shape[1] != self.features:
@@ -117,7 +119,7 @@ class Linear(floor.Model):
                 return score
 
     def _score(self, params: Tree, x: Array) -> Array:
-        leaves = dict[str, Any](params)
+        leaves: dict[str, Any] = dict(params)
         return x @ leaves["weight"] + leaves["bias"]  # (n,) or (n, outputs)
 
     def _loss_gradient(self, params: Tree, x: Array, y: Array) -> tuple[Tree, float]:
@@ -153,7 +155,7 @@ def descend(training: Training, gradient: Gradient) -> Fit:
     for count, batch in enumerate(batches(n, train.size(n), steps, derive(training.seed, "batches")), start=1):
         named = dict(zip(paths, params, strict=True))
         grads, loss = gradient(tree.unflatten(named) if nested else named, x[batch], y[batch])
-        flat = tree.flatten(grads) if nested else grads
+        flat: dict[str, Any] = dict(tree.flatten(grads) if nested else grads)
         listed = [flat[path] for path in paths]
         if strength:
             listed = [g + strength * p for g, p in zip(listed, params, strict=True)]
@@ -180,6 +182,13 @@ def _added(training: Training) -> tuple[list[Array] | None, float]:
     added = parts[0] if len(parts) == 1 else tree.add(parts[0], parts[1])
     tree.same_paths(added, training.params)
     return list(tree.flatten(added).values()), strength
+
+
+def _uniform(bits: np.random.RandomState, shape: tuple[int, ...], bound: float) -> Array:
+    """Uniform in ±bound, made of 24 bits a number as torch makes its float32."""
+    raw = bits.randint(0, 2**32, size=shape, dtype=np.uint32) & np.uint32(2**24 - 1)
+    edge = float(np.float32(bound))
+    return (raw * (2**-24 * 2 * edge) - edge).astype(np.float32).astype(np.float64)  # rounded once, as by fma
 
 
 def _accepts(train: Train) -> frozenset[Ability]:
