@@ -18,15 +18,16 @@ test: .venv/.dev ## the whole test suite
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 check: .venv/.dev ## format, lint, types and import contracts
-	$(BIN)/ruff format --check src tests bench examples
-	$(BIN)/ruff check src tests bench examples
+	$(BIN)/ruff format --check src tests bench examples scripts
+	$(BIN)/ruff check src tests bench examples scripts
 	$(BIN)/lint-imports
 	$(BIN)/pyright
 
 bench: .venv/.dev ## our figures beside their floors
 	for figure in bench/*.py; do OMP_NUM_THREADS=1 $(BIN)/python $$figure || exit 1; done
 
-docs: .venv/.dev ## run every code block of README and docs
+docs: .venv/.dev ## write docs/reference.md, run every code block of README and docs
+	$(BIN)/python scripts/reference.py
 	$(BIN)/python -m pytest -q tests/docs
 
 .venv/bin/python:

@@ -6,9 +6,10 @@ such a record.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any, TypeVar
+from typing import Any, Optional, TypeVar
 
 import numpy as np
 
@@ -16,6 +17,11 @@ from comity.values.errors import InvalidInput
 from comity.values.tree import Array, Tree
 
 R = TypeVar("R")
+
+KINDS: Mapping[Any, str] = {Tree: "Tree", Array: "Array", int: "int", float: "float", bool: "bool"}
+
+NAMES = {**KINDS, **{Optional[kind]: f"{name} | None" for kind, name in KINDS.items()}}  # noqa: UP045, Tree is no class
+"""How each annotation is written, for dataclasses whose annotations are not text."""
 
 NUMBERS: Mapping[type, Any] = {bool: np.bool_, int: np.int64, float: np.float64}
 
@@ -46,8 +52,9 @@ def from_tree(kind: type[R], stored: Tree) -> R:
 
 
 def _annotation(kind: type, name: str, annotation: object) -> str:
-    text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
-    if text.removesuffix(" | None") not in ("Tree", "Array", "int", "float", "bool"):
+    text = annotation if isinstance(annotation, str) else NAMES.get(annotation, str(annotation))
+    text = re.sub(r"\w+\.", "", text)  # co.tree.Tree is Tree
+    if text not in NAMES.values():
         raise InvalidInput(f"{kind.__name__}.{name} is declared {text}; declare Tree, Array, int, float or bool")
     return text
 
