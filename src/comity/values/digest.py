@@ -30,5 +30,5 @@ def canonical(document: object) -> bytes:
     """
     try:
         return rfc8785.dumps(document)  # pyright: ignore[reportArgumentType]
-    except (rfc8785.CanonicalizationError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidInput(f"this cannot be written as canonical JSON ({error}); use plain JSON values") from error

@@ -42,7 +42,9 @@ class Train:
             raise InvalidInput(f"give either steps or epochs above 0, not steps={self.steps} and epochs={self.epochs}")
 
     def size(self, rows: int) -> int:
-        """Rows in a full mini-batch at a site of this many rows."""
+        """Rows in a full mini-batch at a site of this many rows; raises InvalidInput when it has none."""
+        if rows < 1:
+            raise InvalidInput("there are no training rows; leave the site out of the experiment")
         return min(self.batch_size or rows, rows)
 
     def count(self, rows: int) -> int:

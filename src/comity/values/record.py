@@ -34,6 +34,8 @@ def to_tree(record: Any) -> Tree:
         if isinstance(value, (Mapping, np.ndarray)):
             made[each.name] = value
         elif type(value) in NUMBERS:
+            if type(value) is int and not -(2**63) <= value < 2**63:
+                raise InvalidInput(f"{type(record).__name__}.{each.name} is {value}, which does not fit in 64 bits")
             made[each.name] = np.asarray(value, dtype=NUMBERS[type(value)])
         elif value is not None:
             raise InvalidInput(
@@ -70,8 +72,10 @@ def _restore(kind: type, name: str, annotation: str, value: Array | Tree | None)
     if isinstance(value, Mapping) != (wanted == "Tree"):
         raise InvalidInput(f"{kind.__name__}.{name} should be {wanted} but another kind of value was stored")
     if wanted in ("int", "float", "bool"):
-        number = np.asarray(value)
-        if number.shape != ():
-            raise InvalidInput(f"{kind.__name__}.{name} should be one number but has shape {number.shape}")
-        return {"int": int, "float": float, "bool": bool}[wanted](number)
+        number, python = np.asarray(value), {"int": int, "float": float, "bool": bool}[wanted]
+        if number.shape != () or number.dtype != NUMBERS[python]:
+            raise InvalidInput(
+                f"{kind.__name__}.{name} should be one {wanted} but is {number.dtype} of shape {number.shape}"
+            )
+        return python(number)
     return value

@@ -81,6 +81,8 @@ def concatenate(parts: list[Rows]) -> Rows:
     """All rows of several, one after the other; raises InvalidInput when their shapes do not fit."""
     if not parts:
         raise InvalidInput("there are no rows to put together")
+    if len({(part.columns, part.y is None) for part in parts}) > 1:
+        raise InvalidInput("rows cannot be put together when their columns differ or only some of them have targets")
     ids = None if any(part.ids is None for part in parts) else [np.asarray(part.ids) for part in parts]
     try:
         return Rows(

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from comity.values.errors import InvalidInput
 from comity.values.tree import Array
 
 
@@ -26,7 +27,11 @@ def batches(rows: int, batch_size: int, steps: int, seed: int) -> Iterator[Array
 
     >>> [len(batch) for batch in batches(rows=5, batch_size=2, steps=4, seed=0)]
     [2, 2, 1, 2]
+
+    Raises InvalidInput when there are no rows or no batch size: no pass would ever end.
     """
+    if rows < 1 or batch_size < 1:
+        raise InvalidInput(f"batches need at least one row, and one row a batch, not {rows} rows and {batch_size}")
     generator = np.random.Generator(np.random.SFC64(seed))
     while steps > 0:
         order = generator.permutation(rows)

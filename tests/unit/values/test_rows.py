@@ -1,0 +1,81 @@
+"""The rows of a site."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from comity.values.errors import InvalidInput
+from comity.values.rows import Rows, as_rows, concatenate
+
+X, Y = np.arange(6.0).reshape(3, 2), np.array([0, 1, 1])
+
+
+def test_rows_are_counted_and_shown_without_their_values() -> None:
+    assert len(Rows(X, Y)) == 3
+    assert repr(Rows(X, Y)) == "Rows(x=(3, 2) float64, y=(3,) int64)"
+    assert repr(Rows(X)) == "Rows(x=(3, 2) float64, y=None)"
+
+
+def test_take_keeps_what_belongs_together() -> None:
+    rows = Rows(X, Y, columns=("a", "b"), ids=np.array(["p", "q", "p"]))
+    for chosen in (np.array([2, 0]), np.array([True, False, True])):
+        taken = rows.take(chosen)
+        assert taken.x.tolist() == X[chosen].tolist()
+        assert taken.targets.tolist() == Y[chosen].tolist()
+        assert taken.ids is not None
+        assert set(taken.ids) == {"p"}
+        assert taken.columns == ("a", "b")
+
+
+def test_rows_are_given_in_three_ways() -> None:
+    rows = Rows(X, Y)
+    assert as_rows(rows) is rows
+    assert as_rows((X, Y)).targets is Y
+    assert as_rows(X).y is None
+    with pytest.raises(InvalidInput, match="not as a tuple of 3"):
+        as_rows((X, Y, Y))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"x": np.array(1.0)}, "a single number"),
+        ({"x": X, "y": Y[:2]}, r"y has shape \(2,\) but x has 3 rows"),
+        ({"x": X, "y": np.array(1)}, r"y has shape \(\)"),
+        ({"x": X, "ids": Y[:1]}, r"ids has shape \(1,\)"),
+        ({"x": X, "columns": ("a",)}, "1 column names"),
+    ],
+)
+def test_what_does_not_fit_is_refused(given: dict[str, object], message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        Rows(**given)  # type: ignore[arg-type]
+
+
+def test_rows_without_targets_say_so() -> None:
+    with pytest.raises(InvalidInput, match="no targets y"):
+        _ = Rows(X).targets
+
+
+def test_concatenate_puts_all_rows_together() -> None:
+    whole = concatenate([Rows(X, Y, ("a", "b"), Y), Rows(X[:1], Y[:1], ("a", "b"), Y[:1])])
+    assert whole.x.shape == (4, 2)
+    assert whole.targets.tolist() == [0, 1, 1, 0]
+    assert whole.columns == ("a", "b")
+    assert whole.ids is not None
+    assert concatenate([Rows(X), Rows(X)]).y is None
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ([], "no rows"),
+        ([Rows(X, Y), Rows(X[:, :1], Y)], "cannot be put together"),
+        ([Rows(X, Y), Rows(X)], "targets"),
+        ([Rows(X), Rows(X, Y)], "targets"),
+        ([Rows(X, Y, ("a", "b")), Rows(X, Y, ("b", "a"))], "columns"),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused(parts: list[Rows], message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        concatenate(parts)
