@@ -2,37 +2,129 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from math import isfinite
+from typing import TYPE_CHECKING, NamedTuple
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 if TYPE_CHECKING:
     from comity.engine.run import Run
 
-SHARED, SITE, BASELINE = "#1d4ed8", "#94a3b8", "#c2410c"
-"""Colours that stay apart in print and for the colour-blind: the federated run, sites, pooled."""
+FEDERATED, SITE, POOLED, INK, GRID = "#0072b2", "#8c96a3", "#d55e00", "#1f2933", "#e4e7eb"
+"""Colours that stay apart in print and for the colour-blind (Okabe and Ito 2008)."""
+
+NAMED = 8
+"""Up to this many sites have their names beside their lines."""
+
+
+class Line(NamedTuple):
+    """One method or site by round."""
+
+    label: str
+    rounds: Sequence[int]
+    values: Sequence[float]
+    color: str
+    width: float
+    dashes: str = "-"
 
 
 def figure(run: Run) -> Figure:
     """One panel for each metric, values by round."""
     names = [metric.name for metric in run.experiment.measures]
-    made = Figure(figsize=(5.2 * max(1, len(names)), 3.6), layout="constrained")
+    made = Figure(figsize=(5.8 * max(1, len(names)), 3.8), layout="constrained")
     for position, name in enumerate(names, start=1):
-        axes = made.add_subplot(1, len(names), position)
-        for site in run.history[-1].sites or {} if run.history else {}:
-            axes.plot(*run.series(name, site=site), color=SITE, linewidth=1, label=f"at {site}")
-        for label, baseline in run.baselines.items():
-            if label not in run.sites:
-                axes.plot(*baseline.series(name), color=BASELINE, linewidth=1.5, linestyle="--", label=label)
-        strategy = type(run.experiment.strategy).__name__
-        axes.plot(*run.series(name), color=SHARED, linewidth=2.5, label=f"{strategy}, all sites")
-        axes.set_xlabel("round")
-        axes.set_title(name, loc="left", fontsize=11)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(axis="y", color="#e2e8f0", linewidth=0.8)
-        axes.set_axisbelow(True)
-        if position == len(names):
-            axes.legend(fontsize=8, frameon=False)
+        curves(made.add_subplot(1, len(names), position), run, name)
+    if not names:
+        made.text(0.5, 0.5, "This experiment has no metrics to draw.", ha="center", color=INK)
     return made
+
+
+def curves(axes: Axes, run: Run, metric: str) -> None:
+    """A metric by round: each site in grey, pooled rows dashed, the run itself in bold.
+
+    A grey line is the model of that site alone over all test rows, where the run has these baselines;
+    else it is the run's own model at that site.
+    """
+    lines = [line for line in _lines(run, metric) if any(map(isfinite, line.values))]
+    for line in lines:
+        marker = "o" if len(line.rounds) == 1 else None
+        axes.plot(
+            line.rounds, line.values, line.dashes, color=line.color, linewidth=line.width, marker=marker, markersize=5
+        )
+    axes.set_title(metric, loc="left", fontsize=11, color=INK)
+    axes.set_xlabel("round")
+    axes.margins(x=0.02)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    plain(axes)
+    axes.grid(axis="y", color=GRID, linewidth=0.8)
+    _name(axes, lines)
+
+
+def plain(axes: Axes) -> None:
+    """Leave away what says nothing."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(SITE)
+    axes.tick_params(colors=INK, labelsize=9)
+    axes.set_axisbelow(True)
+
+
+def _lines(run: Run, metric: str) -> list[Line]:
+    alone = {f"{site} alone": run.baselines[site] for site in run.sites if site in run.baselines}
+    tested = next((each.sites for each in reversed(run.history) if each.sites), {})
+    thin = {label: baseline.series(metric) for label, baseline in alone.items()} or {
+        f"at {site}": run.series(metric, site=site) for site in tested
+    }
+    return [
+        *(Line(label, *values, SITE, 1.2) for label, values in thin.items()),
+        *(
+            Line(label, *baseline.series(metric), POOLED, 1.8, "--")
+            for label, baseline in run.baselines.items()
+            if label not in run.sites
+        ),
+        Line(f"{type(run.experiment.strategy).__name__}, all sites", *run.series(metric), FEDERATED, 2.6),
+    ]
+
+
+def _name(axes: Axes, lines: Sequence[Line]) -> None:
+    """Names beside the ends of the lines, moved apart where they would overlap."""
+    thin = [line for line in lines if line.color == SITE]
+    named = [line for line in lines if line.color != SITE or len(thin) <= NAMED]
+    ends = [(next(v for v in reversed(line.values) if isfinite(v)), line) for line in named]
+    ends.sort(key=lambda end: end[0])
+    low, high = axes.get_ylim()
+    for at, (_, line) in zip(apart([value for value, _ in ends], (high - low) / 17), ends, strict=True):
+        axes.annotate(
+            line.label,
+            (1, at),
+            xycoords=axes.get_yaxis_transform(),
+            xytext=(4, 0),
+            textcoords="offset points",
+            color=INK if line.color == SITE else line.color,
+            fontsize=8.5,
+            fontweight="bold" if line.color == FEDERATED else "normal",
+            verticalalignment="center",
+        )
+    if len(thin) > NAMED:
+        axes.text(0.99, 0.02, f"grey: {len(thin)} sites", transform=axes.transAxes, ha="right", fontsize=8.5, color=INK)
+
+
+def apart(values: Sequence[float], gap: float) -> list[float]:
+    """The places nearest to rising values that are at least a gap apart, in least squares.
+
+    Pooling of adjacent violators (Barlow et al. 1972) on the values less their gaps.
+
+    >>> apart([0.0, 5.0, 5.0], gap=1.0)
+    [0.0, 4.5, 5.5]
+    """
+    pools: list[tuple[float, int]] = []
+    for position, value in enumerate(values):
+        mean, size = value - position * gap, 1
+        while pools and pools[-1][0] > mean:
+            below, count = pools.pop()
+            mean, size = (mean * size + below * count) / (size + count), size + count
+        pools.append((mean, size))
+    level = [mean for mean, size in pools for _ in range(size)]
+    return [each + position * gap for position, each in enumerate(level)]

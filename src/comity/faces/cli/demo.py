@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from importlib import import_module
 from pathlib import Path
 from time import monotonic
+from types import ModuleType
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from comity.faces.cli.show import terminal_table, watched
+from comity.faces.cli.show import folder_to_save, json_line, line, terminal_table, watched
+from comity.faces.credit import credit
 from comity.faces.demos.outcome import Outcome
-from comity.values.errors import unknown
+from comity.values.errors import NotSupported, unknown
 from comity.values.table import Table
 
 DEMOS = {
@@ -27,30 +28,53 @@ DEMOS = {
 def command(
     name: Annotated[str, typer.Argument(help=" | ".join(DEMOS))] = "heart",
     save: Annotated[Path | None, typer.Option(help="Report folder; comity-demo-NAME unless given.")] = None,
-    more: Annotated[bool, typer.Option("--more", help="Also the demo's slower second panel, if it has one.")] = False,
+    more: Annotated[bool, typer.Option("--more", help="Also the slower second panel of drug-discovery.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    debug: Annotated[bool, typer.Option(help="Show tracebacks.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
     """Run a headline experiment on real data inside the package and print one table."""
-    if name not in DEMOS:
-        raise unknown("demo", name, DEMOS)
-    began = monotonic()
-    module = import_module(DEMOS[name])
+    began, module = monotonic(), _module(name)
+    if more and not hasattr(module, "more"):
+        raise NotSupported(f"the demo {name} has no second panel; leave --more out")
+    folder = folder_to_save(save or Path(f"comity-demo-{name}"))
     outcome: Outcome = module.demo(watched)
-    panels: list[Table] = module.more(watched) if more and hasattr(module, "more") else []
+    panels: list[Table] = module.more(watched) if more else []
     seconds = monotonic() - began
-    folder = outcome.run.save(save or Path(f"comity-demo-{name}"))
-    (folder / "demo.csv").write_text(outcome.table().to_csv(), newline="")
-    (folder / "demo.json").write_text(json.dumps(outcome.document(seconds), indent=1))
+    written = outcome.document(seconds)
+    if more:
+        written["more"] = {panel.title: panel.records() for panel in panels}
+    _save(outcome, panels, json_line(written), folder)
     if as_json:
-        typer.echo(json.dumps(outcome.document(seconds)))
+        typer.echo(json_line(written))
         return
-    screen = Console()
-    screen.print(terminal_table(outcome.table(), strong=lambda row: str(row[0]).startswith("Fed")))
+    screen = Console(highlight=False)
+    screen.print(terminal_table(outcome.table(), strong=lambda row: row[0] == outcome.shown))
     for table in [*outcome.tables, *panels]:
         screen.print()
         screen.print(terminal_table(table))
     screen.print()
-    for note in outcome.notes:
-        screen.print(f"[dim]{note}[/dim]")
-    screen.print(f"\n{seconds:.1f} s. Picture: {folder / 'figure.png'}. Report: {folder / 'summary.md'}")
+    for note in [*outcome.notes, credit(outcome.data)]:
+        screen.print(line(note), style="dim")
+    screen.print()
+    screen.print(line(f"{seconds:.1f} s. Picture: {folder / 'demo.png'}. Report: {folder / 'demo.md'}"))
+
+
+def _module(name: str) -> ModuleType:
+    if name not in DEMOS:
+        raise unknown("demo", name, DEMOS)
+    try:
+        return import_module(DEMOS[name])
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise NotSupported(f"the demo {name} needs PyTorch: pip install 'comity[torch]'") from error
+
+
+def _save(outcome: Outcome, panels: list[Table], written: str, folder: Path) -> None:
+    from comity.faces.demos.picture import picture
+
+    outcome.run.save(folder)
+    (folder / "demo.json").write_text(written + "\n")
+    (folder / "demo.csv").write_text(outcome.table().to_csv(), newline="")
+    (folder / "demo.md").write_text(outcome.markdown(panels))
+    picture(outcome).savefig(folder / "demo.png", dpi=144)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
 from comity.faces.cli import demo, run
 from comity.values.errors import ComityError
 
+INTERRUPTED = 130
+"""What a shell expects after Ctrl-C."""
+
 app = typer.Typer(
     name="comity",
-    help="Train and validate models together on data that may not be pooled.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -20,11 +24,31 @@ app.command("demo")(demo.command)
 app.command("run")(run.command)
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"comity {version('comity')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _top(  # pyright: ignore[reportUnusedFunction], Typer calls it
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Train and validate models together on data that may not be pooled."""
+
+
 def main() -> None:
     """Run the command line; an error is one sentence and exit code 1, a traceback only with --debug."""
     try:
         app()
-    except (ComityError, ImportError) as error:
+    except (KeyboardInterrupt, SystemExit) as end:
+        if isinstance(end, SystemExit) and end.code != INTERRUPTED:
+            raise
+        typer.echo("comity: interrupted", err=True)
+        sys.exit(INTERRUPTED)
+    except (ComityError, ImportError, OSError) as error:
         if "--debug" in sys.argv:
             raise
         notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
-from typing import Any, final
+from typing import Any, Literal, final
 
+from comity import data
 from comity.engine.run import Run
+from comity.faces.credit import credit
 from comity.values.table import Cell, Table
 
 
@@ -17,10 +19,11 @@ class Method:
     """One row of a demo's table: a way to train, and how well its model does."""
 
     name: str
+    kind: Literal["alone", "pooled", "federated", "literature"]
     mean_over_sites: float | None = None
     pooled_test: float | None = None
     published: float | None = None
-    """The figure in the literature for `published_column`."""
+    """The figure in the literature for the outcome's headline."""
     more: Mapping[str, float | None] = field(default_factory=dict[str, float | None])
     """Further columns."""
 
@@ -33,10 +36,16 @@ class Outcome:
     demo: str
     title: str
     metric: str
+    headline: Literal["mean_over_sites", "pooled_test"]
+    """Which figure of a method is drawn, and is compared with the published one."""
+    data: str
+    """The data set, by the name of its loader."""
     methods: Sequence[Method]
     notes: Sequence[str]
     run: Run
-    """The federated run that the picture and the report are of."""
+    """A federated run by round, for the picture and the report."""
+    shown: str
+    """The method that `run` is of; it stands out in table and picture."""
     tables: Sequence[Table] = ()
     """Further tables to print below."""
 
@@ -59,11 +68,23 @@ class Outcome:
                 "mean_over_sites": m.mean_over_sites,
                 "pooled_test": m.pooled_test,
                 "published": m.published,
-                **m.more,
+                **{name.replace(" ", "_"): value for name, value in m.more.items()},
             }
             for m in self.methods
         }
         return {"demo": self.demo, "methods": methods, "seconds": round(seconds, 2)}
+
+    def markdown(self, panels: Sequence[Table] = ()) -> str:
+        """As a page to read beside demo.png, with the tables of further panels."""
+        parts = [
+            f"# {self.title}",
+            f"![{self.title}: {self.metric}](demo.png)",
+            *(f"```\n{table}\n```" for table in (self.table(), *self.tables, *panels)),
+            "\n".join(f"- {note}" for note in self.notes),
+            f"The curves are of one run of {self.shown}; [summary.md](summary.md) tells more of it.",
+            f"## Data\n\n{credit(self.data)}\n\n{data.terms(self.data)}",
+        ]
+        return "\n\n".join(parts) + "\n"
 
 
 def mean_scores(runs: Sequence[Run], metric: str) -> tuple[float | None, float | None]:
