@@ -44,8 +44,9 @@ class Site:
     """Bound by the engine; a user leaves it out."""
 
     def __post_init__(self) -> None:
-        if not self.name or "/" in self.name or "\0" in self.name:
-            raise InvalidInput(f"a site's name must not be empty and must not hold a slash, got {self.name!r}")
+        plain = self.name.isprintable() and "/" not in self.name and self.name not in ("", ".", "..")
+        if not plain or len(self.name) > 100:
+            raise InvalidInput(f"a site's name is 1 to 100 printable characters without a slash, not {self.name!r}")
         object.__setattr__(self, "train", as_rows(self.train))
         if self.test is not None:
             object.__setattr__(self, "test", as_rows(self.test))
@@ -68,6 +69,8 @@ class Site:
         `correction` is added to every gradient, `pull` adds a proximal term.
         """
         work = self._work()
+        if not len(self.train):
+            raise InvalidInput(f"site {self.name!r} has no training rows; leave it out of the experiment")
         return work.run(
             Training(
                 params=params,

@@ -118,7 +118,7 @@ def sub(first: Tree, second: Tree) -> Tree:
 
 
 def scale(tree: Tree, factor: float) -> Tree:
-    """Leaf by leaf, `factor * leaf`, in the leaf's own dtype."""
+    """Leaf by leaf, `factor * leaf`; floats keep their dtype, integers become float64."""
     factor = float(factor)
     return map(lambda leaf: leaf * factor, tree)
 
@@ -180,6 +180,7 @@ def check(tree: Tree, what: str) -> None:
 
     What a user's code made is checked here, once, where it enters.
     """
+    _check_names(tree, what)
     for path, leaf in _walk(tree, ""):
         if not isinstance(leaf, np.ndarray):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidInput(f"{what}: {path!r} is a {type(leaf).__name__}; every leaf must be a numpy array")
@@ -187,6 +188,11 @@ def check(tree: Tree, what: str) -> None:
             raise InvalidInput(f"{what}: {path!r} has dtype {leaf.dtype}; use booleans, integers or floats")
         if leaf.dtype.kind == "f" and not np.isfinite(leaf).all():
             raise InvalidInput(f"{what}: {path!r} is not finite; lower the learning rate or check the data")
-    for path in flatten(tree):
-        if any(not key for key in path.split(SEPARATOR)):
-            raise InvalidInput(f"{what}: the path {path!r} has an empty name")
+
+
+def _check_names(tree: Tree, what: str) -> None:
+    for key, value in tree.items():
+        if not isinstance(key, str) or not key or SEPARATOR in key:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidInput(f"{what}: {key!r} names a part; names are text, not empty and without a slash")
+        if isinstance(value, Mapping):
+            _check_names(value, what)
