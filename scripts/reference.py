@@ -65,7 +65,7 @@ def settings(value: object) -> str:
             if field.init:
                 lines.append(f"- `{field.name}`: `{field.type}`. {notes.get(field.name, '')}".rstrip())
     for name, member in vars(value).items():
-        if name[0] != "_" and (inspect.isfunction(member) or isinstance(member, property)) and inspect.getdoc(member):
+        if name[0] != "_" and (inspect.isfunction(member) or isinstance(member, property)) and member.__doc__:
             called = name if isinstance(member, property) else f"{name}()"
             lines.append(f"- `.{called}`: {inspect.getdoc(member).splitlines()[0]}")
     return "\n\n" + "\n".join(lines) if lines else ""
