@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, final
 
@@ -45,6 +45,9 @@ class Model(floor.Model):
     def init(self, seed: int) -> Tree:
         params = self.init_params(np.random.default_rng(derive(seed, "init")))
         tree.check(params, "the model's initial parameters")
+        for path, leaf in tree.flatten(params).items():
+            if leaf.dtype.kind != "f":
+                raise InvalidInput(f"the initial parameter {path!r} is of {leaf.dtype}, which no gradient can move")
         return params
 
     def fit(self, training: Training) -> Fit:
@@ -101,14 +104,15 @@ class Linear(floor.Model):
         )
 
     def fit(self, training: Training) -> Fit:
-        if training.rows.x.ndim != 2 or training.rows.x.shape[1] != self.features:
-            raise InvalidInput(f"x has shape {training.rows.x.shape} but the model takes (n, {self.features})")
+        self._check(training.rows)
         return descend(training, self._loss_gradient)
 
     def gradient(self, params: Tree, rows: Rows) -> tuple[Tree, float]:
+        self._check(rows)
         return self._loss_gradient(params, rows.x, rows.targets)
 
     def predict(self, params: Tree, x: Array) -> Array:
+        self._check_features(x)
         score = self._score(params, x)
         match self.loss:
             case "logistic":
@@ -117,6 +121,21 @@ class Linear(floor.Model):
                 return _softmax(score)
             case "squared":
                 return score
+
+    def _check_features(self, x: Array) -> None:
+        if x.ndim != 2 or x.shape[1] != self.features or x.dtype.kind not in "biuf":
+            raise InvalidInput(f"x has shape {x.shape} of {x.dtype} but the model takes numbers (n, {self.features})")
+
+    def _check(self, rows: Rows) -> None:
+        self._check_features(rows.x)
+        y, n = rows.targets, len(rows)
+        shape = (n,) if self.outputs == 1 or self.loss == "softmax" else (n, self.outputs)
+        if y.shape != shape or y.dtype.kind not in "biuf":
+            raise InvalidInput(f"y has shape {y.shape} of {y.dtype} but {self} takes numbers {shape}")
+        if self.loss == "logistic" and not ((y == 0) | (y == 1)).all():
+            raise InvalidInput("logistic regression takes y of 0 and 1 only; use loss='softmax' for more classes")
+        if self.loss == "softmax" and not np.isin(y, range(self.outputs)).all():
+            raise InvalidInput(f"softmax regression takes y of 0 to {self.outputs - 1} only; give outputs= the classes")
 
     def _score(self, params: Tree, x: Array) -> Array:
         leaves: dict[str, Any] = dict(params)
@@ -156,6 +175,8 @@ def descend(training: Training, gradient: Gradient) -> Fit:
         named = dict(zip(paths, params, strict=True))
         grads, loss = gradient(tree.unflatten(named) if nested else named, x[batch], y[batch])
         flat: dict[str, Any] = dict(tree.flatten(grads) if nested else grads)
+        if count == 1:
+            _check_gradient(flat, leaves)
         listed = [flat[path] for path in paths]
         if strength:
             listed = [g + strength * p for g, p in zip(listed, params, strict=True)]
@@ -164,8 +185,18 @@ def descend(training: Training, gradient: Gradient) -> Fit:
         params, slots = optimizer.step(params, listed, slots, count)
         loss_sum += loss
     made = {path: np.asarray(p, leaves[path].dtype) for path, p in zip(paths, params, strict=True)}
-    tree.check(made, "the model after local training")
-    return Fit(tree.unflatten(made), n, steps, steps * optimizer.lr, loss_sum / steps)
+    trained = tree.unflatten(made)
+    tree.check(trained, "the model after local training")
+    return Fit(trained, n, steps, steps * optimizer.lr, loss_sum / steps)
+
+
+def _check_gradient(grads: Mapping[str, Array], params: Mapping[str, Array]) -> None:
+    """Only of the first step, which says how the user's function answers."""
+    if grads.keys() != params.keys():
+        raise InvalidInput(f"the gradient has arrays for {sorted(grads)}, the parameters are {sorted(params)}")
+    for path, leaf in params.items():
+        if np.shape(grads[path]) != np.shape(leaf):
+            raise InvalidInput(f"the gradient of {path!r} has shape {np.shape(grads[path])}, not {np.shape(leaf)}")
 
 
 def _added(training: Training) -> tuple[list[Array] | None, float]:
