@@ -1,8 +1,13 @@
-"""A checkpoint as one file: the length of its facts, its facts as JSON, its arrays as safetensors."""
+"""A checkpoint as one file.
+
+The SHA-256 of all that follows; the length of the facts, 8 bytes; the facts as JSON; the arrays as
+safetensors. So damage of any kind is seen, and no damaged run goes on.
+"""
 
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 from pathlib import Path
 from typing import final
 
@@ -11,7 +16,7 @@ from comity.ports.checkpoints import Checkpoint
 from comity.values import codec
 from comity.values.errors import DecodeError
 
-LENGTH = 8
+SEAL, LENGTH = 32, 8
 
 
 @final
@@ -23,18 +28,15 @@ class CheckpointFile:
 
     def save(self, checkpoint: Checkpoint) -> None:
         facts = json.dumps(checkpoint.facts).encode()
-        arrays = codec.encode(checkpoint.arrays)
-        write(self._path, len(facts).to_bytes(LENGTH, "little") + facts + arrays, sync=True)
+        body = len(facts).to_bytes(LENGTH, "little") + facts + codec.encode(checkpoint.arrays)
+        write(self._path, sha256(body).digest() + body, sync=True)
 
     def load(self) -> Checkpoint | None:
         if not self._path.exists():
             return None
         data = self._path.read_bytes()
-        end = LENGTH + int.from_bytes(data[:LENGTH], "little")
-        try:
-            facts = json.loads(data[LENGTH:end])
-        except ValueError as error:
-            raise DecodeError(f"the checkpoint {self._path} is damaged ({error}); delete it to begin anew") from error
-        if not isinstance(facts, dict) or not {"experiment", "sites", "history", "best_round"} <= facts.keys():
-            raise DecodeError(f"{self._path} is not a checkpoint; delete it to begin anew")
-        return Checkpoint(facts, codec.decode(data[end:]))
+        seal, body = data[:SEAL], memoryview(data)[SEAL:]
+        if sha256(body).digest() != seal:
+            raise DecodeError(f"the checkpoint {self._path} is damaged or is none; delete it to begin anew")
+        end = LENGTH + int.from_bytes(body[:LENGTH], "little")
+        return Checkpoint(json.loads(bytes(body[LENGTH:end])), codec.decode(body[end:]))

@@ -7,10 +7,10 @@ from pathlib import Path
 def write(path: Path, data: bytes, *, sync: bool = False) -> None:
     """Write a file so that a reader, or a crash of this process, sees the old one or the new one.
 
-    With `sync` the new one also survives a crash of the machine.
+    With `sync` the new one also survives a crash of the machine. A path must have one writer at a time.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside = path.with_name(f".{path.name}.new")
     try:
         with beside.open("wb") as file:
             file.write(data)

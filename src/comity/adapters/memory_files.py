@@ -1,13 +1,14 @@
-"""Sites' memories as files: `SITE/ROUND.safetensors`."""
+"""Sites' memories as files: a folder for each site, in it `ROUND.safetensors`."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
 from typing import final
-from urllib.parse import quote, unquote
 from weakref import finalize
 
 from comity.adapters.durable import write
@@ -16,6 +17,7 @@ from comity.values import codec
 from comity.values.tree import Tree
 
 SUFFIX = ".safetensors"
+NAME = re.compile(rf"[0-9]+{re.escape(SUFFIX)}")
 
 
 @final
@@ -34,23 +36,37 @@ class MemoryFiles:
         return made
 
     def get(self, site: str, round: int) -> Tree:
-        current = version_at(self._versions(site), round)
-        return {} if current is None else codec.decode(self._path(site, current).read_bytes())
+        folder = self._folder(site)
+        current = version_at(_versions(folder), round)
+        return {} if current is None else codec.decode(_path(folder, current).read_bytes())
 
     def put(self, site: str, round: int, memory: Tree, keep: Sequence[int]) -> None:
-        before = self._versions(site)
-        write(self._path(site, round), codec.encode(memory))
+        folder = self._folder(site)
+        before = _versions(folder)
+        write(_path(folder, round), codec.encode(memory))
         kept = {version_at(before, earlier) for earlier in keep if earlier < round} | {round}
-        for version in before:
-            if version not in kept:
-                self._path(site, version).unlink()
+        _forget(folder, [version for version in before if version not in kept])
 
-    def sites(self) -> Sequence[str]:
-        return sorted(unquote(path.name) for path in self._directory.glob("*")) if self._directory.exists() else []
+    def rewind(self, round: int) -> None:
+        for folder in self._directory.iterdir() if self._directory.exists() else ():
+            _forget(folder, [version for version in _versions(folder) if version > round])
 
-    def _versions(self, site: str) -> list[int]:
-        folder = self._directory / quote(site, safe=" ")
-        return [int(path.stem) for path in folder.glob(f"*{SUFFIX}")] if folder.exists() else []
+    def _folder(self, site: str) -> Path:
+        # Two names that a file system holds for one, such as "va" and "VA", have two digests.
+        return self._directory / sha256(site.encode()).hexdigest()[:32]
 
-    def _path(self, site: str, round: int) -> Path:
-        return self._directory / quote(site, safe=" ") / f"{round}{SUFFIX}"
+
+def _versions(folder: Path) -> list[int]:
+    try:
+        return [int(path.stem) for path in folder.iterdir() if NAME.fullmatch(path.name)]
+    except FileNotFoundError:
+        return []
+
+
+def _path(folder: Path, round: int) -> Path:
+    return folder / f"{round}{SUFFIX}"
+
+
+def _forget(folder: Path, versions: Sequence[int]) -> None:
+    for version in versions:
+        _path(folder, version).unlink()

@@ -1,24 +1,31 @@
 """Experiments as canonical JSON, and back.
 
 A value of comity becomes {"type": its public name, its fields}, with fields at their default left
-out; a callable becomes what it is known by (`names.reference`). So two experiments have one digest
-exactly when they have one meaning.
+out; a value of a user's own class likewise, its type being what the class is known by
+(`names.reference`); a callable becomes what it is known by. So equal experiments have one digest.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, Field, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeAlias
 
+from comity.engine.declared import as_declared
 from comity.engine.experiment import Experiment
-from comity.engine.names import public_name, reference
+from comity.engine.names import local_reference, public_name, reference
 from comity.values.digest import Digest, canonical, digest
-from comity.values.errors import InvalidInput, NotSupported
+from comity.values.errors import ComityError, InvalidInput, NotSupported
 
-Kinds = Callable[[str], type]
+Naming: TypeAlias = Callable[[Callable[..., Any]], Mapping[str, str]]
+"""What a callable is known by."""
+
+Kinds: TypeAlias = Callable[[str], type]
 """The class of a public name, e.g. "strategies.FedAvg"; raises InvalidInput for a name it does not know."""
+
+WHOLE = 2**53
+"""From here on canonical JSON has no whole numbers; they are written as text."""
 
 
 def to_json(experiment: Experiment) -> str:
@@ -31,62 +38,113 @@ def experiment_digest(experiment: Experiment) -> Digest:
     return digest(canonical(encode(experiment, reference)))
 
 
-def encode(value: Any, name: Callable[[Callable[..., Any]], Mapping[str, str]]) -> Any:
-    """A part of an experiment as plain JSON; `name` says what a callable is known by."""
+def fingerprint(experiment: Experiment) -> Digest:
+    """What tells an experiment from another on this machine, its number of rounds aside.
+
+    Unlike its digest it also exists for lambdas and closures, which are known by their source.
+    """
+    return digest(canonical(encode(replace(experiment, rounds=1), local_reference)))
+
+
+def encode(value: Any, name: Naming) -> Any:
+    """A part of an experiment as plain JSON."""
+    if isinstance(value, int) and abs(value) >= WHOLE:
+        return str(value)
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, tuple | list):
         return [encode(each, name) for each in value]  # pyright: ignore[reportUnknownVariableType]
     if isinstance(value, Mapping):
-        return {str(key): encode(each, name) for key, each in value.items()}  # pyright: ignore
+        return _mapping(value, name)  # pyright: ignore[reportUnknownArgumentType]
     if is_dataclass(value) and not isinstance(value, type):
-        set_fields = {f.name: getattr(value, f.name) for f in fields(value) if f.init and not _at_default(value, f)}
-        return {"type": public_name(type(value)), **{key: encode(each, name) for key, each in set_fields.items()}}
+        kind = type(value)
+        held = {f.name: getattr(value, f.name) for f in fields(value) if f.init and not _at_default(value, f)}
+        return {"type": public_name(kind) or dict(name(kind)), **_mapping(held, name)}
     if callable(value):
         return dict(name(value))
-    raise NotSupported(f"a {type(value).__name__} cannot be written as JSON; use numbers, text or named functions")
+    raise NotSupported(
+        f"a {type(value).__name__} cannot be written as JSON; use numbers, text, named functions and dataclasses"
+    )
 
 
 def decode(document: Any, kinds: Kinds) -> Any:
-    """What `encode` made the document of. Imports the modules that it names: read only documents you trust."""
+    """What `encode` made the document of; raises InvalidInput when it is of nothing.
+
+    Imports the modules that it names, and calls the classes that it names with the fields it gives:
+    read only documents you trust.
+    """
     if isinstance(document, list):
-        return tuple(decode(each, kinds) for each in document)  # pyright: ignore
-    if not isinstance(document, Mapping):
+        return tuple(decode(each, kinds) for each in document)  # pyright: ignore[reportUnknownVariableType]
+    if not isinstance(document, dict):
         return document
     entries: dict[str, Any] = dict(document)  # pyright: ignore[reportUnknownArgumentType]
     if "callable" in entries:
         return _resolve(entries)
     if "type" not in entries:
         return {key: decode(each, kinds) for key, each in entries.items()}
-    kind = kinds(entries.pop("type"))
-    known = {f.name: f for f in fields(kind)}
-    extra = sorted(set(entries) - set(known))
-    if extra:
-        raise InvalidInput(f"{kind.__name__} has no field {extra[0]!r}; its fields are {', '.join(known)}")
-    return kind(**{key: _as_declared(known[key], decode(each, kinds)) for key, each in entries.items()})
+    kind = _kind(entries.pop("type"), kinds)
+    return _made(kind, {key: decode(each, kinds) for key, each in entries.items()})
 
 
-def _as_declared(declared: Field[Any], value: Any) -> Any:
-    # Canonical JSON writes 1.0 as 1.
-    return float(value) if declared.type in ("float", float) and isinstance(value, int) else value
+def _mapping(value: Mapping[Any, Any], name: Naming) -> dict[str, Any]:
+    for key in value:
+        if not isinstance(key, str) or key in ("type", "callable"):
+            raise NotSupported(f"the key or field {key!r} cannot be written as JSON here; call it otherwise")
+    return {key: encode(each, name) for key, each in value.items()}
 
 
 def _at_default(value: Any, declared: Field[Any]) -> bool:
-    held = getattr(value, declared.name)
+    held, default = getattr(value, declared.name), declared.default
     if declared.default_factory is not MISSING:
-        return bool(held == declared.default_factory())
-    return declared.default is not MISSING and type(held) is type(declared.default) and bool(held == declared.default)
+        default = declared.default_factory()
+    # True equals 1, but a switch is no number
+    return default is not MISSING and isinstance(held, bool) == isinstance(default, bool) and bool(held == default)
 
 
-def _resolve(entries: Mapping[str, str]) -> Any:
-    module, _, name = entries["callable"].partition(":")
+def _kind(named: Any, kinds: Kinds) -> type:
+    found: Any = kinds(named) if isinstance(named, str) else decode(named, kinds)
+    if not (isinstance(found, type) and is_dataclass(found)):
+        raise InvalidInput(f"{str(named)[:80]} names no class with fields; was this written by another version?")
+    return found
+
+
+def _made(kind: type, entries: Mapping[str, Any]) -> Any:
+    known = {f.name: f for f in fields(kind) if f.init}
+    for key in entries:
+        if key not in known:
+            raise InvalidInput(f"{kind.__name__} has no field {key!r}; its fields are {', '.join(known)}")
+    for key, field in known.items():
+        if key not in entries and field.default is MISSING and field.default_factory is MISSING:
+            raise InvalidInput(f"{kind.__name__} needs {key}, which is not given")
+    given = {key: as_declared(known[key], _whole(known[key], each)) for key, each in entries.items()}
+    try:
+        return kind(**given)
+    except ComityError:
+        raise
+    except (TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        # A class may rely on what its caller's types promise; a document promises nothing.
+        raise InvalidInput(f"{kind.__name__} cannot be made of these fields: {error}") from error
+
+
+def _whole(declared: Field[Any], value: Any) -> Any:
+    digits = isinstance(value, str) and value.removeprefix("-").isdecimal() and value.isascii() and len(value) < 40
+    return int(value) if digits and declared.type in ("int", int) else value
+
+
+def _resolve(entries: Mapping[str, Any]) -> Any:
+    named = entries["callable"]
+    module, _, name = named.partition(":") if isinstance(named, str) else ("", "", "")
+    if not all(part.isidentifier() for part in [*module.split("."), *name.split(".")]):
+        raise InvalidInput(f"a callable is named as module:name, not {str(named)[:80]!r}")
     try:
         found: Any = import_module(module)
         for part in name.split("."):
             found = getattr(found, part)
     except (ImportError, AttributeError) as error:
-        raise InvalidInput(f"{entries['callable']} is not here ({error}); put its module on the path") from error
+        raise InvalidInput(f"{named} is not here ({error}); put its module on the path") from error
+    if not callable(found):
+        raise InvalidInput(f"{named} is a {type(found).__name__} and cannot be called")
     now = reference(found)
     if now != dict(entries):
-        raise InvalidInput(f"{entries['callable']} is here as {now}, but the experiment was made with {dict(entries)}")
+        raise InvalidInput(f"{named} is here as {now}, but the experiment was made with {dict(entries)}")
     return found

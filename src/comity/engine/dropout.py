@@ -28,6 +28,9 @@ class Dropout:
     def __post_init__(self) -> None:
         if not 0 <= self.probability < 1:
             raise InvalidInput(f"probability must be at least 0 and below 1, not {self.probability}")
+        for number, names in self.schedule.items():
+            if number < 1 or isinstance(names, str):
+                raise InvalidInput(f"a schedule maps rounds from 1 on to lists of names, not {number!r} to {names!r}")
 
     def away(self, site: str, round: int, attempt: int, seed: int) -> bool:
         """Whether the site is away in this attempt of this round."""

@@ -7,8 +7,7 @@ from typing import Any
 
 from comity.engine.experiment import Experiment
 from comity.engine.history import Scores
-from comity.values.contribution import Contribution, gather
-from comity.values.errors import ComityError
+from comity.values.contribution import Contribution
 from comity.values.model import Model
 from comity.values.site import Site
 from comity.values.strategy import Memory
@@ -23,23 +22,19 @@ def evaluate(
     memory_of: Callable[[str], Memory],
 ) -> tuple[Scores, dict[str, Scores]]:
     """(metrics over all test rows, metrics by site). Sites without test rows are left out."""
-    parts: dict[str, list[Contribution]] = {metric.name: [] for metric in experiment.measures}
+    predict = experiment.strategy.predict if model is None else model.predict
+    totals: dict[str, Contribution] = {}
     by_site: dict[str, Scores] = {}
     for site in sites:
         if site.test is None or not len(site.test):
             continue
-        params = experiment.strategy.model(state, memory_of(site.name))
         try:
-            predict = experiment.strategy.predict if model is None else model.predict
-            predictions = predict(params, site.test.x)
-            local = {metric.name: metric.local(predictions, site.test) for metric in experiment.measures}
-        except ComityError as error:
+            predictions = predict(experiment.strategy.model(state, memory_of(site.name)), site.test.x)
+            parts = {metric.name: metric.local(predictions, site.test) for metric in experiment.measures}
+            by_site[site.name] = {metric.name: metric.finish(parts[metric.name]) for metric in experiment.measures}
+        except Exception as error:
             error.add_note(f"while evaluating at site {site.name!r}")
             raise
-        for metric in experiment.measures:
-            parts[metric.name].append(local[metric.name])
-        by_site[site.name] = {metric.name: metric.finish(local[metric.name]) for metric in experiment.measures}
-    pooled = (
-        {metric.name: metric.finish(gather(parts[metric.name])) for metric in experiment.measures} if by_site else {}
-    )
+        totals = {name: totals[name] + part if totals else part for name, part in parts.items()}
+    pooled = {metric.name: metric.finish(totals[metric.name]) for metric in experiment.measures} if totals else {}
     return pooled, by_site

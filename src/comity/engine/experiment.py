@@ -34,10 +34,13 @@ class Experiment:
     model: Model | None = None
     """None for strategies that are a model in themselves."""
     train: Train | None = None
+    """How a site trains the model in one round."""
     metrics: Sequence[Metric | Callable[..., float]] = ()
     """A plain function f(y, predictions) gives a mean over sites and is called that."""
     rounds: int = 1
+    """At most; a strategy may be finished earlier, and `stop` may end a run."""
     seed: int = 0
+    """All randomness follows from it; from 0 to 2^63 - 1."""
     quorum: float = 1
     """The least a round needs: a number of sites, or below 1 the share of those selected."""
     evaluate_every: int = 1
@@ -47,7 +50,7 @@ class Experiment:
     stop: EarlyStopping | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "metrics", tuple(m if isinstance(m, Metric) else Mean(m) for m in self.metrics))
+        object.__setattr__(self, "metrics", _measures(self.metrics))
         _check_numbers(self)
         _check_metrics(self)
         _check_needs(self)
@@ -67,7 +70,7 @@ class Experiment:
         return experiment_digest(self)
 
     def to_json(self) -> str:
-        """Canonical JSON; raises NotSupported for lambdas and closures. `co.experiment(text)` reads it."""
+        """Canonical JSON; raises NotSupported for lambdas and closures. `co.read_experiment(text)` reads it."""
         from comity.engine.document import to_json
 
         return to_json(self)
@@ -83,17 +86,38 @@ class Experiment:
 
     def quorum_of(self, selected: int) -> int:
         """How many sites a round needs when this many were selected."""
-        return max(1, math.ceil(self.quorum * selected)) if self.quorum < 1 else int(self.quorum)
+        # 0.1 · 30 is a little above 3
+        return max(1, math.ceil(self.quorum * selected - 1e-9)) if self.quorum < 1 else int(self.quorum)
+
+
+def _measures(given: Any) -> tuple[Metric, ...]:
+    if not isinstance(given, list | tuple):
+        raise InvalidInput(f"metrics must be a list such as [co.metrics.accuracy], not {given!r}")
+    return tuple(_measure(each) for each in given)  # pyright: ignore[reportUnknownVariableType]
+
+
+def _measure(given: Metric | Callable[..., float]) -> Metric:
+    if isinstance(given, Metric):
+        return given
+    if isinstance(given, type) or not callable(given):
+        raise InvalidInput(f"a metric is one such as co.metrics.auc, or a function f(y, predictions), not {given!r}")
+    return Mean(given)
 
 
 def _check_numbers(experiment: Experiment) -> None:
-    whole: dict[str, Any] = {"rounds": experiment.rounds, "evaluate_every": experiment.evaluate_every}
-    for name, value in whole.items():
-        if not isinstance(value, int) or value < 1:
-            raise InvalidInput(f"{name} must be a whole number of at least 1, not {value!r}")
-    quorum = experiment.quorum
-    if quorum <= 0 or (quorum >= 1 and quorum != int(quorum)):
-        raise InvalidInput(f"quorum must be a number of sites, or a share above 0 and below 1, not {quorum}")
+    for name in ("rounds", "evaluate_every"):
+        if not _is_whole(getattr(experiment, name), least=1):
+            raise InvalidInput(f"{name} must be a whole number of at least 1, not {getattr(experiment, name)!r}")
+    if not _is_whole(experiment.seed, least=0) or experiment.seed >= 2**63:
+        raise InvalidInput(f"seed must be a whole number from 0 to 2^63 - 1, not {experiment.seed!r}")
+    quorum: Any = experiment.quorum
+    number = isinstance(quorum, int | float) and not isinstance(quorum, bool) and 0 < quorum < math.inf
+    if not number or (quorum >= 1 and quorum != int(quorum)):
+        raise InvalidInput(f"quorum must be a number of sites, or a share above 0 and below 1, not {quorum!r}")
+
+
+def _is_whole(value: Any, *, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
 def _check_metrics(experiment: Experiment) -> None:
@@ -101,10 +125,15 @@ def _check_metrics(experiment: Experiment) -> None:
     double = next((name for name in names if names.count(name) > 1), None)
     if double:
         raise InvalidInput(f"two metrics are called {double!r}; give each metric once")
-    if experiment.best is not None:
-        experiment.metric(experiment.best)
-    if experiment.stop is not None:
-        experiment.metric(experiment.stop.metric)
+    best, stop = experiment.best, experiment.stop
+    if best is not None:
+        if not isinstance(best, str):
+            raise InvalidInput(f"best must be the name of one of the metrics, not {best!r}")
+        experiment.metric(best)
+    if stop is not None:
+        if not isinstance(stop, EarlyStopping):
+            raise InvalidInput(f"stop must be co.EarlyStopping(metric), not {stop!r}")
+        experiment.metric(stop.metric)
 
 
 def _check_needs(experiment: Experiment) -> None:
@@ -115,14 +144,20 @@ def _check_needs(experiment: Experiment) -> None:
     if model is None:
         if strategy.needs:
             raise InvalidInput(f"{name} trains a model; give the experiment model=... and train=...")
+        if train is not None:
+            raise InvalidInput("there is a recipe train=... but no model to train; give model=... or leave it out")
         return
     if not isinstance(model, Model):
         raise InvalidInput(f"model must be a model such as co.numpy.Linear(...), not {model!r}")
     if train is None:
         raise InvalidInput("a model needs a recipe: give the experiment train=co.Train(optimizer=..., steps=...)")
+    if not isinstance(train, Train):
+        raise InvalidInput(f"train must be a recipe such as co.Train(optimizer=..., steps=...), not {train!r}")
+    can = model.accepts(train)
+    public = public_name(type(model))
     for ability in sorted(strategy.needs):
         if ability not in model.can:
-            raise NotSupported(f"{name} needs {ability.value}, which co.{public_name(type(model))} cannot do")
-        if ability not in model.accepts(train):
+            kind = f"co.{public}" if public else type(model).__name__
+            raise NotSupported(f"{name} needs {ability.value}, which {kind} cannot do")
+        if ability not in can:
             raise NotSupported(f"{name} needs {ability.value}, which does not go with {train.optimizer}")
-    model.accepts(train)

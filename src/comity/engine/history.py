@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
+from math import isfinite
 from typing import Any, final
 
 from comity.values.errors import unknown
@@ -37,11 +38,12 @@ class Round:
         return sum(values) / len(values) if values else None
 
     def document(self) -> dict[str, Any]:
-        """As JSON; NaN is written as null."""
-        made = asdict(self)
-        made["pooled"] = None if self.pooled is None else _nulls(self.pooled)
-        made["sites"] = None if self.sites is None else {name: _nulls(s) for name, s in self.sites.items()}
-        return made
+        """As JSON; what is not finite is written as null."""
+        return {
+            **{each.name: getattr(self, each.name) for each in fields(self)},
+            "pooled": None if self.pooled is None else _nulls(self.pooled),
+            "sites": None if self.sites is None else {name: _nulls(scores) for name, scores in self.sites.items()},
+        }
 
 
 def round_from(document: Mapping[str, Any]) -> Round:
@@ -80,7 +82,7 @@ def rounds_table(history: Sequence[Round]) -> Table:
 
 
 def _nulls(scores: Scores) -> dict[str, float | None]:
-    return {name: value if value == value else None for name, value in scores.items()}
+    return {name: value if isfinite(value) else None for name, value in scores.items()}
 
 
 def _nans(scores: Mapping[str, float | None]) -> dict[str, float]:

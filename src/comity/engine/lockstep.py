@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 
 from comity.values.contribution import Contribution, gather
 from comity.values.errors import InvalidInput
 from comity.values.strategy import Given, Steps
+
+
+def settled(sites: Iterable[Given | Steps]) -> Iterator[Given]:
+    """What each site gives, in their order: at once, or when those that sum at every step have done so together.
+
+    Raises InvalidInput when some do and some do not.
+    """
+    stepping: list[Steps] = []
+    for position, site in enumerate(sites):
+        if len(stepping) != (position if isinstance(site, Generator) else 0):
+            raise InvalidInput("some sites sum at every step of this round and others do not; let all do the same")
+        if isinstance(site, Generator):
+            stepping.append(site)
+        else:
+            yield site
+    if stepping:
+        yield from lockstep(stepping)
 
 
 def lockstep(sites: Sequence[Steps]) -> list[Given]:

@@ -3,8 +3,8 @@
 import sys
 from collections.abc import Callable
 from hashlib import sha256
-from importlib.metadata import packages_distributions, version
-from inspect import getsourcefile
+from importlib.metadata import distribution, packages_distributions
+from inspect import getsource, getsourcefile
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,8 @@ FLOORS_UNSAID = ("values", "engine", "frameworks")
 """Packages whose names a user does not write: `co.SGD`, not `co.values.SGD`."""
 
 
-def public_name(kind: type) -> str:
-    """The name of one of comity's classes, `module:name` for anybody else's.
+def public_name(kind: type) -> str | None:
+    """The name of one of comity's classes; None for anybody else's.
 
     >>> from comity.strategies.fedavg import FedAvg
     >>> public_name(FedAvg)
@@ -23,7 +23,7 @@ def public_name(kind: type) -> str:
     """
     parts = kind.__module__.split(".")
     if parts[0] != "comity":
-        return f"{kind.__module__}:{kind.__qualname__}"
+        return None
     inner = parts[2:] if parts[1] in FLOORS_UNSAID else parts[1:]
     package = inner[0] if parts[1] in ("frameworks", "strategies", "metrics") else ""
     return f"{package}.{kind.__name__}" if package else kind.__name__
@@ -32,9 +32,10 @@ def public_name(kind: type) -> str:
 def reference(function: Callable[..., Any]) -> dict[str, str]:
     """What a named top-level function or class is known by.
 
-    Of an installed library: distribution, version and name. Of a user's own module: its name and the
-    SHA-256 of the module's source, so that another version is another experiment. Raises
-    NotSupported for lambdas, closures and whatever was defined in `__main__`.
+    Of an installed library: distribution, version and name. Of a user's own module, also one that is
+    installed in place: its name and the SHA-256 of its source, so that another version is another
+    experiment; what it imports in turn is not looked at. Raises NotSupported for lambdas, closures and
+    whatever was defined in `__main__`.
     """
     module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", "")
     if not module or "<" in name or _lookup(module, name) is not function:
@@ -43,16 +44,42 @@ def reference(function: Callable[..., Any]) -> dict[str, str]:
         )
     if module == "__main__":
         raise NotSupported(f"{name} is defined in the script itself; move it to a module beside it and import it")
+    known = {"callable": f"{module}:{name}"}
     package = module.partition(".")[0]
     if package == "comity":
-        return {"callable": f"{module}:{name}"}
-    distributions = packages_distributions().get(package)
-    if distributions:
-        return {"callable": f"{module}:{name}", "distribution": f"{distributions[0]} {version(distributions[0])}"}
-    source = getsourcefile(sys.modules[module])
+        return known
+    if library := _library(package):
+        return {**known, "distribution": library}
+    try:
+        source = getsourcefile(sys.modules[module])
+    except TypeError:  # a module of the interpreter itself
+        source = None
     if source is None:
-        raise NotSupported(f"{module}:{name} has no source to be read; give functions that have one")
-    return {"callable": f"{module}:{name}", "source": f"sha256:{sha256(Path(source).read_bytes()).hexdigest()}"}
+        raise NotSupported(f"{module}:{name} has no source that could be read; wrap it in a def of your own")
+    return {**known, "source": f"sha256:{sha256(Path(source).read_bytes()).hexdigest()}"}
+
+
+def local_reference(function: Callable[..., Any]) -> dict[str, str]:
+    """What any callable is known by on this machine: a lambda or a closure by its own source, without what it holds."""
+    try:
+        return reference(function)
+    except NotSupported:
+        name = getattr(function, "__qualname__", type(function).__name__)
+        try:
+            source = getsource(function)
+        except (OSError, TypeError):
+            source = name
+        return {"callable": name, "source": f"sha256:{sha256(source.encode()).hexdigest()}"}
+
+
+def _library(package: str) -> str | None:
+    """Name and version of the distribution that this package was installed by; None when its source lies elsewhere."""
+    home = getattr(sys.modules[package], "__file__", None)
+    for name in packages_distributions().get(package, ()):
+        found = distribution(name)
+        if home is not None and Path(home).is_relative_to(str(found.locate_file(""))):
+            return f"{name} {found.version}"
+    return None
 
 
 def _lookup(module: str, name: str) -> Any:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias, final
 
-from comity.engine.lockstep import lockstep
+from comity.engine.lockstep import settled
 from comity.values.model import Fit, Model, Training
 from comity.values.strategy import Given, Steps
 
-Run: TypeAlias = Callable[[Training], Fit]
-Local: TypeAlias = Callable[[Run | None], Given | Steps]
-"""One site's `local` of this round, given how to run its trainings."""
+RunTraining: TypeAlias = Callable[[Training], Fit]
 
+Local: TypeAlias = Callable[[RunTraining | None], Given | Steps]
+"""One site's `local` of this round, given how to run its trainings."""
 
 Tally: TypeAlias = Counter[str]
 """How many trainings were run in which way; a result shows it."""
@@ -31,18 +31,11 @@ class Plain:
 
     def locals(self, model: Model | None, calls: Iterable[Local], tally: Tally) -> Iterator[Given]:
         """What each call gives, in their order; one is held at a time, unless they sum at every step."""
-        stepping: list[Steps] = []
-        for call in calls:
-            given = call(_counted(model, tally) if model else None)
-            if isinstance(given, Generator):
-                stepping.append(given)
-            else:
-                yield given
-        if stepping:
-            yield from lockstep(stepping)
+        run = None if model is None else _counted(model, tally)
+        return settled(call(run) for call in calls)
 
 
-def _counted(model: Model, tally: Tally) -> Run:
+def _counted(model: Model, tally: Tally) -> RunTraining:
     def run(training: Training) -> Fit:
         tally["one by one"] += 1
         return model.fit(training)

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import tempfile
+import re
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from comity.engine.document import to_json
 from comity.values import codec
 from comity.values.errors import InvalidInput, NotSupported
 
 if TYPE_CHECKING:
     from comity.engine.run import Run
+
+
+PERHAPS = ("experiment.json", "experiment.txt", "sites/*.safetensors")
+"""Files that a report has or has not; those of an earlier one would belie it."""
+
+LONGEST = 200
+"""Bytes that a site's name may take in a file's name; file systems allow 255."""
 
 
 def save(run: Run, directory: str | Path) -> Path:
@@ -29,15 +35,17 @@ def save(run: Run, directory: str | Path) -> Path:
     folder = Path(directory)
     if folder.exists() and not folder.is_dir():
         raise InvalidInput(f"{folder} is a file; give a directory to save to")
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, data in files(run).items():
+    made = files(run)
+    for name, data in made.items():
         path = folder / name
-        path.parent.mkdir(exist_ok=True)
-        handle, beside = tempfile.mkstemp(dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(beside).chmod(0o644)
-        Path(beside).replace(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_name(f".{path.name}.new")
+        beside.write_bytes(data)
+        beside.replace(path)
+    for pattern in PERHAPS:
+        for path in folder.glob(pattern):
+            if path.relative_to(folder).as_posix() not in made:
+                path.unlink()
     return folder
 
 
@@ -45,21 +53,31 @@ def files(run: Run) -> dict[str, bytes]:
     """The report's files by name."""
     picture = io.BytesIO()
     run.plot().savefig(picture, format="png", dpi=144)
+    shared = run.model
     made = {
         "summary.md": summary(run).encode(),
-        "model.safetensors": codec.encode(run.model),
+        "model.safetensors": codec.encode(shared),
         "metrics.csv": run.rounds().to_csv().encode(),
         "metrics.json": json.dumps(metrics(run), indent=1).encode(),
         "figure.png": picture.getvalue(),
     }
     try:
-        made["experiment.json"] = to_json(run.experiment).encode()
+        made["experiment.json"] = run.experiment.to_json().encode()
     except NotSupported as error:
         made["experiment.txt"] = f"{run.experiment!r}\n\nNot JSON: {error}\n".encode()
-    for site in run.memories.sites():
-        if site in run.sites and run.memory(site):
-            made[f"sites/{quote(site, safe=' ')}.safetensors"] = codec.encode(run.model_at(site))
+    for site in run.sites:
+        # A strategy whose model is the same everywhere gives the very same tree.
+        if run.memory(site) and (own := run.model_at(site)) is not shared:
+            made[f"sites/{_file_name(site)}.safetensors"] = codec.encode(own)
     return made
+
+
+def _file_name(site: str) -> str:
+    """The site's name with letters and digits of any script as they are and no sign that a file system minds."""
+    name = re.sub(r"[^\w .-]", lambda sign: quote(sign[0], safe=""), site)
+    if len(name.encode()) <= LONGEST:
+        return name
+    return name.encode()[: LONGEST - 20].decode(errors="ignore") + "-" + sha256(site.encode()).hexdigest()[:16]
 
 
 def metrics(run: Run) -> dict[str, object]:

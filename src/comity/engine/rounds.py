@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Any, Protocol, final
@@ -11,12 +12,12 @@ from comity.engine.dropout import Dropout
 from comity.engine.evaluation import evaluate
 from comity.engine.experiment import Experiment
 from comity.engine.history import Round, series
-from comity.engine.plain import Local, Run, Tally
+from comity.engine.plain import Local, RunTraining, Tally
 from comity.engine.sites import Sites
 from comity.engine.stopping import best_index
 from comity.ports.memories import Memories
 from comity.values.contribution import Contribution, gather
-from comity.values.errors import RoundFailed
+from comity.values.errors import InvalidInput, RoundFailed
 from comity.values.model import Model
 from comity.values.seed import derive
 from comity.values.site import Site, Work
@@ -95,16 +96,16 @@ class Course:
         strategy = self.experiment.strategy
         selected = strategy.select(standing.state, number, self.sites.names, self.experiment.seed)
         included, attempts = self._present(sorted(selected), number)
-        keep = [standing.round, *([standing.best_round] if standing.best_round else [])]
-        parts = self._contributions(standing, model, included, keep)
+        parts = self._contributions(standing, model, included)
         if isinstance(strategy, SeesEach):
             state = strategy.step(standing.state, list(parts))
         else:
             state = strategy.step(standing.state, gather(parts))
+        there = frozenset(included)
         done = Round(
             number=number,
             included=tuple(included),
-            missing=tuple(name for name in selected if name not in set(included)),
+            missing=tuple(name for name in sorted(selected) if name not in there),
             attempts=attempts,
         )
         done = self._evaluated(done, state, model, last=self._ended(Standing(state, (*standing.history, done))))
@@ -123,29 +124,29 @@ class Course:
             f"in each of {ATTEMPTS} attempts; lower the quorum or the dropout"
         )
 
-    def _contributions(
-        self, standing: Standing, model: Model | None, names: Sequence[str], keep: Sequence[int]
-    ) -> Iterator[Contribution]:
-        number, strategy = standing.round + 1, self.experiment.strategy
-
-        def call(name: str) -> Local:
-            def local(run: Run | None) -> Given | Steps:
-                site = self._bound(self.sites.load(name), number, model, run)
-                try:
-                    return strategy.local(standing.state, self.memories.get(name, standing.round), site)
-                except Exception as error:
-                    error.add_note(f"at site {name!r} in round {number}")
-                    raise
-
-            return local
-
-        given = self.engine.locals(model, (call(name) for name in names), self.tally)
+    def _contributions(self, standing: Standing, model: Model | None, names: Sequence[str]) -> Iterator[Contribution]:
+        number, before = standing.round + 1, standing.round
+        keep = [before, *([standing.best_round] if standing.best_round else [])]
+        calls = (self._call(standing, model, name) for name in names)
+        given = self.engine.locals(model, calls, self.tally)
         for name, (contribution, memory) in zip(names, given, strict=True):
-            if memory or self.memories.get(name, standing.round):
+            if memory or self.memories.get(name, before):
                 self.memories.put(name, number, memory, keep)
             yield contribution
 
-    def _bound(self, site: Site, number: int, model: Model | None, run: Run | None) -> Site:
+    def _call(self, standing: Standing, model: Model | None, name: str) -> Local:
+        """A site's part of the round; what it raises carries a note of where that was."""
+        number, where = standing.round + 1, f"at site {name!r} in round {standing.round + 1}"
+
+        def local(run: RunTraining | None) -> Given | Steps:
+            with _noting(where):
+                site = self._bound(self.sites.load(name), number, model, run)
+                given = self.experiment.strategy.local(standing.state, self.memories.get(name, standing.round), site)
+            return _noted(given, where) if isinstance(given, Generator) else given
+
+        return local
+
+    def _bound(self, site: Site, number: int, model: Model | None, run: RunTraining | None) -> Site:
         train = self.experiment.train
         if model is None or train is None or run is None:
             return site
@@ -158,7 +159,11 @@ class Course:
         pooled, by_site = evaluate(
             self.experiment, model, state, sites=self.tests, memory_of=lambda name: self.memory(name, done.number)
         )
-        return replace(done, pooled=pooled, sites=by_site) if by_site else done
+        if by_site:
+            return replace(done, pooled=pooled, sites=by_site)
+        if self.experiment.best or self.experiment.stop:
+            raise InvalidInput("best= and stop= need a metric, but no site has test rows to measure it on")
+        return done
 
     def _fitted(self, state: Any, number: int) -> bool:
         """Whether there is a model yet: analytics may need more than one round for their first."""
@@ -182,5 +187,15 @@ class Course:
         return self.memories.get(owner, round)
 
 
-Observe = Callable[[Round], None]
-"""Called after every round, e.g. by a progress bar."""
+@contextmanager
+def _noting(where: str) -> Generator[None]:
+    try:
+        yield
+    except Exception as error:
+        error.add_note(where)
+        raise
+
+
+def _noted(steps: Steps, where: str) -> Steps:
+    with _noting(where):
+        return (yield from steps)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, final
 from comity.engine.evaluation import evaluate
 from comity.engine.experiment import Experiment
 from comity.engine.history import Round, Scores, rounds_table, series
-from comity.engine.sites import Given, Sites
+from comity.engine.sites import Sites, SitesGiven
 from comity.ports.memories import Memories
 from comity.values import codec
 from comity.values.digest import Digest
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @final
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Run:
     """One experiment, run: the model, its history, and the baselines beside it."""
 
@@ -80,7 +80,7 @@ class Run:
         value = made.pooled[metric]
         return made.mean(metric), value if value == value else None
 
-    def evaluate(self, sites: Given) -> tuple[Scores, dict[str, Scores]]:
+    def evaluate(self, sites: SitesGiven) -> tuple[Scores, dict[str, Scores]]:
         """(metrics over all test rows of these sites, metrics by site), e.g. for external validation.
 
         A site that took part is measured with its own private part, any other with the shared model.

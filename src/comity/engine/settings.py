@@ -6,6 +6,7 @@ import json
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
+from comity.engine.declared import as_declared
 from comity.engine.experiment import Experiment
 from comity.values.errors import InvalidInput, unknown
 
@@ -27,25 +28,20 @@ def _replaced(value: Any, keys: list[str], new: Any, path: str) -> Any:
     if not is_dataclass(value) or isinstance(value, type):
         raise InvalidInput(f"{path!r} goes into {value!r}, which has no fields")
     key, *rest = keys
-    names = [field.name for field in fields(value) if field.init]
-    if key not in names:
-        raise unknown(f"field of {type(value).__name__}", key, names)
+    known = {field.name: field for field in fields(value) if field.init}
+    if key not in known:
+        raise unknown(f"field of {type(value).__name__}", key, known)
     old = getattr(value, key)
-    if not rest:
-        simple = old is None or isinstance(old, bool | int | float | str)
-        if not simple:
-            raise InvalidInput(f"{path!r} is {old!r}; only numbers, text and switches can be set")
-        wanted = type(old)
-        if isinstance(old, float) and isinstance(new, int) and not isinstance(new, bool):
-            new = float(new)
-        if old is not None and type(new) is not wanted and not (isinstance(old, int) and isinstance(new, float)):
-            raise InvalidInput(f"{path!r} is a {wanted.__name__} ({old!r}); {new!r} is none")
-        return replace(value, **{key: new})
-    return replace(value, **{key: _replaced(old, rest, new, path)})
+    if rest:
+        return replace(value, **{key: _replaced(old, rest, new, path)})
+    for each in (old, new):
+        if not (each is None or isinstance(each, bool | int | float | str)):
+            raise InvalidInput(f"{path}: only numbers, text and switches can be set, not {each!r}")
+    return replace(value, **{key: as_declared(known[key], new)})
 
 
 def _value(text: str) -> Any:
     try:
         return json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return text

@@ -14,15 +14,19 @@ from comity.values.metric import Goal
 @final
 @dataclass(frozen=True, slots=True)
 class EarlyStopping:
-    """Stop once `metric` (over all sites) has not improved for `patience` evaluations."""
+    """Stop once a metric over all sites' test rows has not improved for some evaluations."""
 
     metric: str
+    """Its name."""
     patience: int = 5
+    """How many evaluations in a row may bring no improvement."""
     min_delta: float = 0.0
     """What counts as an improvement: more than this."""
 
     def __post_init__(self) -> None:
-        if self.patience < 1 or self.min_delta < 0:
+        if not isinstance(self.metric, str):
+            raise InvalidInput(f"early stopping watches a metric by its name, not {self.metric!r}")
+        if self.patience < 1 or not self.min_delta >= 0:
             raise InvalidInput(f"patience must be at least 1 and min_delta not negative, got {self}")
 
     def stops(self, values: Sequence[float], goal: Goal) -> bool:

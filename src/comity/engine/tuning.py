@@ -56,7 +56,8 @@ def cross_validate(
     split = {seed: [_fold(site, folds, seed) for site in sites] for seed in seeds}
     means: list[float] = []
     for setting in settings:
-        tried = with_setting(experiment, setting)
+        # The held-out rows say how good a setting is; so they may not also say when to stop.
+        tried = replace(with_setting(experiment, setting), best=None, stop=None, evaluate_every=experiment.rounds)
         runs = [
             simulate(replace(tried, seed=seed), Sites([site[k] for site in split[seed]]), Simulation())
             for seed in seeds

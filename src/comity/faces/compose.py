@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import is_dataclass
 from pathlib import Path
 
 from comity.adapters.checkpoint_file import CheckpointFile
@@ -14,14 +15,15 @@ from comity.engine import document
 from comity.engine.dropout import Dropout
 from comity.engine.experiment import Experiment
 from comity.engine.history import Round
+from comity.engine.names import public_name
 from comity.engine.plain import Plain
 from comity.engine.rounds import Engine
 from comity.engine.run import Run
 from comity.engine.simulate import FEDERATED, Observe, Simulation
 from comity.engine.simulate import simulate as _simulate
-from comity.engine.sites import Given, Sites
+from comity.engine.sites import Sites, SitesGiven
 from comity.ports.memories import Memories, MemoriesInMemory
-from comity.values.errors import InvalidInput, unknown
+from comity.values.errors import ComityError, InvalidInput, unknown
 
 IN_MEMORY = 100
 """Up to this many sites keep their memories in working memory; those of more lie on disk."""
@@ -29,11 +31,11 @@ IN_MEMORY = 100
 
 def simulate(
     experiment: Experiment,
-    sites: Given,
+    sites: SitesGiven,
     *,
     engine: Engine | None = None,
     baselines: Sequence[str] = (),
-    tests: Given | None = None,
+    tests: SitesGiven | None = None,
     dropout: Dropout | None = None,
     checkpoint: str | Path | None = None,
     resume: bool = False,
@@ -49,8 +51,12 @@ def simulate(
     checkpoint: a directory that holds the run after every round; with `resume` it goes on from there.
     progress: show a progress bar; by default when someone watches.
 
-    Raises InvalidInput for what does not fit together and RoundFailed when a quorum is missed.
+    Raises InvalidInput for what does not fit together and RoundFailed when a quorum is missed; what the
+    user's own code raises keeps its type and gets a note that names the site and the round. A run that was
+    interrupted, in whatever way, goes on from its checkpoint.
     """
+    if not isinstance(experiment, Experiment):
+        raise InvalidInput(f"the first argument must be a co.Experiment, not {experiment!r}")
     named = Sites(sites)
     folder = None if checkpoint is None else Path(checkpoint)
     _check_checkpoint(folder, resume)
@@ -70,13 +76,15 @@ def simulate(
 def read_experiment(text: str) -> Experiment:
     """The experiment that `experiment.to_json()` wrote.
 
-    Imports the modules that the text names, so read only texts you trust. Raises InvalidInput when a
-    module is missing or is another version than the experiment was made with.
+    Imports the modules and calls the classes that the text names, so read only texts you trust. Raises
+    InvalidInput when a module is missing or is another version than the experiment was made with.
     """
     try:
         made = document.decode(json.loads(text), kind)
-    except ValueError as error:
-        raise InvalidInput(f"this is not an experiment: {error}") from error
+    except ComityError:
+        raise
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidInput(f"this is not the JSON of an experiment: {error}") from error
     if not isinstance(made, Experiment):
         raise InvalidInput(f"this is a {type(made).__name__}, not an experiment")
     return made
@@ -91,8 +99,8 @@ def kind(name: str) -> type:
         raise unknown("type", name, ())
     place = getattr(comity, package) if package else comity
     found = getattr(place, last, None)
-    if not isinstance(found, type):
-        raise unknown("type", name, [each for each in dir(place) if each[:1].isupper()])
+    if not (isinstance(found, type) and is_dataclass(found) and public_name(found) == name):
+        raise unknown("type", last, [each for each in dir(place) if each[:1].isupper()])
     return found
 
 
@@ -108,21 +116,10 @@ def _check_checkpoint(folder: Path | None, resume: bool) -> None:
         raise InvalidInput(f"{folder} holds no run to go on with; leave resume=True out to begin one")
 
 
-def _memories(sites: Sites, folder: Path | None) -> Callable[[], Memories]:
-    begun: list[Memories] = []
-
-    def make() -> Memories:
-        # Only the first run, the federated one, is kept; baselines are short and begin anew.
-        first = not begun
-        if folder is not None and first:
-            begun.append(MemoryFiles(folder / "memories"))
-        elif len(sites) > IN_MEMORY:
-            begun.append(MemoryFiles.temporary())
-        else:
-            begun.append(MemoriesInMemory())
-        return begun[-1]
-
-    return make
+def _memories(sites: Sites, folder: Path | None) -> Memories:
+    if folder is not None:
+        return MemoryFiles(folder / "memories")
+    return MemoryFiles.temporary() if len(sites) > IN_MEMORY else MemoriesInMemory()
 
 
 @contextmanager
