@@ -16,8 +16,8 @@ from comity.strategies import bounds, names
 from comity.values import tree
 from comity.values.contribution import Contribution
 from comity.values.errors import InvalidInput, NotSupported
-from comity.values.model import Ability
-from comity.values.optimizer import SGD, Adam
+from comity.values.model import Ability, Train
+from comity.values.optimizer import SGD
 from comity.values.site import Site
 from comity.values.strategy import Given, Memory, Network, Strategy, sample
 from comity.values.tree import Tree
@@ -56,11 +56,20 @@ class FedNova(Strategy):
         bounds.positive("server_lr", self.server_lr)
         bounds.count("sites_per_round", self.sites_per_round)
 
+    def accepts(self, train: Train) -> None:
+        optimizer = train.optimizer
+        if not isinstance(optimizer, SGD) or optimizer.nesterov:
+            raise NotSupported(f"FedNova is defined for co.SGD, with or without plain momentum, not for {optimizer}")
+        if optimizer.momentum != self.local_momentum:
+            raise InvalidInput(
+                f"the sites train with momentum {optimizer.momentum} but FedNova has local_momentum="
+                f"{self.local_momentum}; give both the same"
+            )
+
     def init(self, params: Tree, network: Network) -> State:
         return State(params)
 
     def local(self, state: State, memory: Memory, site: Site) -> Given:
-        self._check(site)
         fit = site.fit(state.params)
         update, length = tree.sub(fit.params, state.params), self.length(fit.steps)
         direction = tree.merge(tree.scale(update, 1 / length), tree.pick(update, names.is_statistic))
@@ -83,13 +92,3 @@ class FedNova(Strategy):
         """
         rho = self.local_momentum
         return (steps - rho * (1 - rho**steps) / (1 - rho)) / (1 - rho)
-
-    def _check(self, site: Site) -> None:
-        optimizer = site.work.train.optimizer if site.work else None
-        if isinstance(optimizer, Adam) or (isinstance(optimizer, SGD) and optimizer.nesterov):
-            raise NotSupported(f"FedNova is defined for SGD, with or without plain momentum, not for {optimizer}")
-        if isinstance(optimizer, SGD) and optimizer.momentum != self.local_momentum:
-            raise InvalidInput(
-                f"the sites train with momentum {optimizer.momentum} but FedNova has local_momentum="
-                f"{self.local_momentum}; give both the same"
-            )

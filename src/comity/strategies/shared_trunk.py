@@ -18,7 +18,7 @@ from comity.strategies import names
 from comity.values import tree
 from comity.values.contribution import Contribution
 from comity.values.errors import InvalidInput, NotSupported
-from comity.values.model import Ability
+from comity.values.model import Ability, Train
 from comity.values.optimizer import SGD, Adam, Optimizer, Slots
 from comity.values.site import Site
 from comity.values.strategy import Memory, Network, Steps, Strategy
@@ -77,12 +77,22 @@ class SharedTrunk(Strategy):
     def __post_init__(self) -> None:
         object.__setattr__(self, "trunk", names.named("trunk", self.trunk))
 
+    def accepts(self, train: Train) -> None:
+        if not train.steps:
+            raise InvalidInput(
+                "SharedTrunk sums at every step, so all sites must take the same number of steps; "
+                f"give Train(steps=...) instead of epochs={train.epochs}"
+            )
+        if not isinstance(train.optimizer, SGD | Adam):
+            kind = type(train.optimizer).__name__
+            raise NotSupported(f"SharedTrunk moves the trunk itself, by co.SGD or co.Adam, not by {kind}")
+
     def init(self, params: Tree, network: Network) -> State:
         names.check_split(self.trunk, params)
         return State(params, {}, count=0)
 
     def local(self, state: State, memory: Memory, site: Site) -> Steps:
-        optimizer = _optimizer(site)
+        optimizer = site.recipe.optimizer
         trunk = Part(tree.pick(state.params, self._shared), state.slots, state.count)
         first = tree.pick(state.params, lambda path: not self._shared(path))
         count = int(np.asarray(memory.get("count", 0)))
@@ -109,21 +119,6 @@ class SharedTrunk(Strategy):
 
     def _shared(self, path: str) -> bool:
         return names.belongs(path, self.trunk)
-
-
-def _optimizer(site: Site) -> Optimizer:
-    train = site.work.train if site.work else None
-    if train is None:
-        raise InvalidInput(f"site {site.name!r} has no model to train; give the experiment a model and a recipe")
-    if not train.steps:
-        raise InvalidInput(
-            "SharedTrunk sums at every step, so all sites must take the same number of steps; "
-            f"give Train(steps=...) instead of epochs={train.epochs}"
-        )
-    if not isinstance(train.optimizer, SGD | Adam):
-        kind = type(train.optimizer).__name__
-        raise NotSupported(f"SharedTrunk moves the trunk itself, by co.SGD or co.Adam, not by {kind}")
-    return train.optimizer
 
 
 def _named(paths: Iterable[str], values: Sequence[Array]) -> Tree:

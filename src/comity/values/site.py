@@ -82,6 +82,11 @@ class Site:
             )
         )
 
+    @property
+    def recipe(self) -> Train:
+        """How the sites train in this round."""
+        return self._work().train
+
     def steps(self) -> list[Array]:
         """Row positions of each mini-batch of this round, for strategies that sum at every step."""
         work, rows = self._work(), len(self.train)

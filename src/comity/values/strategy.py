@@ -16,7 +16,7 @@ import numpy as np
 
 from comity.values.contribution import Contribution
 from comity.values.errors import NotSupported
-from comity.values.model import Ability
+from comity.values.model import Ability, Train
 from comity.values.seed import derive
 from comity.values.site import Site
 from comity.values.table import Table
@@ -59,6 +59,9 @@ class Strategy(ABC):
     def step(self, state: Any, total: Contribution) -> Any:
         """The next state, from the sum of the included sites' contributions."""
 
+    def accepts(self, train: Train) -> None:  # noqa: B027, a plain default: any recipe will do
+        """Raises NotSupported or InvalidInput, in one sentence, for a recipe that it does not go with."""
+
     def select(self, state: Any, round: int, sites: Sequence[str], seed: int) -> Sequence[str]:
         """Who takes part in a round (1 is the first); all, unless replaced. `sites` are in order of name."""
         return sites
@@ -96,6 +99,9 @@ class SeesEach(ABC):
     @abstractmethod
     def step(self, state: Any, parts: Sequence[Contribution]) -> Any:
         """The next state, from the included sites' contributions in the order of site names."""
+
+    def accepts(self, train: Train) -> None:  # noqa: B027, a plain default: any recipe will do
+        """Raises NotSupported or InvalidInput, in one sentence, for a recipe that it does not go with."""
 
     def select(self, state: Any, round: int, sites: Sequence[str], seed: int) -> Sequence[str]:
         """Who takes part in a round; all, unless replaced."""
