@@ -23,5 +23,5 @@ def as_declared(field: Field[Any], value: Any) -> Any:
     if wanted == "float" and type(value) is int:
         return float(value)
     if type(value).__name__ != wanted:
-        raise InvalidInput(f"{field.name} must be {WORDS[wanted]}, not {value!r}")
+        raise InvalidInput(f"{field.name} must be {WORDS[wanted]}, not {repr(value)[:80]}")
     return value

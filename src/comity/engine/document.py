@@ -7,6 +7,7 @@ out; a value of a user's own class likewise, its type being what the class is kn
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from importlib import import_module
@@ -26,6 +27,7 @@ Kinds: TypeAlias = Callable[[str], type]
 
 WHOLE = 2**53
 """From here on canonical JSON has no whole numbers; they are written as text."""
+LARGE = re.compile("-?[0-9]{16,100}")
 
 
 def to_json(experiment: Experiment) -> str:
@@ -127,8 +129,9 @@ def _made(kind: type, entries: Mapping[str, Any]) -> Any:
 
 
 def _whole(declared: Field[Any], value: Any) -> Any:
-    digits = isinstance(value, str) and value.removeprefix("-").isdecimal() and value.isascii() and len(value) < 40
-    return int(value) if digits and declared.type in ("int", int) else value
+    """A whole number that was too large for canonical JSON, as itself again."""
+    large = declared.type in ("int", int) and isinstance(value, str) and LARGE.fullmatch(value)
+    return int(value) if large and abs(int(value)) >= WHOLE else value
 
 
 def _resolve(entries: Mapping[str, Any]) -> Any:

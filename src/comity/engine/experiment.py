@@ -154,6 +154,7 @@ def _check_needs(experiment: Experiment) -> None:
     if not isinstance(train, Train):
         raise InvalidInput(f"train must be a recipe such as co.Train(optimizer=..., steps=...), not {train!r}")
     can = model.accepts(train)
+    strategy.accepts(train)
     public = public_name(type(model))
     for ability in sorted(strategy.needs):
         if ability not in model.can:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from functools import cache
 from hashlib import sha256
 from importlib.metadata import distribution, packages_distributions
 from inspect import getsource, getsourcefile
@@ -72,8 +73,12 @@ def local_reference(function: Callable[..., Any]) -> dict[str, str]:
         return {"callable": name, "source": f"sha256:{sha256(source.encode()).hexdigest()}"}
 
 
+@cache
 def _library(package: str) -> str | None:
-    """Name and version of the distribution that this package was installed by; None when its source lies elsewhere."""
+    """Name and version of the distribution that this package was installed by; None when its source lies elsewhere.
+
+    Remembered, for the file lists of everything installed are read for it.
+    """
     home = getattr(sys.modules[package], "__file__", None)
     for name in packages_distributions().get(package, ()):
         found = distribution(name)
