@@ -218,6 +218,13 @@ def test_run_prints_a_table_the_model_and_whose_data_it_is(comity, write):
     assert "CC BY 4.0" in out
 
 
+def test_run_of_an_analysis_prints_what_was_found_and_how_well_it_predicts(comity):
+    code, out, _ = comity("run", str(EXAMPLES / "survival.py"))
+    assert code == 0
+    assert re.search(r"^age_at_index +0\.02\d +1\.02\d", out, re.MULTILINE)
+    assert re.search(r"^concordance over all test rows: 0\.86\d$", out, re.MULTILINE)
+
+
 def test_run_takes_the_sites_of_the_file_and_gives_the_same_model_again(comity, write):
     file = write(HEART + "sites = co.data.heart()\n")
     first, second = comity("run", file, "--json"), comity("run", file, "--json", command=MODULE)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 FEDERATED, SITE, POOLED, INK, GRID = "#0072b2", "#8c96a3", "#d55e00", "#1f2933", "#e4e7eb"
 """Colours that stay apart in print and for the colour-blind (Okabe and Ito 2008)."""
 
-NAMED = 8
+NAMED = 6
 """Up to this many sites have their names beside their lines."""
 
 
@@ -54,7 +54,7 @@ def curves(axes: Axes, run: Run, metric: str) -> None:
         axes.plot(
             line.rounds, line.values, line.dashes, color=line.color, linewidth=line.width, marker=marker, markersize=5
         )
-    axes.set_title(metric, loc="left", fontsize=11, color=INK)
+    axes.set_title(metric, loc="left", fontsize=11, color=INK, parse_math=False)
     axes.set_xlabel("round")
     axes.margins(x=0.02)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
@@ -106,6 +106,7 @@ def _name(axes: Axes, lines: Sequence[Line]) -> None:
             fontsize=8.5,
             fontweight="bold" if line.color == FEDERATED else "normal",
             verticalalignment="center",
+            parse_math=False,
         )
     if len(thin) > NAMED:
         axes.text(0.99, 0.02, f"grey: {len(thin)} sites", transform=axes.transAxes, ha="right", fontsize=8.5, color=INK)

@@ -23,7 +23,7 @@ def terminal_table(table: Table, *, strong: Callable[[Sequence[Cell]], bool] = l
     for position, column in enumerate(table.columns):
         numeric = all(not isinstance(row[position], str) for row in table.rows)
         # On a narrow terminal headers break into lines, the names of the rows do not.
-        made.add_column(Text(column), justify="right" if numeric else "left", no_wrap=position == 0)
+        made.add_column(Text(column), justify="right" if numeric else "left", no_wrap=position == 0, overflow="fold")
     for row in table.rows:
         made.add_row(*(Text(_text(cell)) for cell in row), style="bold" if strong(row) else "")
     return Group(Text(table.title, style="bold"), made)
