@@ -159,7 +159,6 @@ def test_a_fit_is_deterministic_and_touches_nothing_it_was_given(row):
     assert first.loss == second.loss
     for was, leaf in zip(before, (X, row.y, *tree.flatten(given.params).values()), strict=True):
         np.testing.assert_array_equal(was, leaf)
-    assert all(np.may_share_memory(leaf, leaf) for leaf in tree.flatten(first.params).values())
     for path, leaf in tree.flatten(first.params).items():
         assert not np.shares_memory(leaf, tree.flatten(given.params)[path])
         assert not np.shares_memory(leaf, tree.flatten(second.params)[path])

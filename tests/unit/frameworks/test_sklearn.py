@@ -52,7 +52,7 @@ def training(model, train, x, y, params=None):
         (Ridge(alpha=0.5), X1, Y1),
         (Lasso(alpha=0.01), X1, Y1),
         (ElasticNet(alpha=0.01), X1, Y1),
-        (LinearSVR(), X1, Y1),
+        (LinearSVR(max_iter=100_000), X1, Y1),
         (LinearRegression(fit_intercept=False), X1, Y1),
     ],
     ids=lambda value: str(value) if isinstance(value, BaseEstimator) else f"{len(value)} rows",

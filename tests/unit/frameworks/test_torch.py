@@ -127,7 +127,7 @@ def squeezed(outputs, targets):
         (Adam(0.01, weight_decay=0.1), lambda p: torch.optim.AdamW(p, lr=0.01, weight_decay=0.1)),
         (Optimizer(torch.optim.RMSprop, lr=0.01), lambda p: torch.optim.RMSprop(p, lr=0.01)),
     ],
-    ids=str,
+    ids=lambda value: "theirs" if callable(value) else str(value),
 )
 def test_training_is_that_of_torchs_own_optimizer(ours, theirs):
     given = training(logistic(), train=replace(TRAIN, optimizer=ours, steps=20))

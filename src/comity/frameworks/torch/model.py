@@ -103,17 +103,15 @@ class Model(floor.Model):
                 network.leaves(pull.to if pull else None),
                 pull.strength if pull else 0.0,
             )
-            steps, lr_sum = 0, 0.0
-            losses = torch.zeros((), dtype=torch.float64, device=network.device)
+            lr_sum, losses = 0.0, list[Tensor]()
             for x, y in minibatches(training, self._prepare(network)):
                 value = compare(loss, module(x), y)
                 grads = torch.autograd.grad(value, params, allow_unused=True, materialize_grads=True)
                 lr_sum += step(add(grads))
-                losses += value.detach()
-                steps += 1
+                losses.append(value.detach())
             made = network.tree()
         tree.check(made, "the model after local training")
-        return Fit(made, len(rows), steps, lr_sum, float(losses) / steps)
+        return Fit(made, len(rows), len(losses), lr_sum, float(torch.stack(losses).double().mean()))
 
     def gradient(self, params: Tree, rows: Rows) -> tuple[Tree, float]:
         """Gradient of the mean loss over these rows, and that loss; dropout follows from a checksum of the rows.

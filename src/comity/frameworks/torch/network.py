@@ -75,9 +75,10 @@ class Network:
 
     def to_train(self) -> nn.Module:
         """The module in training mode, but for frozen batch norms."""
-        self.module.train()
-        for norm in self.frozen:
-            norm.eval()
+        if not self.module.training:  # it takes as long as a small layer
+            self.module.train()
+            for norm in self.frozen:
+                norm.eval()
         return self.module
 
     def features(self, x: Array) -> Tensor:
@@ -118,7 +119,7 @@ def build(net: Net, batch_norm: BatchNorm, *, seed: int = 0, device: str = "cpu"
         raise InvalidInput(f"net() must return a torch.nn.Module, but it gave a {type(module).__name__}")
     if any(is_lazy(each) for each in (*module.parameters(), *module.buffers())):
         raise InvalidInput("net() has lazy layers, whose shapes are unknown before the first row; give their sizes")
-    module.to(device)
+    module.to(device).eval()
     trained: dict[str, Tensor] = {name: param for name, param in module.named_parameters() if param.requires_grad}
     for name, param in trained.items():
         if param.dtype not in (torch.float32, torch.float64, torch.float16):

@@ -88,14 +88,13 @@ def _kind(training: Training) -> Any:
 
 
 def _fit_group(network: Network, loss: Loss, trainings: Sequence[Training], prepare: Prepare) -> list[Fit]:
-    first, sites = trainings[0], len(trainings)
+    first = trainings[0]
     with quiet(first.seed, network.device):
         network.load(first.params)
         losses_of = _losses(network, loss)
-        params = _stack(network, [t.params for t in trainings])
+        params = [param.requires_grad_() for param in _stack(network, [t.params for t in trainings])]
         take: Step | None = None
-        steps, lr_sum = 0, 0.0
-        losses = torch.zeros(sites, dtype=torch.float64, device=network.device)
+        lr_sum, losses = 0.0, list[Tensor]()
         for x, y in _stacked_batches(trainings, prepare):
             values = losses_of(params, x, y)  # (sites,)
             grads = torch.autograd.grad(values.sum(), params, allow_unused=True, materialize_grads=True)
@@ -103,15 +102,14 @@ def _fit_group(network: Network, loss: Loss, trainings: Sequence[Training], prep
                 params = [_laid_out_as(grad, param) for grad, param in zip(grads, params, strict=True)]
                 take = _update(network, trainings, params)
             lr_sum += take(grads)
-            losses += values.detach()
-            steps += 1
-    made = [dict(zip(network.trained, leaves, strict=True)) for leaves in zip(*map(array, params), strict=True)]
-    for params_of_one in made:
-        tree.check(params_of_one, "the model after local training")
-    return [
-        Fit(params_of_one, len(t.rows), steps, lr_sum, float(total) / steps)
-        for params_of_one, t, total in zip(made, trainings, losses, strict=True)
-    ]
+            losses.append(values.detach())
+    means = torch.stack(losses).double().mean(0).tolist()
+    fits: list[Fit] = []
+    for position, training in enumerate(trainings):
+        made = {name: array(param[position]) for name, param in zip(network.trained, params, strict=True)}
+        tree.check(made, "the model after local training")
+        fits.append(Fit(made, len(training.rows), len(losses), lr_sum, means[position]))
+    return fits
 
 
 def _losses(network: Network, loss: Loss) -> Callable[[list[Tensor], Tensor, Tensor], Tensor]:
@@ -139,7 +137,7 @@ def _update(network: Network, trainings: Sequence[Training], params: Tensors) ->
 
 def _stacked_batches(trainings: Sequence[Training], prepare: Prepare) -> Iterator[tuple[Tensor, Tensor]]:
     """All sites' mini-batches of one step after the other: features and targets (sites, rows, ...)."""
-    for parts in zip(*(chunks(t, prepare) for t in trainings), strict=True):
+    for parts in zip(*(chunks(t, prepare, len(trainings)) for t in trainings), strict=True):
         x, y, sizes = torch.stack([part[0] for part in parts]), torch.stack([part[1] for part in parts]), parts[0][2]
         yield from zip(x.split(sizes, 1), y.split(sizes, 1), strict=True)
 
@@ -155,7 +153,5 @@ def _stack(network: Network, trees: Sequence[Tree]) -> list[Tensor]:
     if not trees:
         return []
     if all(each is trees[0] for each in trees):
-        return [leaf.expand(len(trees), *leaf.shape).clone().requires_grad_() for leaf in network.leaves(trees[0])]
-    return [
-        torch.stack(leaves).requires_grad_() for leaves in zip(*(network.leaves(each) for each in trees), strict=True)
-    ]
+        return [leaf.expand(len(trees), *leaf.shape).clone() for leaf in network.leaves(trees[0])]
+    return [torch.stack(leaves) for leaves in zip(*(network.leaves(each) for each in trees), strict=True)]

@@ -21,8 +21,8 @@ Tensors: TypeAlias = list[Tensor] | tuple[Tensor, ...]
 Prepare: TypeAlias = Callable[[Rows], tuple[Tensor, Tensor]]
 """Rows to what the module and the loss take."""
 
-CHUNK_BYTES = 2**25
-"""Mini-batches are gathered from the rows in chunks of about this size."""
+CHUNK_BYTES = 2**22
+"""Mini-batches are gathered from the rows in chunks of about this size, for all sites together."""
 
 
 def tensor(array: Array, dtype: torch.dtype | None = None, device: torch.device | None = None) -> Tensor:
@@ -42,11 +42,11 @@ def minibatches(training: Training, prepare: Prepare) -> Iterator[tuple[Tensor, 
         yield from zip(x.split(sizes), y.split(sizes), strict=True)
 
 
-def chunks(training: Training, prepare: Prepare) -> Iterator[tuple[Tensor, Tensor, list[int]]]:
+def chunks(training: Training, prepare: Prepare, sites: int = 1) -> Iterator[tuple[Tensor, Tensor, list[int]]]:
     """Successive mini-batches, gathered many at a time: their features, their targets and their sizes."""
     rows, train = training.rows, training.train
     size, steps = train.size(len(rows)), train.count(len(rows))
-    many = max(1, CHUNK_BYTES * len(rows) // max(1, size * rows.x.nbytes))
+    many = max(1, CHUNK_BYTES * len(rows) // max(1, sites * size * rows.x.nbytes))
     order = batches(len(rows), size, steps, derive(training.seed, "batches"))
     while chunk := list(islice(order, many)):
         yield *prepare(rows.take(np.concatenate(chunk))), [len(batch) for batch in chunk]
