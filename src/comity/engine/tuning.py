@@ -51,6 +51,8 @@ def cross_validate(
     """
     if not settings or folds < 2:
         raise InvalidInput(f"give at least one setting and two folds, not {len(settings)} and {folds}")
+    if repeats < 1:
+        raise InvalidInput(f"repeats must be at least 1, not {repeats}")
     goal = experiment.metric(metric).goal
     seeds = [derive(experiment.seed, "repeat", repeat) for repeat in range(repeats)]
     split = {seed: [_fold(site, folds, seed) for site in sites] for seed in seeds}
