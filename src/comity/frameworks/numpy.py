@@ -160,6 +160,7 @@ class Linear(floor.Model):
         return {"weight": x.T @ error, "bias": error.sum(axis=0)}, float(loss)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what is not finite in the end is refused
 def descend(training: Training, gradient: Gradient) -> Fit:
     """Mini-batch descent with co.SGD or co.Adam from numpy gradients."""
     rows, train = training.rows, training.train
