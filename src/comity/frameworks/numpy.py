@@ -75,7 +75,8 @@ class Linear(floor.Model):
 
     features: int
     loss: Literal["logistic", "softmax", "squared"] = "squared"
-    """logistic: y in {0, 1}; softmax: y in 0..outputs-1; squared: half the squared error."""
+    """logistic: y in {0, 1}; softmax: y in 0..outputs-1; squared: half the squared error. The mean over
+    the rows and, but for softmax, over the outputs."""
     outputs: int = 1
 
     def __post_init__(self) -> None:
@@ -143,6 +144,7 @@ class Linear(floor.Model):
 
     def _loss_gradient(self, params: Tree, x: Array, y: Array) -> tuple[Tree, float]:
         score = self._score(params, x)
+        terms = len(x) if self.loss == "softmax" else score.size
         match self.loss:
             case "logistic":
                 error = _sigmoid(score) - y
@@ -156,7 +158,7 @@ class Linear(floor.Model):
             case "squared":
                 error = score - y
                 loss = 0.5 * (error * error).mean()
-        error = error / error.shape[0]
+        error = error / terms
         return {"weight": x.T @ error, "bias": error.sum(axis=0)}, float(loss)
 
 
