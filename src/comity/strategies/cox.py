@@ -15,8 +15,8 @@ from typing import Literal, final, get_args
 import numpy as np
 
 from comity.strategies import newton, reading
-from comity.strategies.bounds import not_negative
 from comity.strategies.coefficients import Coefficients, chi2_p
+from comity.values.bounds import not_negative
 from comity.values.contribution import Contribution
 from comity.values.errors import InvalidInput, unknown
 from comity.values.site import Site

@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, final
 
-from comity.strategies import bounds
-from comity.values import tree
+from comity.values import bounds, tree
 from comity.values.contribution import Contribution
 from comity.values.model import Ability, Pull
 from comity.values.site import Site

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, final
 
-from comity.strategies import adaptive, bounds
-from comity.values import tree
+from comity.strategies import adaptive
+from comity.values import bounds, tree
 from comity.values.contribution import Contribution
 from comity.values.model import Ability
 from comity.values.site import Site

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, final
 
-from comity.strategies import bounds, partial
-from comity.values import tree
+from comity.strategies import partial
+from comity.values import bounds, tree
 from comity.values.contribution import Contribution
 from comity.values.errors import InvalidInput
 from comity.values.model import Ability

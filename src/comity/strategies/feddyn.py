@@ -12,8 +12,8 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from comity.strategies import bounds, names
-from comity.values import tree
+from comity.strategies import names
+from comity.values import bounds, tree
 from comity.values.contribution import Contribution
 from comity.values.model import Ability, Pull
 from comity.values.site import Site

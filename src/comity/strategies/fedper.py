@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, final
 
-from comity.strategies import bounds, names, partial
+from comity.strategies import names, partial
+from comity.values import bounds
 from comity.values.contribution import Contribution
 from comity.values.model import Ability
 from comity.values.site import Site

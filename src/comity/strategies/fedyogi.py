@@ -11,8 +11,8 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from comity.strategies import adaptive, bounds
-from comity.values import tree
+from comity.strategies import adaptive
+from comity.values import bounds, tree
 from comity.values.contribution import Contribution
 from comity.values.model import Ability
 from comity.values.site import Site

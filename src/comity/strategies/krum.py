@@ -12,7 +12,8 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from comity.strategies import bounds, robust
+from comity.strategies import robust
+from comity.values import bounds
 from comity.values.contribution import Contribution
 from comity.values.model import Ability
 from comity.values.site import Site

@@ -13,9 +13,9 @@ from typing import final
 import numpy as np
 
 from comity.strategies import reading
-from comity.strategies.bounds import not_negative
 from comity.strategies.coefficients import Coefficients
 from comity.strategies.newton import independent, inverse
+from comity.values.bounds import not_negative
 from comity.values.contribution import Contribution
 from comity.values.errors import InvalidInput
 from comity.values.site import Site

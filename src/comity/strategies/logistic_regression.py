@@ -13,8 +13,8 @@ from typing import final
 import numpy as np
 
 from comity.strategies import newton, reading
-from comity.strategies.bounds import not_negative
 from comity.strategies.coefficients import Coefficients
+from comity.values.bounds import not_negative
 from comity.values.contribution import Contribution
 from comity.values.errors import InvalidInput
 from comity.values.site import Site

@@ -15,7 +15,7 @@ from typing import final
 import numpy as np
 
 from comity.strategies import reading
-from comity.strategies.bounds import not_negative
+from comity.values.bounds import not_negative
 from comity.values.contribution import Contribution
 from comity.values.errors import InvalidInput
 from comity.values.site import Site

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, final
 
+from comity.values import bounds
 from comity.values.errors import InvalidInput, NotSupported
 from comity.values.rows import Rows
 from comity.values.tree import Array, Tree
@@ -36,9 +37,12 @@ class Train:
     epochs: int = 0
 
     def __post_init__(self) -> None:
-        if self.batch_size < 0:
-            raise InvalidInput(f"batch_size must be at least 1 (or 0 for all rows), not {self.batch_size}")
-        if (self.steps > 0) == (self.epochs > 0) or min(self.steps, self.epochs) < 0:
+        if isinstance(self.optimizer, type):
+            name = self.optimizer.__name__
+            raise InvalidInput(f"optimizer must be one with its settings, not the class {name}; write {name}(...)")
+        for name in ("batch_size", "steps", "epochs"):
+            bounds.count(name, getattr(self, name))
+        if (self.steps > 0) == (self.epochs > 0):
             raise InvalidInput(f"give either steps or epochs above 0, not steps={self.steps} and epochs={self.epochs}")
 
     def size(self, rows: int) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, final
 
+from comity.values import bounds
 from comity.values.errors import InvalidInput
 
 Slots: TypeAlias = list[list[Any]]
@@ -27,9 +28,9 @@ class SGD:
     nesterov: bool = False
 
     def __post_init__(self) -> None:
-        _positive("lr", self.lr)
-        _fraction("momentum", self.momentum)
-        _not_negative("weight_decay", self.weight_decay)
+        bounds.positive("lr", self.lr)
+        bounds.fraction("momentum", self.momentum)
+        bounds.not_negative("weight_decay", self.weight_decay)
         if self.nesterov and not self.momentum:
             raise InvalidInput("nesterov needs a momentum above 0")
 
@@ -60,11 +61,11 @@ class Adam:
     weight_decay: float = 0.0
 
     def __post_init__(self) -> None:
-        _positive("lr", self.lr)
-        _fraction("beta1", self.beta1)
-        _fraction("beta2", self.beta2)
-        _positive("epsilon", self.epsilon)
-        _not_negative("weight_decay", self.weight_decay)
+        bounds.positive("lr", self.lr)
+        bounds.fraction("beta1", self.beta1)
+        bounds.fraction("beta2", self.beta2)
+        bounds.positive("epsilon", self.epsilon)
+        bounds.not_negative("weight_decay", self.weight_decay)
 
     def start(self, params: Sequence[Any]) -> Slots:
         """Slots for the first step: first and second moments."""
@@ -84,18 +85,3 @@ class Adam:
 
 
 Optimizer: TypeAlias = SGD | Adam
-
-
-def _positive(name: str, value: float) -> None:
-    if not 0 < value < float("inf"):
-        raise InvalidInput(f"{name} must be above 0, not {value}")
-
-
-def _not_negative(name: str, value: float) -> None:
-    if not 0 <= value < float("inf"):
-        raise InvalidInput(f"{name} must not be negative, not {value}")
-
-
-def _fraction(name: str, value: float) -> None:
-    if not 0 <= value < 1:
-        raise InvalidInput(f"{name} must be at least 0 and below 1, not {value}")

@@ -145,12 +145,12 @@ def test_a_bytearray_and_a_memoryview_are_read_as_well() -> None:
         ({"w": np.array(1j)}, "complex128"),
         ({"w": np.array(["a"])}, "<U1"),
         ({"w": [1.0]}, "a list"),
-        ({"": np.ones(1)}, "empty name"),
+        ({"": np.ones(1)}, "names a part"),
         ({"a\n": np.ones(1)}, "cannot be the name"),
         ({"\ud800": np.ones(1)}, "cannot be the name"),
         ({"__metadata__": np.ones(1)}, "cannot be the name"),
         ({"x" * 600: np.ones(1)}, "600 bytes"),
-        ({"a/b": np.ones(2), "a": {"b": np.ones(2)}}, "same path"),
+        ({"a/b": np.ones(2), "a": {"b": np.ones(2)}}, "without a slash"),
     ],
 )
 def test_what_cannot_be_written_is_refused(made: Any, message: str) -> None:

@@ -78,19 +78,20 @@ def test_dtypes_are_kept_and_nothing_given_is_changed(ours: Optimizer) -> None:
 @pytest.mark.parametrize("make", [SGD, Adam])
 @pytest.mark.parametrize("lr", [0, -1, math.inf, math.nan])
 def test_a_learning_rate_is_above_zero(make: Any, lr: float) -> None:
-    with pytest.raises(InvalidInput, match="lr must be above 0"):
+    with pytest.raises(InvalidInput, match="lr must be a number above 0"):
         make(lr)
 
 
 @pytest.mark.parametrize(
     ("make", "settings", "message"),
     [
-        (SGD, {"momentum": 1}, "momentum must be at least 0 and below 1, not 1"),
-        (SGD, {"weight_decay": -1}, "weight_decay must not be negative"),
+        (SGD, {"momentum": 1}, "momentum must be a number of at least 0 and below 1, not 1"),
+        (SGD, {"weight_decay": -1}, "weight_decay must be a number of at least 0, not -1"),
         (SGD, {"nesterov": True}, "nesterov needs a momentum"),
         (Adam, {"beta1": 1}, "beta1"),
         (Adam, {"beta2": -0.1}, "beta2"),
         (Adam, {"epsilon": 0}, "epsilon"),
+        (SGD, {"momentum": "0.9"}, "momentum must be a number of at least 0 and below 1, not '0.9'"),
         (Adam, {"weight_decay": math.inf}, "weight_decay"),
     ],
 )

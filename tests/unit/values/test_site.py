@@ -99,14 +99,20 @@ def test_a_site_without_rows_cannot_train() -> None:
     [
         ({}, "either steps or epochs"),
         ({"steps": 1, "epochs": 1}, "either steps or epochs"),
-        ({"steps": -1}, "either steps or epochs"),
-        ({"steps": 2, "epochs": -1}, "either steps or epochs"),
-        ({"steps": 1, "batch_size": -1}, "batch_size"),
+        ({"steps": -1}, "steps must be a whole number of at least 0, not -1"),
+        ({"steps": 2.5}, "steps must be a whole number of at least 0, not 2.5"),
+        ({"steps": 2, "epochs": -1}, "epochs must be"),
+        ({"steps": 1, "batch_size": -1}, "batch_size must be"),
     ],
 )
 def test_a_recipe_says_how_long(settings: dict[str, int], message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
         Train(optimizer=SGD(0.1), **settings)
+
+
+def test_an_optimizer_is_given_with_its_settings() -> None:
+    with pytest.raises(InvalidInput, match=r"not the class SGD; write SGD\(\.\.\.\)"):
+        Train(optimizer=SGD, steps=1)
 
 
 def test_a_recipe_counts_steps_by_hand() -> None:

@@ -120,7 +120,7 @@ def test_two_leaves_cannot_have_one_path() -> None:
         ({"w": np.array(["a"])}, "dtype <U1"),
         ({"w": np.array([None])}, "dtype object"),
         ({"w": np.zeros(1, np.longdouble)}, "dtype"),
-        ({"": np.zeros(1)}, "empty name"),
+        ({"": np.zeros(1)}, "names a part"),
     ],
 )
 def test_check_names_what_is_wrong(made: tree.Tree, message: str) -> None:
