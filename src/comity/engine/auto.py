@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from queue import SimpleQueue
-from typing import TypeAlias, final
+from typing import final
 
 from comity.engine.lockstep import settled
-from comity.engine.plain import Local, Plain, Tally
+from comity.engine.plain import Local, Plain, RunTraining, Tally
 from comity.values.model import Fit, Model, Training
 from comity.values.strategy import Given, Steps
 
-Asked: TypeAlias = tuple[int, Training, Future[Fit]]
-"""The site's position, the training it asks for, and where it waits for the fit."""
-
 AT_ONCE = 64
-"""Sites that run together at most: each holds a thread and a copy of the model."""
+"""Sites that run together at most: each holds a copy of the model."""
+
+
+class Asked(BaseException):
+    """Stops a site's `local` where it asks for a training. No error, so that no strategy catches it as one."""
+
+    def __init__(self, training: Training) -> None:
+        self.training = training
 
 
 @final
@@ -26,9 +28,9 @@ AT_ONCE = 64
 class Auto:
     """Vectorizes over sites, or uses another device; promises the plain result to a tolerance only.
 
-    Each site's `local` runs until it asks for a training; when all wait, their trainings are handed
-    to the model together. So every strategy is written once, for one site. Sites are loaded, and
-    their `local` runs, in threads.
+    A strategy's `local` is pure, so each site's runs until it asks for a training, is stopped there,
+    and runs again with the fit it asked for, when those of all sites were trained together. So every
+    strategy is written once, for one site. What does not train together is run as `Plain` does.
     """
 
     device: str = "cpu"
@@ -40,72 +42,56 @@ class Auto:
 
     def locals(self, model: Model | None, calls: Iterable[Local], tally: Tally) -> Iterator[Given]:
         """What each call gives, in their order."""
-        if model is None:
+        in_vain = tally["one by one"] and not tally["together"]
+        if model is None or in_vain:
             return Plain().locals(model, calls, tally)
         return settled(_grouped(model, calls, tally))
 
 
 def _grouped(model: Model, calls: Iterable[Local], tally: Tally) -> Iterator[Given | Steps]:
     waiting = iter(calls)
-    with ThreadPoolExecutor(AT_ONCE) as threads:
-        while group := list(islice(waiting, AT_ONCE)):
-            yield from _together(model, group, threads, tally)
+    while group := list(islice(waiting, AT_ONCE)):
+        yield from _together(model, group, tally)
 
 
-def _together(
-    model: Model, calls: Sequence[Local], threads: ThreadPoolExecutor, tally: Tally
-) -> Iterator[Given | Steps]:
-    """Run each call in a thread; whenever all that are not done wait for a training, run those."""
-    asked: SimpleQueue[Asked | None] = SimpleQueue()
+def _together(model: Model, calls: Sequence[Local], tally: Tally) -> list[Given | Steps]:
+    fits: list[list[Fit]] = [[] for _ in calls]
+    results: dict[int, Given | Steps] = {}
 
-    def at_site(position: int, call: Local) -> Given | Steps:
+    def answering(at: int, *, stops: bool) -> RunTraining:
+        """Trainings as one site sees them: the fits that are there first, then it stops or trains by itself."""
+        known = iter(fits[at])
+
         def run(training: Training) -> Fit:
-            fit = Future[Fit]()
-            asked.put((position, training, fit))
-            return fit.result()
+            if (fit := next(known, None)) is not None:
+                return fit
+            if stops and at not in results:  # a generator asks after it was returned
+                raise Asked(training)
+            tally["one by one"] += 1
+            return model.fit(training)
 
-        try:
-            return call(run)
-        finally:
-            asked.put(None)
+        return run
 
-    results = [threads.submit(at_site, position, call) for position, call in enumerate(calls)]
-    unfinished, pending = len(calls), list[Asked]()
+    while unfinished := [at for at in range(len(calls)) if at not in results]:
+        asked: dict[int, Training] = {}
+        for at in unfinished:
+            try:
+                results[at] = calls[at](answering(at, stops=True))
+            except Asked as stop:
+                asked[at] = stop.training
+        made = _fits_together(model, list(asked.values()))
+        if made:
+            tally["together"] += len(made)
+            for at, fit in zip(asked, made, strict=True):
+                fits[at].append(fit)
+        else:
+            results.update({at: calls[at](answering(at, stops=False)) for at in asked})
+    return [results[at] for at in range(len(calls))]
+
+
+def _fits_together(model: Model, trainings: Sequence[Training]) -> list[Fit]:
+    """The fits of all, or none when they are not to be had together."""
     try:
-        while unfinished:
-            event = asked.get()
-            if event is None:
-                unfinished -= 1
-            else:
-                pending.append(event)
-            if pending and len(pending) == unfinished:
-                _serve(model, sorted(pending, key=lambda each: each[0]), tally)
-                pending.clear()
-    finally:
-        # After an interruption no site may wait for ever, neither those that ask nor those that will.
-        while unfinished:
-            event = pending.pop() if pending else asked.get()
-            if event is None:
-                unfinished -= 1
-            else:
-                event[2].cancel()
-    for result in results:
-        yield result.result()
-
-
-def _serve(model: Model, pending: Sequence[Asked], tally: Tally) -> None:
-    """Answer all that wait: with a fit, or with what went wrong, which the site's `local` then raises."""
-    fits = _fits_together(model, [training for _, training, _ in pending])
-    tally["together" if fits else "one by one"] += len(pending)
-    for position, (_, training, future) in enumerate(pending):
-        try:
-            future.set_result(fits[position] if fits else model.fit(training))
-        except Exception as error:
-            future.set_exception(error)
-
-
-def _fits_together(model: Model, trainings: Sequence[Training]) -> list[Fit] | None:
-    try:
-        return model.fit_many(trainings) if len(trainings) > 1 else None
+        return (model.fit_many(trainings) or []) if len(trainings) > 1 else []
     except Exception:  # whose fault it is shows when they are trained one by one, at its own site
-        return None
+        return []
