@@ -264,6 +264,18 @@ def test_states_models_and_tables_are_finite_and_name_the_columns(law: Law) -> N
 
 
 @every_law
+def test_a_table_after_too_few_rounds_says_so(law: Law) -> None:
+    sites, state, warned = split(law.rows, 2), law.strategy.init({}, Network(2)), "NOT FINISHED"
+    while not law.strategy.finished(state):
+        table = law.strategy.table(state)
+        assert table is None or warned in table.title
+        state = law.strategy.step(state, gather([law.strategy.local(state, {}, site)[0] for site in sites]))
+    table = law.strategy.table(state)
+    assert table is not None
+    assert warned not in table.title
+
+
+@every_law
 def test_x_that_is_no_table_of_finite_numbers_is_refused_by_the_name_of_the_site(law: Law) -> None:
     state = law.strategy.init({}, Network(1))
     if not isinstance(law.strategy, KaplanMeier) or law.strategy.group:

@@ -2,7 +2,8 @@
 
 Reddi, Charles, Zaheer, Garrett, Rush, Konečný, Kumar and McMahan, "Adaptive Federated Optimization",
 ICLR 2021, algorithm 2. The three differ in the second moment v only. As in FLamby, and unlike the
-paper, v starts at 0 and not at tau².
+paper, v starts at 0 and not at tau². The defaults are FLamby's, too: the paper's experiments take beta1 = 0
+for FedAdagrad, and beta2 = 0.99 for the other two.
 """
 
 from __future__ import annotations

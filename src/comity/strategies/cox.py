@@ -14,7 +14,7 @@ from typing import Literal, final, get_args
 
 import numpy as np
 
-from comity.strategies import newton, reading
+from comity.strategies import newton, reading, unfinished
 from comity.strategies.coefficients import Coefficients, chi2_p
 from comity.values.bounds import not_negative
 from comity.values.contribution import Contribution
@@ -91,7 +91,7 @@ class CoxRegression(Strategy):
             estimate=state.coef,
             covariance=None if self.l2 else state.covariance,
             ratio="hazard ratio",
-        ).table(title)
+        ).table(title + unfinished.note(state.done))
 
     def predict(self, model: Tree, x: Array) -> Array:
         coef = np.asarray(model["coef"])

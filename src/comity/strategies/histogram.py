@@ -8,6 +8,7 @@ from typing import final
 import numpy as np
 
 from comity.strategies import reading
+from comity.values import bounds
 from comity.values.contribution import Contribution
 from comity.values.errors import InvalidInput
 from comity.values.site import Site
@@ -52,10 +53,12 @@ class Histogram(Strategy):
     """Which columns of x; all when empty."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "edges", tuple(float(edge) for edge in self.edges))
+        if isinstance(self.columns, str):
+            raise InvalidInput(f"columns must be a tuple of names such as ('age',), not {self.columns!r}")
+        object.__setattr__(self, "edges", bounds.numbers("edges", self.edges))
         object.__setattr__(self, "columns", tuple(self.columns))
-        if len(self.edges) < 2 or not np.isfinite(self.edges).all() or not (np.diff(self.edges) > 0).all():
-            raise InvalidInput(f"edges must be at least two finite numbers that rise, not {self.edges}")
+        if len(self.edges) < 2 or not (np.diff(self.edges) > 0).all():
+            raise InvalidInput(f"edges must be at least two numbers that rise, not {self.edges}")
 
     def init(self, params: Tree, network: Network) -> State:
         return State({})
@@ -88,8 +91,8 @@ class Histogram(Strategy):
         for name, counts, (below, above, missing) in zip(
             reading.names(state.columns), state.counts, state.outside, strict=True
         ):
-            bounds = (None, *self.edges, None)
+            ends = (None, *self.edges, None)
             inner = [int(count) for count in (below, *counts, above)]
-            rows += [(name, low, high, n) for low, high, n in zip(bounds, bounds[1:], inner, strict=False)]
+            rows += [(name, low, high, n) for low, high, n in zip(ends, ends[1:], inner, strict=False)]
             rows += [(name, None, None, int(missing))] if missing else []
         return Table("histogram", ("column", "from", "to", "count"), rows)

@@ -15,6 +15,7 @@ import numpy as np
 
 from comity.strategies import reading
 from comity.strategies.coefficients import chi2_p
+from comity.values import bounds
 from comity.values.contribution import Contribution
 from comity.values.errors import InvalidInput
 from comity.values.site import Site
@@ -68,12 +69,12 @@ class KaplanMeier(Strategy):
     """The group column's values; a row with another value is refused."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "times", tuple(float(time) for time in self.times))
-        object.__setattr__(self, "values", tuple(float(value) for value in self.values))
-        if not self.times or not np.isfinite(self.times).all() or not (np.diff(self.times) > 0).all():
-            raise InvalidInput(f"times must be finite numbers that rise, not {self.times}")
-        if len(set(self.values)) != len(self.values) or not self.values:
-            raise InvalidInput(f"values must be different numbers, at least one, not {self.values}")
+        for name in ("times", "values"):
+            object.__setattr__(self, name, bounds.numbers(name, getattr(self, name)))
+        if not (np.diff(self.times) > 0).all():
+            raise InvalidInput(f"times must rise, not {self.times}")
+        if len(set(self.values)) != len(self.values):
+            raise InvalidInput(f"values must be different, not {self.values}")
 
     def init(self, params: Tree, network: Network) -> State:
         return State()
@@ -167,10 +168,11 @@ class KaplanMeier(Strategy):
         """A mask (n,) for each group."""
         if not self.group:
             return [np.ones(len(site.data), dtype=bool)]
-        column = reading.complete(site)[:, reading.position(site, self.group)]
+        column = reading.numbers(site)[:, reading.position(site, self.group)]
         if not np.isin(column, self.values).all():
             raise InvalidInput(
-                f"site {site.name!r}: column {self.group!r} holds values other than {self.values}; list all of them"
+                f"site {site.name!r}: column {self.group!r} holds values other than {self.values}, or missing ones; "
+                "list all values, leave the other rows out"
             )
         return [column == value for value in self.values]
 
@@ -178,7 +180,7 @@ class KaplanMeier(Strategy):
         return f"{self.group} = {self.values[group]:g}" if self.group else "all"
 
     def _half(self, curve: Array) -> float | None:
-        below = np.flatnonzero(curve <= 0.5)
+        below = np.flatnonzero(curve <= 0.5 + 1e-9)  # 23/24 · 22/23 · ... · 12/13 is rounded up
         return self.times[below[0]] if len(below) else None
 
     def _how_exact(self, state: State) -> str:

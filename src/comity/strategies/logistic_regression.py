@@ -12,7 +12,7 @@ from typing import final
 
 import numpy as np
 
-from comity.strategies import newton, reading
+from comity.strategies import newton, reading, unfinished
 from comity.strategies.coefficients import Coefficients
 from comity.values.bounds import not_negative
 from comity.values.contribution import Contribution
@@ -98,7 +98,7 @@ class LogisticRegression(Strategy):
             ratio="odds ratio",
         ).table(
             f"logistic regression, {state.rows} rows, {state.events} with y = 1, log-likelihood {-state.loss:.6g}, "
-            f"McFadden's R² {1 + state.loss / alone:.4g}"
+            f"McFadden's R² {1 + state.loss / alone:.4g}{unfinished.note(state.done)}"
         )
 
     def predict(self, model: Tree, x: Array) -> Array:

@@ -14,8 +14,8 @@ from typing import final
 
 import numpy as np
 
-from comity.strategies import reading
-from comity.values.bounds import not_negative
+from comity.strategies import reading, unfinished
+from comity.values import bounds
 from comity.values.contribution import Contribution
 from comity.values.errors import InvalidInput
 from comity.values.site import Site
@@ -65,10 +65,10 @@ class Quantiles(Strategy):
     """In the unit of the columns; 0 gives every quantile to its last bit."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "q", tuple(float(q) for q in self.q))
-        if not self.q or not all(0 <= q <= 1 for q in self.q):
+        object.__setattr__(self, "q", bounds.numbers("q", self.q))
+        if not all(0 <= q <= 1 for q in self.q):
             raise InvalidInput(f"q must be numbers from 0 to 1, not {self.q}")
-        not_negative("tolerance", self.tolerance)
+        bounds.not_negative("tolerance", self.tolerance)
 
     def init(self, params: Tree, network: Network) -> State:
         return State({})
@@ -122,7 +122,8 @@ class Quantiles(Strategy):
             (name, int(n), *(float(value) if n else None for value in values))
             for name, n, values in zip(reading.names(state.columns), state.count, np.asarray(found), strict=True)
         ]
-        return Table("quantiles", ("column", "count", *(f"{q:g}" for q in self.q)), rows)
+        title = f"quantiles{unfinished.note(self.finished(state))}"
+        return Table(title, ("column", "count", *(f"{q:g}" for q in self.q)), rows)
 
 
 def _next_bytes(values: Array, known: np.uint64, round: int) -> Array:

@@ -47,6 +47,8 @@ def survival(site: Site) -> tuple[Array, Array]:
     y = _finite_y(site)
     if y.ndim != 2 or y.shape[1] != 2:
         raise InvalidInput(f"site {site.name!r}: y must be (n, 2), time then event, but its shape is {y.shape}")
+    if (y[:, 0] < 0).any():
+        raise InvalidInput(f"site {site.name!r}: the first column of y holds times below 0; leave these rows out")
     if not np.isin(y[:, 1], (0, 1)).all():
         raise InvalidInput(f"site {site.name!r}: the second column of y must be 1 (event) or 0 (censored)")
     return y[:, 0], y[:, 1] == 1
@@ -75,7 +77,7 @@ def columns(names: Sequence[str]) -> Tree:
 
 def carried(total: Contribution) -> Tree:
     """The column names that came with a sum of contributions."""
-    found = total.total["columns"]
+    found = total.total.get("columns", {})  # an empty branch is no branch: x without columns
     assert isinstance(found, Mapping)
     return found
 

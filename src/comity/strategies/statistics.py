@@ -13,7 +13,7 @@ from typing import final
 
 import numpy as np
 
-from comity.strategies import reading
+from comity.strategies import reading, unfinished
 from comity.values.contribution import Contribution
 from comity.values.site import Site
 from comity.values.strategy import Given, Memory, Network, Strategy
@@ -100,13 +100,14 @@ class Statistics(Strategy):
             for name, (n, missing, mean, moments) in zip(reading.names(state.columns), found, strict=True)
         ]
         heads = ("column", "count", "missing", "mean", "variance", "sd", "skewness", "kurtosis")
-        return Table("statistics", heads, rows)
+        return Table(f"statistics{unfinished.note(self.finished(state))}", heads, rows)
 
 
 def _describe(n: int, mean: float, moments: list[float]) -> list[float | None]:
     """Mean, variance, standard deviation, G1 and G2; None where n or the spread does not allow them."""
     m2, m3, m4 = moments
     variance = m2 * n / (n - 1) if n > 1 else None
-    skewness = (n * (n - 1)) ** 0.5 / (n - 2) * m3 / m2**1.5 if n > 2 and m2 else None
-    kurtosis = (n - 1) / ((n - 2) * (n - 3)) * ((n + 1) * (m4 / m2**2 - 3) + 6) if n > 3 and m2 else None
+    varies = m2**2 > 0  # nor does a column whose values are so small that their powers vanish
+    skewness = (n * (n - 1)) ** 0.5 / (n - 2) * m3 / m2**1.5 if n > 2 and varies else None
+    kurtosis = (n - 1) / ((n - 2) * (n - 3)) * ((n + 1) * (m4 / m2**2 - 3) + 6) if n > 3 and varies else None
     return [mean if n else None, variance, None if variance is None else variance**0.5, skewness, kurtosis]

@@ -1,6 +1,8 @@
 """What hyper-parameters may be; each raises InvalidInput that names the field and the value got."""
 
+from collections.abc import Iterable
 from math import isfinite
+from numbers import Real
 from typing import Any
 
 from comity.values.errors import InvalidInput
@@ -30,6 +32,19 @@ def count(name: str, value: int, *, least: int = 0) -> None:
     """
     whole = isinstance(value, int) and not isinstance(value, bool) and value >= least
     _require(whole, name, f"a whole number of at least {least}", value)
+
+
+def numbers(name: str, values: Iterable[float]) -> tuple[float, ...]:
+    """At least one finite number, numpy's too; gives them as floats.
+
+    >>> numbers("q", 0.5)
+    Traceback (most recent call last):
+    comity.values.errors.InvalidInput: q must be a list of finite numbers, not 0.5
+    """
+    listed = list[Any](values) if isinstance(values, Iterable) and not isinstance(values, str) else []
+    plain = all(isinstance(value, Real) and not isinstance(value, bool) and isfinite(value) for value in listed)
+    _require(bool(listed) and plain, name, "a list of finite numbers", values)
+    return tuple(float(value) for value in listed)
 
 
 def _number(value: Any) -> bool:

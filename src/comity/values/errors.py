@@ -40,6 +40,6 @@ def unknown(kind: str, got: str, known: Iterable[str]) -> InvalidInput:
     "there is no metric 'acuracy'; did you mean 'accuracy'? (known: accuracy, auc)"
     """
     names = sorted(known)
-    close = get_close_matches(got, names, n=1, cutoff=0.5)
+    close = get_close_matches(str(got), names, n=1, cutoff=0.5)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     return InvalidInput(f"there is no {kind} {got!r}{hint} (known: {', '.join(names) or 'none'})")

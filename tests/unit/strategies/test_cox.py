@@ -146,5 +146,7 @@ def test_what_cannot_be_fitted_is_refused(analyze):
         analyze(CoxRegression(), Rows(x, np.array([[1.0, 0], [2.0, 2]])))
     with pytest.raises(InvalidInput, match="did you mean 'efron'"):
         CoxRegression(ties="effron")  # pyright: ignore
+    with pytest.raises(InvalidInput, match="no way to handle ties called None"):
+        CoxRegression(ties=None)  # pyright: ignore
     with pytest.raises(InvalidInput, match="l2"):
         CoxRegression(l2=-1)

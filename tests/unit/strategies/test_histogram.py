@@ -29,11 +29,13 @@ def test_named_columns_only_and_a_misspelt_one_is_refused(analyze):
     assert Histogram((4, 6), columns=("weight",)).model(analyze(Histogram((4, 6), columns=("weight",)), rows), {})[
         "counts"
     ].tolist() == [[1]]
+    with pytest.raises(InvalidInput, match=r"must be a tuple of names such as .*, not 'age'"):
+        Histogram((4, 6), columns="age")
     with pytest.raises(InvalidInput, match="did you mean 'weight'"):
         analyze(Histogram((4, 6), columns=("wieght",)), rows)
 
 
-@pytest.mark.parametrize("edges", [(), (1,), (1, 1), (2, 1), (0, float("inf"))])
+@pytest.mark.parametrize("edges", [(), (1,), (1, 1), (2, 1), (0, float("inf")), 10, "01"])
 def test_edges_must_rise(edges):
     with pytest.raises(InvalidInput, match="edges"):
         Histogram(edges)

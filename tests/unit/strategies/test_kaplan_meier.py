@@ -65,6 +65,15 @@ def test_the_median_and_its_interval_are_those_of_lifelines(analyze, dealt):
         assert row[1:] == (expected.median_survival_time_, *limits)
 
 
+@pytest.mark.parametrize("rows", range(2, 400, 2))
+def test_when_exactly_half_have_had_the_event_the_median_is_then(rows, analyze):
+    """Of 2k rows that die one by one the k-th ends half of them, however the product of 2k - 1 over 2k, ... rounds."""
+    time = np.arange(1.0, rows + 1)
+    strategy = KaplanMeier(times=tuple(time))
+    medians = strategy.medians(analyze(strategy, Rows(np.zeros((rows, 1)), np.column_stack([time, np.ones(rows)]))))
+    assert medians.column("median") == [rows / 2]
+
+
 def test_a_median_that_is_not_reached_is_empty(rossi, analyze):
     strategy = KaplanMeier(times=WEEKS)
     assert strategy.medians(analyze(strategy, rows_of(rossi, "fin"))).rows == (("all", None, None, None),)
@@ -121,10 +130,26 @@ def test_a_coarse_grid_says_what_it_moves_and_leaves_out(rossi, analyze):
 def test_what_cannot_be_done_is_refused(rossi, analyze):
     with pytest.raises(InvalidInput, match="did you mean 'fin'"):
         analyze(KaplanMeier(times=WEEKS, group="fim"), rows_of(rossi, "fin"))
-    with pytest.raises(InvalidInput, match="list all of them"):
+    with pytest.raises(InvalidInput, match="list all values"):
         analyze(KaplanMeier(times=WEEKS, group="prio"), rows_of(rossi, "prio"))
     for times in ((), (2, 1), (1, float("nan"))):
         with pytest.raises(InvalidInput, match="times"):
             KaplanMeier(times=times)
     with pytest.raises(InvalidInput, match="values"):
         KaplanMeier(times=(1,), values=(1, 1))
+    for given in ({"times": 12}, {"times": (1, 2), "values": 1}):
+        with pytest.raises(InvalidInput, match="must be a list of finite numbers"):
+            KaplanMeier(**given)
+    with pytest.raises(InvalidInput, match="no column at site 'site 0' called 3"):
+        analyze(KaplanMeier(times=WEEKS, group=3), rows_of(rossi, "fin"))
+    with pytest.raises(InvalidInput, match="times below 0"):
+        analyze(KaplanMeier(times=WEEKS), Rows(np.zeros((1, 1)), np.array([[-1.0, 1]])))
+
+
+def test_only_the_group_column_has_to_be_complete(analyze):
+    x, y = np.array([[0, np.nan], [1, 2.0]]), np.array([[1.0, 1], [2.0, 1]])
+    strategy = KaplanMeier(times=np.array([1, 2]), group="arm")
+    state = analyze(strategy, Rows(x, y, ("arm", "weight")))
+    assert strategy.table(state).column("survival") == [0.0, 0.0, 1.0, 0.0]
+    with pytest.raises(InvalidInput, match=r"'arm' holds values other than .*, or missing ones"):
+        analyze(strategy, Rows(x[:, ::-1], y, ("arm", "weight")))

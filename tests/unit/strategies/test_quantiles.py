@@ -59,7 +59,10 @@ def test_missing_values_do_not_count(analyze):
     ]
 
 
-@pytest.mark.parametrize("fields", [{"q": ()}, {"q": (1.5,)}, {"tolerance": -1.0}, {"tolerance": float("nan")}])
+@pytest.mark.parametrize(
+    "fields",
+    [{"q": ()}, {"q": (1.5,)}, {"q": 0.5}, {"q": "0.5"}, {"tolerance": -1.0}, {"tolerance": float("nan")}],
+)
 def test_settings_without_meaning_are_refused(fields):
     with pytest.raises(InvalidInput, match=r"q must|tolerance"):
         Quantiles(**fields)

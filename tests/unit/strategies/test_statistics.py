@@ -36,6 +36,13 @@ def test_a_large_offset_costs_no_digits(analyze):
     assert table.column("variance") == [1.0]
 
 
+def test_values_whose_powers_vanish_have_no_skewness_and_x_may_have_no_columns(analyze):
+    strategy = Statistics()
+    tiny = strategy.table(analyze(strategy, Rows(np.array([[1e-100], [2e-100], [4e-100], [5e-100]]))))
+    assert tiny.column("skewness") == tiny.column("kurtosis") == [None]
+    assert strategy.table(analyze(strategy, Rows(np.zeros((3, 0))))).rows == ()
+
+
 def test_figures_that_do_not_exist_are_empty_cells(analyze):
     x = np.array([[0.1, 1.0, np.nan], [0.1, np.nan, np.nan], [0.1, np.nan, np.nan], [0.1, np.nan, np.nan]])
     strategy = Statistics()
