@@ -3,6 +3,7 @@
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do command -v $$p && break; done)
 BIN := .venv/bin
 SOURCES := pyproject.toml constraints.txt
+FIGURES := simulation many_sites codec
 
 .PHONY: help setup demo test check bench docs
 
@@ -24,7 +25,7 @@ check: .venv/.dev ## format, lint, types and import contracts
 	$(BIN)/pyright
 
 bench: .venv/.dev ## our figures beside their floors
-	for figure in bench/*.py; do OMP_NUM_THREADS=1 $(BIN)/python $$figure || exit 1; done
+	for figure in $(FIGURES); do OMP_NUM_THREADS=1 $(BIN)/python -m bench.$$figure || exit 1; done
 
 docs: .venv/.dev ## write docs/reference.md, run every code block of README and docs
 	$(BIN)/python scripts/reference.py
