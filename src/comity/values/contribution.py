@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from numbers import Real
 from typing import final
 
 import numpy as np
@@ -29,8 +30,8 @@ class Contribution:
     """Usually the number of rows; not negative and finite."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.weight < float("inf"):
-            raise InvalidInput(f"a contribution's weight must be finite and not negative, not {self.weight}")
+        if not (isinstance(self.weight, Real) and 0 <= self.weight < float("inf")):
+            raise InvalidInput(f"a contribution's weight must be finite and not negative, not {self.weight!r}")
         object.__setattr__(self, "weight", float(self.weight))
 
     def __add__(self, other: Contribution) -> Contribution:
@@ -56,7 +57,7 @@ def gather(parts: Iterable[Contribution]) -> Contribution:
     for part in parts:
         leaves = tree.flatten(part.total)
         if total is None:
-            total = {path: leaf.astype(_wide(leaf)) for path, leaf in leaves.items()}
+            total = {path: np.array(leaf, _wide(leaf)) for path, leaf in leaves.items()}
         else:
             _add_in_place(total, leaves)
         weight += part.weight
@@ -67,14 +68,19 @@ def gather(parts: Iterable[Contribution]) -> Contribution:
 
 def _add_in_place(total: dict[str, Array], leaves: dict[str, Array]) -> None:
     if total.keys() != leaves.keys():
-        raise InvalidInput(f"contributions differ in their arrays: {sorted(total.keys() ^ leaves.keys())[:4]}")
+        raise InvalidInput(
+            f"contributions differ in their arrays: only some sites have {sorted(total.keys() ^ leaves.keys())[:4]}; "
+            "let all have the same, for statistics the same columns in the same order"
+        )
     for path, leaf in leaves.items():
-        if total[path].shape != leaf.shape:
-            raise InvalidInput(f"contributions differ in the shape of {path!r}: {total[path].shape} and {leaf.shape}")
         if total[path].dtype != _wide(leaf):
             raise InvalidInput(f"contributions differ in {path!r}: some hold integers and some hold floats")
+        if total[path].shape != leaf.shape:
+            raise InvalidInput(f"contributions differ in the shape of {path!r}: {total[path].shape} and {leaf.shape}")
         np.add(total[path], leaf, out=total[path], dtype=total[path].dtype, casting="same_kind")
 
 
 def _wide(leaf: Array) -> type:
+    if not isinstance(leaf, np.ndarray):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidInput(f"a contribution holds a {type(leaf).__name__}; every leaf must be a numpy array")
     return np.float64 if leaf.dtype.kind == "f" else np.int64

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import final
+from typing import Any, final
 
 import numpy as np
 
@@ -23,24 +23,27 @@ class Rows:
     x: Array
     y: Array | None = None
     columns: tuple[str, ...] = ()
-    """Names of x's columns; empty when they have none."""
+    """Names of x's columns; those of a data frame unless given, empty when they have none."""
     ids: Array | None = None
     """Who each row belongs to (n,), e.g. a patient; None when every row stands alone."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "x", np.asarray(self.x))
-        object.__setattr__(self, "columns", tuple(self.columns))
+        object.__setattr__(self, "columns", _names(self.columns, self.x))
+        object.__setattr__(self, "x", _array("x", self.x))
         if self.x.ndim == 0:
-            raise InvalidInput("x must have one entry a row, but it is a single number")
+            raise InvalidInput(f"x must be an array with one entry a row, not a {type(self.x.item()).__name__}")
         for name in ("y", "ids"):
             array = getattr(self, name)
             if array is not None:
-                array = np.asarray(array)
+                array = _array(name, array)
                 object.__setattr__(self, name, array)
                 if array.ndim == 0 or len(array) != len(self.x):
                     raise InvalidInput(f"{name} has shape {array.shape} but x has {len(self.x)} rows")
         if self.columns and (self.x.ndim != 2 or len(self.columns) != self.x.shape[1]):
             raise InvalidInput(f"{len(self.columns)} column names were given for x of shape {self.x.shape}")
+        if len(set(self.columns)) < len(self.columns):
+            double = next(name for name in self.columns if self.columns.count(name) > 1)
+            raise InvalidInput(f"two columns are called {double!r}; names must differ")
 
     def __len__(self) -> int:
         return len(self.x)
@@ -74,7 +77,24 @@ def as_rows(given: Rows | tuple[Array, Array] | Array) -> Rows:
         if len(given) != 2:
             raise InvalidInput(f"rows are given as (x, y), not as a tuple of {len(given)}")
         return Rows(*given)
-    return Rows(np.asarray(given))
+    return Rows(given)
+
+
+def _array(name: str, given: Any) -> Array:
+    try:
+        return np.asarray(given)
+    except ValueError as error:
+        raise InvalidInput(
+            f"{name} must be an array with one entry a row, but its parts differ in shape; give rows as Rows(x, y) or "
+            "as a tuple (x, y)"
+        ) from error
+
+
+def _names(columns: Any, x: Any) -> tuple[str, ...]:
+    """The columns' names as text; x may be a data frame that knows them."""
+    if isinstance(columns, str):
+        raise InvalidInput(f"columns must be a list of names such as ['age'], not {columns!r}")
+    return tuple(str(name) for name in (tuple(columns) or getattr(x, "columns", ())))
 
 
 def concatenate(parts: list[Rows]) -> Rows:

@@ -44,7 +44,8 @@ class Site:
     """Bound by the engine; a user leaves it out."""
 
     def __post_init__(self) -> None:
-        plain = self.name.isprintable() and "/" not in self.name and self.name not in ("", ".", "..")
+        text = isinstance(self.name, str)  # pyright: ignore[reportUnnecessaryIsInstance]
+        plain = text and self.name.isprintable() and "/" not in self.name and self.name not in ("", ".", "..")
         if not plain or len(self.name) > 100:
             raise InvalidInput(f"a site's name is 1 to 100 printable characters without a slash, not {self.name!r}")
         object.__setattr__(self, "train", as_rows(self.train))

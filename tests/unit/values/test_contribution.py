@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -112,7 +113,12 @@ def test_no_part_has_no_sum() -> None:
         gather([])
 
 
-@pytest.mark.parametrize("weight", [-1, math.inf, math.nan])
-def test_a_weight_is_finite_and_not_negative(weight: float) -> None:
+def test_a_part_that_is_no_array_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="a contribution holds a float"):
+        gather([Contribution({"a": 1.0}, 1)])  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("weight", [-1, math.inf, math.nan, "1", None])
+def test_a_weight_is_finite_and_not_negative(weight: Any) -> None:
     with pytest.raises(InvalidInput, match="finite and not negative"):
         Contribution({}, weight)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from comity.values.errors import InvalidInput
@@ -40,16 +41,36 @@ def test_rows_are_given_in_three_ways() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"x": np.array(1.0)}, "a single number"),
+        ({"x": np.array(1.0)}, "not a float"),
+        ({"x": None}, "not a NoneType"),
+        ({"x": {"x": X}}, "not a dict"),
+        ({"x": [[1, 2], [3]]}, "x must be an array .* its parts differ in shape"),
+        ({"x": X, "y": [0, [1], 2]}, "y must be an array"),
         ({"x": X, "y": Y[:2]}, r"y has shape \(2,\) but x has 3 rows"),
         ({"x": X, "y": np.array(1)}, r"y has shape \(\)"),
         ({"x": X, "ids": Y[:1]}, r"ids has shape \(1,\)"),
         ({"x": X, "columns": ("a",)}, "1 column names"),
+        ({"x": X, "columns": "ab"}, r"columns must be a list of names such as \['age'\], not 'ab'"),
+        ({"x": X, "columns": ("a", "a")}, "two columns are called 'a'"),
     ],
 )
 def test_what_does_not_fit_is_refused(given: dict[str, object], message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
         Rows(**given)  # type: ignore[arg-type]
+
+
+def test_a_list_of_x_and_y_is_not_taken_for_x() -> None:
+    with pytest.raises(InvalidInput, match=r"as a tuple \(x, y\)"):
+        as_rows([X, Y])  # type: ignore[arg-type]
+
+
+def test_a_data_frame_brings_the_names_of_its_columns() -> None:
+    frame = pd.DataFrame(X, columns=["age", 2])
+    rows = as_rows((frame, pd.Series(Y, index=[7, 8, 9])))
+    assert rows.columns == ("age", "2")
+    assert rows.x.tolist() == X.tolist()
+    assert rows.targets.tolist() == Y.tolist()
+    assert Rows(frame, columns=("a", "b")).columns == ("a", "b")  # type: ignore[arg-type]
 
 
 def test_rows_without_targets_say_so() -> None:

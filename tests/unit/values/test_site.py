@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import numpy as np
 import pytest
@@ -50,8 +50,8 @@ def test_a_site_shows_its_name_and_shapes_only() -> None:
     assert Site("A", (X, Y)).data.x is X
 
 
-@pytest.mark.parametrize("name", ["", "a/b", "a\0"])
-def test_a_name_can_be_part_of_a_path(name: str) -> None:
+@pytest.mark.parametrize("name", ["", "a/b", "a\0", 1, None])
+def test_a_name_can_be_part_of_a_path(name: Any) -> None:
     with pytest.raises(InvalidInput, match="a site's name"):
         Site(name, X)
 
