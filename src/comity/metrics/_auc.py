@@ -8,7 +8,8 @@ from typing import final
 import numpy as np
 
 from comity.metrics._ratio import mean_defined, ratio
-from comity.metrics._score_histogram import check_bins, score_histogram
+from comity.metrics._score_histogram import score_histogram
+from comity.values import bounds
 from comity.values.contribution import Contribution
 from comity.values.metric import Metric
 from comity.values.rows import Rows
@@ -29,7 +30,7 @@ class Auc(Metric):
     bins: int = 4096
 
     def __post_init__(self) -> None:
-        check_bins(self.bins)
+        bounds.count("bins", self.bins, least=2)
 
     @property
     def name(self) -> str:

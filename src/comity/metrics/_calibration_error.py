@@ -9,7 +9,7 @@ import numpy as np
 
 from comity.metrics._labelled import labelled
 from comity.metrics._ratio import mean_defined, ratio
-from comity.metrics._score_histogram import check_bins
+from comity.values import bounds
 from comity.values.contribution import Contribution
 from comity.values.metric import Goal, Metric
 from comity.values.rows import Rows
@@ -31,7 +31,7 @@ class CalibrationError(Metric):
     goal: ClassVar[Goal] = "min"
 
     def __post_init__(self) -> None:
-        check_bins(self.bins)
+        bounds.count("bins", self.bins, least=2)
 
     @property
     def name(self) -> str:

@@ -8,7 +8,7 @@ from typing import final
 import numpy as np
 
 from comity.metrics._pairs import outcomes, pairs
-from comity.metrics._score_histogram import check_bins
+from comity.values import bounds
 from comity.values.contribution import Contribution
 from comity.values.errors import InvalidInput
 from comity.values.metric import Metric
@@ -38,8 +38,8 @@ class Concordance(Metric):
     risk_bins: int = 512
 
     def __post_init__(self) -> None:
-        check_bins(self.time_bins)
-        check_bins(self.risk_bins)
+        bounds.count("time_bins", self.time_bins, least=2)
+        bounds.count("risk_bins", self.risk_bins, least=2)
 
     @property
     def name(self) -> str:

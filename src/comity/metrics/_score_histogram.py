@@ -10,7 +10,6 @@ import numpy as np
 
 from comity.metrics._labelled import labelled
 from comity.values.contribution import Contribution
-from comity.values.errors import InvalidInput
 from comity.values.rows import Rows
 from comity.values.tree import Array
 
@@ -26,9 +25,3 @@ def score_histogram(predictions: Array, rows: Rows, bins: int) -> Contribution:
         return np.bincount(cell[chosen], minlength=questions * bins).reshape(questions, bins)
 
     return Contribution({"positives": count(measured & positive), "negatives": count(measured & ~positive)}, len(rows))
-
-
-def check_bins(bins: int) -> None:
-    """Raises InvalidInput unless there are at least two bins."""
-    if bins < 2:
-        raise InvalidInput(f"bins must be at least 2, not {bins}")

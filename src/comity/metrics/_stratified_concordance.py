@@ -25,7 +25,7 @@ class StratifiedConcordance(Metric):
 
     @property
     def name(self) -> str:
-        return "concordance within sites"
+        return "stratified_concordance"
 
     def local(self, predictions: Array, rows: Rows) -> Contribution:
         time, event, risk = outcomes(predictions, rows)

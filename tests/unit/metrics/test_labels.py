@@ -159,6 +159,8 @@ def test_what_cannot_be_measured_is_refused_in_a_sentence(predictions: object, y
 
 
 @pytest.mark.parametrize("kind", [metrics.Auc, metrics.AveragePrecision, metrics.CalibrationError])
-def test_one_bin_is_refused(kind: type[metrics.Auc]) -> None:
+def test_less_than_two_whole_bins_are_refused(kind: type[metrics.Auc]) -> None:
     with pytest.raises(InvalidInput, match="at least 2, not 1"):
         kind(bins=1)
+    with pytest.raises(InvalidInput, match=r"bins must be a whole number of at least 2, not 2\.5"):
+        kind(bins=2.5)  # type: ignore[arg-type]
