@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from comity.engine.plain import Plain as Plain
     from comity.engine.run import Run as Run
     from comity.engine.stopping import EarlyStopping as EarlyStopping
+    from comity.engine.tuning import cross_validate as cross_validate
     from comity.faces.compose import read_experiment as read_experiment
     from comity.faces.compose import simulate as simulate
     from comity.frameworks import numpy as numpy
@@ -59,6 +60,7 @@ _HOMES = {
     "comity.engine.plain": ("Plain",),
     "comity.engine.run": ("Run",),
     "comity.engine.stopping": ("EarlyStopping",),
+    "comity.engine.tuning": ("cross_validate",),
     "comity.faces.compose": ("read_experiment", "simulate"),
     "comity.strategies": ("FedAdam", "FedAvg", "FedProx", "Scaffold"),
     "comity.values.contribution": ("Contribution",),

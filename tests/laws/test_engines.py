@@ -238,6 +238,19 @@ def test_a_loader_that_fails_is_named(engine):
 
 
 @each_engine
+def test_a_site_is_loaded_once_a_round(engine):
+    loaded = []
+
+    def load(each):
+        loaded.append(each.name)
+        return each
+
+    twice = replace(experiment(co.strategies.Ditto(), MODELS["torch"]), metrics=())
+    co.simulate(twice, {each.name: lambda each=each: load(each) for each in SITES}, engine=engine)
+    assert loaded == 4 * sorted(each.name for each in SITES)
+
+
+@each_engine
 def test_a_metric_that_fails_is_named(engine):
     def failing(y, predictions):
         raise Stranger("in a metric")

@@ -225,6 +225,12 @@ def test_resuming_by_mistake_is_refused(tmp_path, before, how, sentence):
     assert sentence in str(caught.value)
 
 
+def test_a_file_is_no_directory(tmp_path):
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(InvalidInput, match="taken is a file; give a directory for the checkpoint"):
+        co.simulate(BASE, [SITE], checkpoint=tmp_path / "taken")
+
+
 def test_a_damaged_checkpoint_is_refused(tmp_path):
     co.simulate(BASE, [SITE], checkpoint=tmp_path)
     path = tmp_path / "checkpoint"

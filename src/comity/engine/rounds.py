@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from time import monotonic
 from typing import Any, Protocol, final
 
@@ -94,8 +95,8 @@ class Course:
     def _round(self, standing: Standing, model: Model | None) -> Standing:
         began, number = monotonic(), standing.round + 1
         strategy = self.experiment.strategy
-        selected = strategy.select(standing.state, number, self.sites.names, self.experiment.seed)
-        included, attempts = self._present(sorted(selected), number)
+        selected = sorted(set(strategy.select(standing.state, number, self.sites.names, self.experiment.seed)))
+        included, attempts = self._present(selected, number)
         parts = self._contributions(standing, model, included)
         if isinstance(strategy, SeesEach):
             state = strategy.step(standing.state, list(parts))
@@ -105,7 +106,7 @@ class Course:
         done = Round(
             number=number,
             included=tuple(included),
-            missing=tuple(name for name in sorted(selected) if name not in there),
+            missing=tuple(name for name in selected if name not in there),
             attempts=attempts,
         )
         done = self._evaluated(done, state, model, last=self._ended(Standing(state, (*standing.history, done))))
@@ -138,10 +139,14 @@ class Course:
         """A site's part of the round; what it raises carries a note of where that was."""
         number, where = standing.round + 1, f"at site {name!r} in round {standing.round + 1}"
 
+        @cache  # an engine may call more than once, but rows and memory are loaded once
+        def loaded() -> tuple[Site, Memory]:
+            return self.sites.load(name), self.memories.get(name, standing.round)
+
         def local(run: RunTraining | None) -> Given | Steps:
             with _noting(where):
-                site = self._bound(self.sites.load(name), number, model, run)
-                given = self.experiment.strategy.local(standing.state, self.memories.get(name, standing.round), site)
+                site, memory = loaded()
+                given = self.experiment.strategy.local(standing.state, memory, self._bound(site, number, model, run))
             return _noted(given, where) if isinstance(given, Generator) else given
 
         return local

@@ -109,6 +109,8 @@ def _check_checkpoint(folder: Path | None, resume: bool) -> None:
         raise InvalidInput("resume=True needs checkpoint=DIRECTORY, where the run was kept")
     if folder is None:
         return
+    if folder.exists() and not folder.is_dir():
+        raise InvalidInput(f"{folder} is a file; give a directory for the checkpoint")
     there = (folder / "checkpoint").exists()
     if there and not resume:
         raise InvalidInput(f"{folder} holds a run already; give resume=True to go on with it, or another directory")

@@ -61,6 +61,9 @@ class Halved(co.Strategy):
     """FedAvg at half speed."""
     times: dict = field(default_factory=dict)
     factor: float = 0.5
+    halves: tuple = (1, 2)
+    def __post_init__(self):
+        min(self.halves)
     def init(self, params, network):
         return State(params, {})
     def local(self, state, memory, site):
@@ -294,7 +297,7 @@ def test_keys_that_mean_something_here_are_refused(user):
         ('{"callable":7}', "a callable is named as module:name, not '7'"),
         ('{"type":"Experiment","rouns":3}', "Experiment has no field 'rouns'; its fields are strategy, model"),
         ('{"type":"Experiment","strategy":{"type":"strategies.FedAvg","server_lr":"fast"}}', "server_lr must be a"),
-        ('{"type":"Experiment","strategy":{"type":"strategies.Histogram","edges":4}}', "Histogram cannot be made of"),
+        ('{"type":"Experiment","strategy":{"type":"strategies.Histogram","edges":4}}', "edges must be a list"),
         ('{"type":"Experiment","strategy":{"type":"strategies.CoxRegression"},"rounds":"3"}', "a whole number"),
         ('{"type":"Experiment","strategy":{"type":"strategies.CoxRegression"},"rounds":"x"}', "a whole number"),
         ('{"type":"Experiment","strategy":{"type":"strategies.CoxRegression"},"rounds":NaN}', "a whole number"),
@@ -374,6 +377,13 @@ def test_a_misfit_is_seen_before_anything_is_called(user):
     document = json.loads(of(user.Halved(), model=LINEAR, train=TRAIN).to_json())
     document["strategy"]["type"]["source"] = "sha256:" + 64 * "0"
     with pytest.raises(InvalidInput, match="their_model:Halved is here as"):
+        co.read_experiment(json.dumps(document))
+
+
+def test_what_a_class_cannot_take_is_refused(user):
+    document = json.loads(of(user.Halved(halves=(3,)), model=LINEAR, train=TRAIN).to_json())
+    document["strategy"]["halves"] = 3
+    with pytest.raises(InvalidInput, match="Halved cannot be made of these fields: 'int' object is not iterable"):
         co.read_experiment(json.dumps(document))
 
 
