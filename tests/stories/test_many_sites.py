@@ -17,6 +17,9 @@ SITES, SAMPLED, ROUNDS = 10_000, 100, 15
 FEATURES = 1_000
 """So that a hundred memories take 0.8 MB, and a round's could not be kept unseen."""
 
+ONE = 4 * 8 * FEATURES
+"""Bytes of a site's rows, memory and model."""
+
 GROWTH = 20_000
 """Bytes allowed a round for what is recorded of it: three of a hundred memories would be more."""
 
@@ -60,12 +63,14 @@ def test_only_sampled_sites_are_loaded_and_each_once(strategy):
 
 @each_strategy
 def test_memory_does_not_grow_with_rounds(strategy):
-    calls, traced = 0, list[int]()
+    calls, traced, peaks = 0, list[int](), list[int]()
 
     def load(name: str) -> co.Site:
         nonlocal calls
         if calls % SAMPLED == 0:
             gc.collect()
+            peaks.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.reset_peak()
             traced.append(tracemalloc.get_traced_memory()[0])
         calls += 1
         return site(name)
@@ -77,6 +82,7 @@ def test_memory_does_not_grow_with_rounds(strategy):
     finally:
         tracemalloc.stop()
     assert len(traced) == ROUNDS
+    assert np.median(np.subtract(peaks[5:], traced[4:-1])) < 10 * ONE, "one site is held at a time"
     # The median, for now and then the interpreter enlarges a table of its own.
     growth = np.median(np.diff(traced[4:]))
     assert growth < GROWTH, " ".join(f"{each / 1e6:.2f}" for each in traced)

@@ -141,13 +141,14 @@ def test_a_finished_run_can_be_extended(told, tmp_path):
     assert told["outcome"](extended) == told["outcome"](told["run"]("memory", None, rounds=9))
 
 
-def test_a_finished_run_comes_back_without_any_work(told, tmp_path):
-    first = told["run"]("momentum", tmp_path, rounds=5)
+@pytest.mark.parametrize("kind", ["momentum", "memory", "best"])
+def test_a_finished_run_comes_back_without_any_work(told, tmp_path, kind):
+    first = told["run"](kind, tmp_path)
 
     def never(name):
         raise AssertionError("nothing is left to do")
 
-    again = told["run"]("momentum", tmp_path, never, rounds=5, resume=True)
+    again = told["run"](kind, tmp_path, never, resume=True)
     assert told["outcome"](again) == told["outcome"](first)
 
 
@@ -167,10 +168,30 @@ def test_a_run_killed_in_its_first_round_is_taken_up(told, tmp_path):
 
 
 def test_what_another_run_left_in_the_directory_is_not_remembered(told, tmp_path):
-    told["run"]("memory", tmp_path, rounds=3)
+    told["run"]("best", tmp_path, rounds=3)
     (tmp_path / "checkpoint").unlink()
     run = told["run"]("memory", tmp_path)
     assert told["outcome"](run) == told["outcome"](told["run"]("memory", None))
+
+
+def test_what_a_lost_round_left_is_not_remembered(tmp_path):
+    scaffold = replace(BASE, strategy=co.Scaffold(), metrics=(), rounds=4)
+    generator = np.random.default_rng(1)
+    sites = [co.Site(name, (generator.normal(size=(5, 3)), generator.normal(size=5))) for name in "abc"]
+    calls = 0
+
+    def failing():
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise ConnectionError("gone in the second round, after a and b")
+        return sites[2]
+
+    with pytest.raises(ConnectionError):
+        co.simulate(scaffold, {"a": lambda: sites[0], "b": lambda: sites[1], "c": failing}, checkpoint=tmp_path)
+    away = co.Dropout(schedule={2: ["a"], 3: ["a"]})
+    run = co.simulate(scaffold, sites, dropout=away, checkpoint=tmp_path, resume=True)
+    assert run.digest == co.simulate(scaffold, sites, dropout=away).digest
 
 
 SITE = co.Site("A", (np.eye(3), np.zeros(3)), (np.eye(3), np.zeros(3)))

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import comity as co
 from comity.engine.stopping import best_index
+from comity.values import codec
 from comity.values.errors import InvalidInput
 
 
@@ -56,12 +57,17 @@ def test_the_best_is_the_first_of_the_largest(values):
 
 
 def test_a_run_stops_and_keeps_its_best_round(experiment, sites):
-    run = co.simulate(replace(experiment, rounds=30, best="auc", stop=co.EarlyStopping("auc", patience=3)), sites)
+    personal = replace(experiment, strategy=co.strategies.Ditto())
+    stopping = replace(personal, rounds=30, best="auc", stop=co.EarlyStopping("auc", patience=3))
+    run = co.simulate(stopping, sites)
     values = run.series("auc")[1]
     assert len(run.history) == len(values) < 30
     assert run.round == values.index(max(values)) + 1
     assert len(values) - run.round >= 3
-    assert run.digest == co.simulate(replace(experiment, rounds=run.round), sites).digest
+    until = co.simulate(replace(personal, rounds=run.round), sites)
+    assert run.digest == until.digest
+    for site in sites:
+        assert codec.digest(run.memory(site.name)) == codec.digest(until.memory(site.name))
 
 
 def test_best_and_stop_need_test_rows(experiment, sites):
