@@ -137,7 +137,7 @@ def test_no_test_rows_when_none_are_wanted(name: str) -> None:
 @every
 @pytest.mark.parametrize("held", [-0.1, 1.0, float("nan")])
 def test_an_impossible_test_fraction_is_refused(name: str, held: float) -> None:
-    with pytest.raises(InvalidInput, match="test_fraction must be at least 0 and below 1"):
+    with pytest.raises(InvalidInput, match="test_fraction must be a number of at least 0 and below 1"):
         PARTITIONERS[name](_rows(0, patients=False), 0, held)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, final
+from typing import Any, TypeAlias, final
 
 import numpy as np
 
@@ -69,7 +69,11 @@ class Rows:
         return self.y
 
 
-def as_rows(given: Rows | tuple[Array, Array] | Array) -> Rows:
+RowsGiven: TypeAlias = Rows | tuple[Array, Array] | Array
+"""Rows, (x, y), or x alone."""
+
+
+def as_rows(given: RowsGiven) -> Rows:
     """Rows from rows, from (x, y), or from x alone."""
     if isinstance(given, Rows):
         return given

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -49,6 +51,18 @@ def test_iid_sizes_differ_by_one_at_most() -> None:
     assert sorted(sizes(partition.iid(rows([0] * 11), sites=3, test_fraction=0))) == [3, 4, 4]
 
 
+def test_rows_may_be_given_as_x_and_y() -> None:
+    given = rows([0, 1] * 20)
+    for deal in (
+        lambda it: partition.iid(it, sites=2),
+        lambda it: partition.natural(it, by=np.arange(40) % 2),
+        lambda it: partition.feature_shift(it, sites=2),
+    ):
+        assert partition.fingerprint(deal(given)) == partition.fingerprint(deal((given.x, given.y)))
+    with pytest.raises(InvalidInput, match=r"sites must be a whole number of at least 0, not 2\.0"):
+        partition.iid(given, sites=2.0)  # pyright: ignore
+
+
 def test_iid_deals_patients_not_rows() -> None:
     given = rows([0] * 8, ["a"] * 5 + ["b", "c", "d"])
     assert sorted(sizes(partition.iid(given, sites=2, test_fraction=0))) == [2, 6]
@@ -88,7 +102,7 @@ def test_dirichlet_keeps_min_rows() -> None:
 
 @pytest.mark.parametrize("alpha", [0.0, -1.0, float("nan"), float("inf")])
 def test_dirichlet_refuses_an_alpha_that_is_not_positive(alpha: float) -> None:
-    with pytest.raises(InvalidInput, match="alpha must be above 0"):
+    with pytest.raises(InvalidInput, match="alpha must be a number above 0"):
         partition.dirichlet(rows([0, 1] * 50), sites=2, alpha=alpha)
 
 
@@ -150,6 +164,7 @@ def test_quantity_lognormal_has_a_logarithm_of_standard_deviation_one() -> None:
         ("liner", "did you mean 'linear'"),
         ([1, 2], "sizes must be 3 numbers above 0"),
         ([1, 2, 0], "sizes must be 3 numbers above 0"),
+        (3, "sizes must be a list of finite numbers, not 3"),
         ([1, 1, 1000], "site-01 would get 0 of the 9 rows"),
     ],
 )
@@ -175,12 +190,13 @@ def test_prevalence_counts_patients() -> None:
         ([0] * 6 + [1] * 6, [0.8, 0.8], 5, "need 8 rows of class 1, but there are 6"),
         ([0] * 6 + [1] * 6, [0.0, 0.2], 5, "need 9 rows of class 0, but there are 6"),
         ([0, 1, 2], [0.5], 2, "exactly two classes, but there are 3"),
-        ([0, 1], [1.5], 2, "give shares from 0 to 1"),
-        ([0, 1], [], 2, "give shares from 0 to 1"),
-        ([0, 1], [0.5], 0, "rows_per_site above 0"),
+        ([0, 1], [1.5], 2, "shares must be numbers from 0 to 1"),
+        ([0, 1], [], 2, "shares must be a list"),
+        ([0, 1], 0.5, 2, "shares must be a list of finite numbers, not 0.5"),
+        ([0, 1], [0.5], 0, "rows_per_site must be a whole number of at least 1"),
     ],
 )
-def test_prevalence_refuses_what_cannot_be(labels: list[int], asked: list[float], each: int, message: str) -> None:
+def test_prevalence_refuses_what_cannot_be(labels: list[int], asked: Any, each: int, message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
         partition.prevalence(rows(labels), shares=asked, rows_per_site=each)
 
@@ -250,6 +266,16 @@ def test_feature_shift_of_images_is_contrast_and_brightness_and_keeps_the_dtype(
         assert after.train.x.dtype == np.float32
         factor, offset = np.polyfit(before.train.x.ravel(), after.train.x.ravel(), 1)
         np.testing.assert_allclose(before.train.x * factor + offset, after.train.x, atol=1e-5)
+
+
+def test_feature_shift_keeps_missing_values_missing_and_the_others_numbers() -> None:
+    x = np.random.default_rng(0).normal(10, 3, size=(200, 3))
+    x[::4, 0] = x[:, 2] = np.nan
+    for before, after in zip(
+        partition.iid(Rows(x), sites=2), partition.feature_shift(Rows(x), sites=2, noise=0.1), strict=True
+    ):
+        np.testing.assert_array_equal(np.isnan(after.train.x), np.isnan(before.train.x))
+        assert not np.allclose(after.train.x[:, 1], before.train.x[:, 1])
 
 
 def test_feature_shift_refuses_texts_and_negative_strengths() -> None:

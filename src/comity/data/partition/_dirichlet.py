@@ -11,22 +11,23 @@ from __future__ import annotations
 import numpy as np
 
 from comity.data.partition.units import generator, names, spread, units
+from comity.values import bounds
 from comity.values.errors import InvalidInput
-from comity.values.rows import Rows
+from comity.values.rows import RowsGiven
 from comity.values.site import Site
 
 TRIES = 1000
 
 
 def dirichlet(
-    rows: Rows, *, sites: int, alpha: float, min_rows: int = 10, seed: int = 0, test_fraction: float = 0.2
+    rows: RowsGiven, *, sites: int, alpha: float, min_rows: int = 10, seed: int = 0, test_fraction: float = 0.2
 ) -> list[Site]:
     """Sites whose mixes of classes differ: nearly one class each for alpha of 0.1, nearly alike for 100.
 
     The deal is drawn again until every site has `min_rows` rows; raises InvalidInput after 1,000 draws.
     """
-    if not 0 < alpha < float("inf"):
-        raise InvalidInput(f"alpha must be above 0 and finite, not {alpha}")
+    bounds.positive("alpha", alpha)
+    bounds.count("min_rows", min_rows)
     people = units(rows, sites)
     if sites * min_rows > people.count:
         raise InvalidInput(

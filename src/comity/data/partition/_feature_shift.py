@@ -8,14 +8,15 @@ import numpy as np
 
 from comity.data.partition._iid import iid
 from comity.data.partition.units import generator
+from comity.values import bounds
 from comity.values.errors import InvalidInput
-from comity.values.rows import Rows
+from comity.values.rows import Rows, RowsGiven, as_rows
 from comity.values.site import Site
 from comity.values.tree import Array
 
 
 def feature_shift(
-    rows: Rows,
+    rows: RowsGiven,
     *,
     sites: int,
     shift: float = 0.5,
@@ -28,16 +29,18 @@ def feature_shift(
 
     a and b are standard normal, drawn once for each site and column (once for each site where x is not a
     table: the contrast and brightness of a scanner); c is drawn for every number. Mean and std are those of
-    all rows. Training and test rows of a site are shifted alike. Columns of 0 and 1 do not stay so.
+    all rows, missing values (NaN) left out. Training and test rows of a site are shifted alike. Columns of 0
+    and 1 do not stay so.
     """
-    if rows.x.dtype.kind not in "biuf" or not min(shift, scale, noise) >= 0:
-        raise InvalidInput(
-            f"feature_shift needs numbers in x and shift, scale and noise of at least 0; "
-            f"got {rows.x.dtype}, {shift}, {scale}, {noise}"
-        )
+    rows = as_rows(rows)
+    for name, value in (("shift", shift), ("scale", scale), ("noise", noise)):
+        bounds.not_negative(name, value)
+    if rows.x.dtype.kind not in "biuf":
+        raise InvalidInput(f"feature_shift needs numbers in x, not {rows.x.dtype}")
     kind = rows.x.dtype if rows.x.dtype.kind == "f" else np.dtype(float)
     axis = 0 if rows.x.ndim <= 2 else None
-    mean, std = rows.x.mean(axis=axis, dtype=float), rows.x.std(axis=axis, dtype=float)
+    values = np.ma.masked_invalid(rows.x)
+    mean, std = (np.ma.filled(made(axis=axis, dtype=float), 0.0) for made in (values.mean, values.std))
 
     def seen(part: Rows, source: np.random.Generator, factor: Array, offset: Array) -> Rows:
         x = part.x * factor + offset + noise * std * source.standard_normal(part.x.shape)

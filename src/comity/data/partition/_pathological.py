@@ -10,13 +10,14 @@ from __future__ import annotations
 import numpy as np
 
 from comity.data.partition.units import generator, names, spread, units
+from comity.values import bounds
 from comity.values.errors import InvalidInput
-from comity.values.rows import Rows
+from comity.values.rows import RowsGiven
 from comity.values.site import Site
 
 
 def pathological(
-    rows: Rows, *, sites: int, classes_per_site: int = 2, seed: int = 0, test_fraction: float = 0.2
+    rows: RowsGiven, *, sites: int, classes_per_site: int = 2, seed: int = 0, test_fraction: float = 0.2
 ) -> list[Site]:
     """Sites with exactly `classes_per_site` classes each; a class is shared out evenly among its sites.
 
@@ -25,6 +26,7 @@ def pathological(
     """
     people = units(rows, sites)
     known, class_of = people.classes()
+    bounds.count("classes_per_site", classes_per_site)
     if not 1 <= classes_per_site <= len(known):
         raise InvalidInput(
             f"classes_per_site must be from 1 to {len(known)}, the classes there are, not {classes_per_site}"

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from comity.data.partition.units import generator, names, units
+from comity.values import bounds
 from comity.values.errors import InvalidInput
-from comity.values.rows import Rows
+from comity.values.rows import RowsGiven
 from comity.values.site import Site
 
 
 def prevalence(
-    rows: Rows, *, shares: Sequence[float], rows_per_site: int, seed: int = 0, test_fraction: float = 0.2
+    rows: RowsGiven, *, shares: Sequence[float], rows_per_site: int, seed: int = 0, test_fraction: float = 0.2
 ) -> list[Site]:
     """One site for each share: `rows_per_site` rows, of which that share (0 to 1) is positive.
 
@@ -24,11 +25,10 @@ def prevalence(
     known, class_of = people.classes()
     if len(known) != 2:
         raise InvalidInput(f"prevalence needs exactly two classes, but there are {len(known)}: {', '.join(known[:5])}")
-    if not len(shares) or not all(0 <= share <= 1 for share in shares) or rows_per_site < 1:
-        raise InvalidInput(
-            f"give shares from 0 to 1, one for each site, and rows_per_site above 0, "
-            f"not {list(shares)} and {rows_per_site}"
-        )
+    shares = bounds.numbers("shares", shares)
+    bounds.count("rows_per_site", rows_per_site, least=1)
+    if not all(0 <= share <= 1 for share in shares):
+        raise InvalidInput(f"shares must be numbers from 0 to 1, one for each site, not {shares}")
     positives = np.array([round(share * rows_per_site) for share in shares])
     site = np.full(people.count, -1)
     for code, wanted in enumerate((rows_per_site - positives, positives)):

@@ -8,8 +8,9 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 
 from comity.data.partition.units import generator, names, spread, units
+from comity.values import bounds
 from comity.values.errors import InvalidInput, unknown
-from comity.values.rows import Rows
+from comity.values.rows import RowsGiven
 from comity.values.site import Site
 from comity.values.tree import Array
 
@@ -17,7 +18,7 @@ Sizes: TypeAlias = Literal["linear", "exponential", "lognormal"]
 
 
 def quantity(
-    rows: Rows, *, sites: int, sizes: Sizes | Sequence[float], seed: int = 0, test_fraction: float = 0.2
+    rows: RowsGiven, *, sites: int, sizes: Sizes | Sequence[float], seed: int = 0, test_fraction: float = 0.2
 ) -> list[Site]:
     """Random samples whose sizes are in proportion to `sizes`; every row is dealt.
 
@@ -41,7 +42,7 @@ def _shares(sizes: Sizes | Sequence[float], sites: int, source: np.random.Genera
         case str():
             raise unknown("kind of sizes", sizes, get_args(Sizes))
         case _:
-            given = np.asarray(sizes, float)
-            if given.shape != (sites,) or not (np.isfinite(given) & (given > 0)).all():
+            given = np.array(bounds.numbers("sizes", sizes))
+            if len(given) != sites or not (given > 0).all():
                 raise InvalidInput(f"sizes must be {sites} numbers above 0, one for each site, not {list(sizes)}")
             return given

@@ -9,8 +9,9 @@ from typing import final
 import numpy as np
 
 from comity.data.partition.classes import classes
+from comity.values import bounds
 from comity.values.errors import InvalidInput
-from comity.values.rows import Rows
+from comity.values.rows import Rows, RowsGiven, as_rows
 from comity.values.seed import derive
 from comity.values.site import Site
 from comity.values.tree import Array
@@ -45,8 +46,7 @@ class Units:
 
         `test_fraction` of a site's units, at least one, become its test rows. Rows keep their order.
         """
-        if not 0 <= test_fraction < 1:
-            raise InvalidInput(f"test_fraction must be at least 0 and below 1, not {test_fraction}")
+        bounds.fraction("test_fraction", test_fraction)
         of_site = _positions(site, len(names))
         half = np.zeros(self.count, np.int64)
         for name, units in zip(names, of_site, strict=True):
@@ -65,8 +65,10 @@ class Units:
         ]
 
 
-def units(rows: Rows, sites: int = 1) -> Units:
+def units(given: RowsGiven, sites: int = 1) -> Units:
     """The units of these rows, of which there must be at least one for each of so many sites."""
+    bounds.count("sites", sites)
+    rows = as_rows(given)
     if rows.ids is None:
         found = Units(rows, np.arange(len(rows)), len(rows))
     elif rows.ids.ndim != 1:
