@@ -225,6 +225,15 @@ def test_run_of_an_analysis_prints_what_was_found_and_how_well_it_predicts(comit
     assert re.search(r"^concordance over all test rows: 0\.86\d$", out, re.MULTILINE)
 
 
+def test_an_analysis_shows_its_small_p_values_and_whether_it_was_finished(comity, write):
+    text = "import comity as co\nexperiment = co.Experiment(strategy=co.strategies.LogisticRegression(), rounds={})\n"
+    _, out, _ = comity("run", write(text.format(50), name="enough.py"), "--data", "heart")
+    assert re.search(r"^oldpeak .* 8\.121e-06( |$)", out, re.MULTILINE)
+    assert "NOT FINISHED" not in out
+    _, out, _ = comity("run", write(text.format(2), name="hurried.py"), "--data", "heart")
+    assert "NOT FINISHED: give the experiment more rounds" in " ".join(out.split())
+
+
 def test_run_takes_the_sites_of_the_file_and_gives_the_same_model_again(comity, write):
     file = write(HEART + "sites = co.data.heart()\n")
     first, second = comity("run", file, "--json"), comity("run", file, "--json", command=MODULE)

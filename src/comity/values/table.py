@@ -48,7 +48,7 @@ class Table:
         return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
 
     def __str__(self) -> str:
-        texts = [list(self.columns), *([_text(cell) for cell in row] for row in self.rows)]
+        texts = [list(self.columns), *([cell_text(cell) for cell in row] for row in self.rows)]
         numeric = [all(not isinstance(row[i], str) for row in self.rows) for i in range(len(self.columns))]
         widths = [max(len(line[i]) for line in texts) for i in range(len(self.columns))]
         lines = [
@@ -59,7 +59,7 @@ class Table:
 
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{escape(name)}</th>" for name in self.columns)
-        body = "".join("<tr>" + "".join(f"<td>{escape(_text(c))}</td>" for c in row) + "</tr>" for row in self.rows)
+        body = "".join("<tr>" + "".join(f"<td>{escape(cell_text(c))}</td>" for c in row) + "</tr>" for row in self.rows)
         return (
             f"<table><caption>{escape(self.title)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
         )
@@ -73,7 +73,12 @@ class Table:
         return out.getvalue()
 
 
-def _text(cell: Cell) -> str:
+def cell_text(cell: Cell) -> str:
+    """A cell as it is shown: floats with three decimals, very small and very large ones with four digits.
+
+    >>> [cell_text(cell) for cell in (None, 0.0, 0.25, 1.25e-9, 7)]
+    ['', '0.000', '0.250', '1.25e-09', '7']
+    """
     if cell is None:
         return ""
     if isinstance(cell, float):

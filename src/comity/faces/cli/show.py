@@ -9,24 +9,55 @@ from pathlib import Path
 from typing import Any
 
 import rich.table
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from comity.values.errors import InvalidInput
-from comity.values.table import Cell, Table
+from comity.values.table import Cell, Table, cell_text
 
 
 def terminal_table(table: Table, *, strong: Callable[[Sequence[Cell]], bool] = lambda row: False) -> Group:
-    """A table for the terminal; rows that `strong` picks are bold."""
-    made = rich.table.Table(header_style="dim", box=None, pad_edge=False)
-    for position, column in enumerate(table.columns):
-        numeric = all(not isinstance(row[position], str) for row in table.rows)
-        # On a narrow terminal headers break into lines, the names of the rows do not.
-        made.add_column(Text(column), justify="right" if numeric else "left", no_wrap=position == 0, overflow="fold")
-    for row in table.rows:
-        made.add_row(*(Text(_text(cell)) for cell in row), style="bold" if strong(row) else "")
-    return Group(Text(table.title, style="bold"), made)
+    """A table for the terminal; rows that `strong` picks are bold.
+
+    On a narrow terminal headers break into lines, and columns that find no room stand below, beside the
+    names of the rows again; a number is never broken.
+    """
+    cells = [[cell_text(cell) for cell in row] for row in table.rows]
+    widths = [
+        max(len(word) for word in [*name.split(), *(row[position] for row in cells), ""])
+        for position, name in enumerate(table.columns)
+    ]
+    blocks: list[RenderableType] = []
+    room = Console().width
+    for positions in _blocks(widths, room):
+        unbroken = [max(widths[each], len(table.columns[each])) for each in positions]
+        fits = sum(width + 2 for width in unbroken) <= room
+        made = rich.table.Table(header_style="dim", box=None, pad_edge=False)
+        for position in positions:
+            numeric = all(not isinstance(row[position], str) for row in table.rows)
+            justify = "right" if numeric else "left"
+            # Rich would rather break numbers than headers. Names may be broken where nothing else helps.
+            width = None if fits or not position else widths[position]
+            made.add_column(Text(table.columns[position]), justify=justify, width=width, overflow="fold")
+        for row, texts in zip(table.rows, cells, strict=True):
+            made.add_row(*(Text(texts[position]) for position in positions), style="bold" if strong(row) else "")
+        blocks += [Text(), made] if blocks else [made]
+    return Group(Text(table.title, style="bold"), *blocks)
+
+
+def _blocks(widths: Sequence[int], room: int) -> list[list[int]]:
+    """Positions of the columns that go side by side, with two blanks each, the first column in every block.
+
+    >>> _blocks([4, 5, 5, 5], room=20)
+    [[0, 1, 2], [0, 3]]
+    """
+    blocks = [[0]]
+    for position in range(1, len(widths)):
+        if len(blocks[-1]) > 1 and sum(widths[each] + 2 for each in [*blocks[-1], position]) > room:
+            blocks.append([0])
+        blocks[-1].append(position)
+    return blocks
 
 
 def line(text: str) -> Text:
@@ -68,9 +99,3 @@ def _strict(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_strict(each) for each in value]
     return None if isinstance(value, float) and not isfinite(value) else value
-
-
-def _text(cell: Cell) -> str:
-    if cell is None:
-        return ""
-    return f"{cell:.3f}" if isinstance(cell, float) else str(cell)
