@@ -35,6 +35,8 @@ class Mean(Metric):
     goal: Goal = "max"  # pyright: ignore[reportIncompatibleVariableOverride] here it is a setting
 
     def __post_init__(self) -> None:
+        if not callable(self.function):
+            raise InvalidInput(f"function must be a function f(y, predictions), not {self.function!r}")
         if self.goal not in ("max", "min"):
             raise InvalidInput(f"goal must be 'max' or 'min', not {self.goal!r}")
 

@@ -11,6 +11,9 @@ import numpy as np
 from comity.values.table import Cell, Table
 from comity.values.tree import Array
 
+INTERCEPT = "(intercept)"
+"""What the intercept is called among the columns."""
+
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from typing import final
 import numpy as np
 
 from comity.strategies import reading
-from comity.strategies.coefficients import Coefficients
+from comity.strategies.coefficients import INTERCEPT, Coefficients
 from comity.strategies.newton import independent, inverse
 from comity.values.bounds import not_negative
 from comity.values.contribution import Contribution
@@ -22,8 +22,6 @@ from comity.values.site import Site
 from comity.values.strategy import Given, Memory, Network, Strategy
 from comity.values.table import Table
 from comity.values.tree import Array, Tree
-
-INTERCEPT = "(intercept)"
 
 
 @final

@@ -13,7 +13,7 @@ from typing import final
 import numpy as np
 
 from comity.strategies import newton, reading, unfinished
-from comity.strategies.coefficients import Coefficients
+from comity.strategies.coefficients import INTERCEPT, Coefficients
 from comity.values.bounds import not_negative
 from comity.values.contribution import Contribution
 from comity.values.errors import InvalidInput
@@ -21,8 +21,6 @@ from comity.values.site import Site
 from comity.values.strategy import Given, Memory, Network, Strategy
 from comity.values.table import Table
 from comity.values.tree import Array, Tree
-
-INTERCEPT = "(intercept)"
 
 
 @final

@@ -61,3 +61,5 @@ def test_a_goal_is_max_or_min() -> None:
     assert Mean(prevalence, goal="min").goal == "min"
     with pytest.raises(InvalidInput, match="'max' or 'min', not 'least'"):
         Mean(prevalence, goal="least")  # type: ignore[arg-type]
+    with pytest.raises(InvalidInput, match=r"function must be a function f\(y, predictions\), not 3"):
+        Mean(3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
