@@ -263,6 +263,12 @@ def test_states_models_and_tables_are_finite_and_name_the_columns(law: Law) -> N
     hash(law.strategy)
 
 
+@laws(lambda law: isinstance(law.strategy, COMPLETE))
+def test_predictions_before_there_is_a_model_are_refused(law: Law) -> None:
+    with pytest.raises(InvalidInput, match="no fitted model yet"):
+        law.strategy.predict(law.strategy.model(law.strategy.init({}, Network(1)), {}), law.x)
+
+
 @every_law
 def test_a_table_after_too_few_rounds_says_so(law: Law) -> None:
     sites, state, warned = split(law.rows, 2), law.strategy.init({}, Network(2)), "NOT FINISHED"

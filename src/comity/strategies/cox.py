@@ -94,7 +94,7 @@ class CoxRegression(Strategy):
         ).table(title + unfinished.note(state.done))
 
     def predict(self, model: Tree, x: Array) -> Array:
-        coef = np.asarray(model["coef"])
+        coef = reading.fitted(model, "coef")
         return reading.matching(x, len(coef)) @ coef  # (n,)
 
 

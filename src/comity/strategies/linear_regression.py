@@ -120,7 +120,7 @@ class LinearRegression(Strategy):
         ).table(title)
 
     def predict(self, model: Tree, x: Array) -> Array:
-        coef = np.asarray(model["coef"])
+        coef = reading.fitted(model, "coef")
         return reading.matching(x, len(coef)) @ coef + np.asarray(model["intercept"])  # (n,)
 
     def _inverse(self, state: State) -> Array:

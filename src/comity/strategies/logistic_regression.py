@@ -101,6 +101,6 @@ class LogisticRegression(Strategy):
 
     def predict(self, model: Tree, x: Array) -> Array:
         """The probability of 1, (n,)."""
-        coef = np.asarray(model["coef"])
+        coef = reading.fitted(model, "coef")
         score = reading.matching(x, len(coef)) @ coef + np.asarray(model["intercept"])
         return np.exp(-np.logaddexp(0, -score))

@@ -106,5 +106,5 @@ class PCA(Strategy):
         return Table("principal components", heads, rows)
 
     def predict(self, model: Tree, x: Array) -> Array:
-        mean, components = np.asarray(model["mean"]), np.asarray(model["components"])
+        mean, components = reading.fitted(model, "mean"), reading.fitted(model, "components")
         return (reading.matching(x, len(mean)) - mean) @ components.T  # (n, k)

@@ -95,6 +95,13 @@ def matching(x: Array, columns: int) -> Array:
     return x
 
 
+def fitted(model: Tree, name: str) -> Array:
+    """An array of a fitted model; raises InvalidInput when there was no round yet to fit it."""
+    if name not in model:
+        raise InvalidInput("there is no fitted model yet; give the experiment more rounds")
+    return np.asarray(model[name])
+
+
 def _refuse(site: Site, bad: Array, word: str) -> None:
     if bad.any():
         column = int(np.argmax(bad.any(axis=0)))
