@@ -204,6 +204,10 @@ BASE = co.Experiment(
 )
 
 
+def _nothing(y, prediction):
+    return 0.0
+
+
 @pytest.mark.parametrize(
     "other",
     [
@@ -212,9 +216,9 @@ BASE = co.Experiment(
         {"train": co.Train(optimizer=co.SGD(lr=0.1), steps=1)},
         {"metrics": ()},
         {"best": "r2"},
-        {"metrics": [co.metrics.Mean(lambda y, p: 0.0)]},
+        {"metrics": [co.metrics.Mean(_nothing)]},
     ],
-    ids=str,
+    ids=["seed", "strategy", "train", "no metric", "best", "another metric"],
 )
 def test_another_experiment_is_refused(tmp_path, other):
     co.simulate(BASE, [SITE], checkpoint=tmp_path)
