@@ -21,6 +21,5 @@ def test_federated_is_near_pooled(methods):
     assert methods["Federated"].pooled_test > methods["pooled"].pooled_test - 0.02
 
 
-def test_server_momentum_is_chosen_per_seed_from_the_training_images(methods):
+def test_chosen_server_momentum_does_not_harm(methods):
     assert methods["Federated"].pooled_test >= methods["Federated, plain"].pooled_test
-    assert set(methods) == {"A alone", "B alone", "Federated", "Federated, plain", "pooled"}

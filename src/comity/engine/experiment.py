@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, cast, final
 
 from comity.engine.names import public_name
 from comity.engine.stopping import EarlyStopping
@@ -16,6 +16,9 @@ from comity.values.metric import Metric
 from comity.values.model import Model, Train
 from comity.values.strategy import SeesEach, Strategy
 from comity.values.tree import Array, Tree
+
+ROUNDS = 100
+"""How many rounds a strategy that finishes by itself may take unless the user says so."""
 
 
 @final
@@ -37,8 +40,9 @@ class Experiment:
     """How a site trains the model in one round."""
     metrics: Sequence[Metric | Callable[..., float]] = ()
     """A plain function f(y, predictions) gives a mean over sites and is called that."""
-    rounds: int = 1
-    """At most; a strategy may be finished earlier, and `stop` may end a run."""
+    rounds: int = cast(int, None)
+    """At most; a strategy may be finished earlier, and `stop` may end a run. Given none, a model is trained for one
+    round, while statistics and classical models may take 100 and take what they need."""
     seed: int = 0
     """All randomness follows from it; from 0 to 2^63 - 1."""
     quorum: float = 1
@@ -46,11 +50,18 @@ class Experiment:
     evaluate_every: int = 1
     """Evaluate after every so many rounds, and always after the last."""
     best: str | None = None
-    """Keep the model of the round that is best by this metric over all sites; None keeps the last."""
+    """Keep the model of the round that is best by this metric over all sites' test rows; None keeps the last.
+
+    What is measured on those rows afterwards flatters the model, and the result says so: choose between
+    experiments by `co.cross_validate`, or measure the model on other rows by `run.evaluate`.
+    """
     stop: EarlyStopping | None = None
+    """When to end before the last round, by the test rows too."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "metrics", _measures(self.metrics))
+        if self.rounds is None:
+            object.__setattr__(self, "rounds", ROUNDS if self.model is None else 1)
         _check_numbers(self)
         _check_metrics(self)
         _check_needs(self)

@@ -53,10 +53,9 @@ def files(run: Run) -> dict[str, bytes]:
     """The report's files by name."""
     picture = io.BytesIO()
     run.plot().savefig(picture, format="png", dpi=144)
-    shared = run.model
     made = {
         "summary.md": summary(run).encode(),
-        "model.safetensors": codec.encode(shared),
+        "model.safetensors": codec.encode(run.model),
         "metrics.csv": run.rounds().to_csv().encode(),
         "metrics.json": json.dumps(metrics(run), indent=1).encode(),
         "figure.png": picture.getvalue(),
@@ -66,9 +65,8 @@ def files(run: Run) -> dict[str, bytes]:
     except NotSupported as error:
         made["experiment.txt"] = f"{run.experiment!r}\n\nNot JSON: {error}\n".encode()
     for site in run.sites:
-        # A strategy whose model is the same everywhere gives the very same tree.
-        if run.memory(site) and (own := run.model_at(site)) is not shared:
-            made[f"sites/{_file_name(site)}.safetensors"] = codec.encode(own)
+        if run.memory(site) and (own := codec.encode(run.model_at(site))) != made["model.safetensors"]:
+            made[f"sites/{_file_name(site)}.safetensors"] = own
     return made
 
 

@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
+import numpy as np
+from numpy.typing import ArrayLike
+
 from comity.engine.evaluation import evaluate
 from comity.engine.experiment import Experiment
 from comity.engine.history import Round, Scores, rounds_table, series
 from comity.engine.sites import Sites, SitesGiven
 from comity.ports.memories import Memories
-from comity.values import codec
+from comity.values import codec, tree
 from comity.values.digest import Digest
 from comity.values.errors import unknown
 from comity.values.strategy import Memory
@@ -44,13 +47,22 @@ class Run:
 
     @property
     def model(self) -> Tree:
-        """The model's parameters, without any site's private part."""
-        return self.experiment.strategy.model(self.state, {})
+        """The model's parameters, without any site's private part; read-only."""
+        return tree.read_only(self.experiment.strategy.model(self.state, {}))
 
     @property
     def digest(self) -> Digest:
         """The digest of the model's parameters."""
         return codec.digest(self.model)
+
+    @property
+    def chosen(self) -> str:
+        """What the test rows decided, for a reader of figures measured on them; empty when nothing."""
+        best, stop = self.experiment.best, self.experiment.stop
+        if best is None and (stop is None or len(self.history) == self.experiment.rounds):
+            return ""
+        what = f"round chosen by {best}" if best is not None else f"stopped by {stop.metric}" if stop else ""
+        return f"{what} on these test rows"
 
     def memory(self, site: str) -> Memory:
         """What a site remembered when the model was made."""
@@ -59,12 +71,12 @@ class Run:
         return self.memories.get(site, self.round)
 
     def model_at(self, site: str) -> Tree:
-        """The model's parameters at a site, its private part included."""
-        return self.experiment.strategy.model(self.state, self.memory(site))
+        """The model's parameters at a site, its private part included; read-only."""
+        return tree.read_only(self.experiment.strategy.model(self.state, self.memory(site)))
 
-    def predict(self, x: Array, *, site: str | None = None) -> Array:
-        """Predictions for x (n, ...) with the shared model, or with that of a site."""
-        return self.experiment.predict(self.model if site is None else self.model_at(site), x)
+    def predict(self, x: ArrayLike, *, site: str | None = None) -> Array:
+        """Predictions for x (n, ...), an array or what makes one, with the shared model, or with that of a site."""
+        return self.experiment.predict(self.model if site is None else self.model_at(site), np.asarray(x))
 
     def series(self, metric: str, *, site: str | None = None) -> tuple[list[int], list[float]]:
         """Round numbers and a metric's values: over all sites, or at one."""
@@ -111,7 +123,8 @@ class Run:
         rows: list[list[Cell]] = [
             [method, *(value for name in names for value in run.scores(name))] for method, run in methods.items()
         ]
-        return Table(f"round {self.round} of {self.experiment.rounds}, {len(self.sites)} sites", columns, rows)
+        title = f"round {self.round} of {self.experiment.rounds}, {len(self.sites)} sites"
+        return Table(f"{title}; {self.chosen}" if self.chosen else title, columns, rows)
 
     def rounds(self) -> Table:
         """A row for each round: participants and metrics."""

@@ -14,7 +14,10 @@ from comity.values.metric import Goal
 @final
 @dataclass(frozen=True, slots=True)
 class EarlyStopping:
-    """Stop once a metric over all sites' test rows has not improved for some evaluations."""
+    """Stop once a metric over all sites' test rows has not improved for some evaluations.
+
+    Rows that decide when to stop are no longer unseen: what is measured on them afterwards flatters the model.
+    """
 
     metric: str
     """Its name."""

@@ -51,13 +51,17 @@ class Model(floor.Model):
         return params
 
     def fit(self, training: Training) -> Fit:
-        return descend(training, self.loss_gradient)
+        return descend(training, self._loss_gradient)
 
     def gradient(self, params: Tree, rows: Rows) -> tuple[Tree, float]:
-        return self.loss_gradient(params, rows.x, rows.targets)
+        return self._loss_gradient(params, rows.x, rows.targets)
 
     def predict(self, params: Tree, x: Array) -> Array:
-        return self.prediction(params, x)
+        return self.prediction(tree.read_only(params), x)
+
+    def _loss_gradient(self, params: Tree, x: Array, y: Array) -> tuple[Tree, float]:
+        # a function that writes into its parameters would write into the state of every site
+        return self.loss_gradient(tree.read_only(params), x, y)
 
 
 @final
@@ -112,6 +116,7 @@ class Linear(floor.Model):
         self._check(rows)
         return self._loss_gradient(params, rows.x, rows.targets)
 
+    @np.errstate(over="ignore", invalid="ignore")  # metrics say that a prediction is not finite
     def predict(self, params: Tree, x: Array) -> Array:
         self._check_features(x)
         score = self._score(params, x)

@@ -93,6 +93,17 @@ def same_paths(first: Tree, second: Tree) -> None:
         raise InvalidInput(f"two trees differ: only the first has {missing}, only the second has {extra}")
 
 
+def read_only(tree: Tree) -> Tree:
+    """The same leaves, but none can be written into; for handing a tree to a user's code."""
+
+    def view(leaf: Array) -> Array:
+        made = np.asarray(leaf).view()
+        made.flags.writeable = False
+        return made
+
+    return map(view, tree)
+
+
 def like(tree: Tree, example: Tree) -> Tree:
     """The tree with each leaf rounded once to the dtype of the leaf at the same path in `example`.
 

@@ -192,6 +192,7 @@ def test_fields_at_their_default_are_left_out():
     assert json.loads(of(co.strategies.CoxRegression()).to_json()) == {
         "type": "Experiment",
         "strategy": {"type": "strategies.CoxRegression"},
+        "rounds": 100,
     }
 
 

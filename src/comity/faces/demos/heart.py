@@ -58,7 +58,8 @@ TUNED = "FedAvg, cross-validated"
 GRID = [f"train.optimizer.lr={lr}" for lr in (0.001, 0.002, 0.005, 0.01, 0.02)]
 
 NOTES = (
-    "Learning rates are FLamby's but for the last row, whose rate has the least log loss in cross-validation.",
+    "Learning rates are FLamby's but for the last row, whose rate has the least log loss in "
+    "cross-validation on training rows, which each hospital standardized once, before they were folded.",
     "As in FLamby, the mean of sites is of features that each hospital standardized by itself, all test rows are of "
     "features standardized by everybody's training rows. The published figures are means of sites.",
     "Cyclic visits one hospital a round, in an order drawn anew for each cycle as in FLamby. Its model is that of the "
