@@ -1,0 +1,1 @@
+"""The log as others can check it: Merkle trees, signed checkpoints, entries."""
