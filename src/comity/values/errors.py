@@ -4,7 +4,12 @@ ComityError                what to catch to catch them all
 ├── InvalidInput           something given cannot be used; also a ValueError
 │   └── DecodeError        foreign bytes that are not what they claim to be
 ├── NotSupported           an experiment asks for what a part of it cannot do
-└── RoundFailed            a round ended without enough sites
+├── RoundFailed            a round ended without enough sites
+└── Refused                a network's rules do not allow it
+    ├── NotFound           it names something that is not there
+    ├── Forbidden          this organization or user may not
+    ├── Conflict           it is there already, or stands otherwise than assumed
+    └── Unavailable        not now; the same call may succeed later
 
 A message says what was wrong, the value that was got, and what to do.
 """
@@ -31,6 +36,26 @@ class NotSupported(ComityError):
 
 class RoundFailed(ComityError):
     """A round ended with fewer sites than the experiment's quorum."""
+
+
+class Refused(ComityError):
+    """The rules of a network do not allow it; nothing was changed."""
+
+
+class NotFound(Refused):
+    """It names something that is not there, or not to be seen."""
+
+
+class Forbidden(Refused):
+    """This organization or user may not do it."""
+
+
+class Conflict(Refused):
+    """The key is taken, or what it is about stands otherwise than the caller assumed."""
+
+
+class Unavailable(Refused):
+    """Not now: a part of the network is away or full. The same call may succeed later."""
 
 
 def unknown(kind: str, got: str, known: Iterable[str]) -> InvalidInput:

@@ -1,0 +1,360 @@
+"""Every event that a channel's log can hold.
+
+Fields at their default are left out, so that a new field keeps old digests. A field that this version does
+not know is ignored here and kept byte for byte in the log; an event that it does not know needs a higher
+version of the rules.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias, final
+
+import msgspec
+from msgspec import Meta
+
+from comity.domain.words import BlobDigest, Identifier, Key, Number, OrganizationId, Permission, Text
+from comity.values.keys import PublicKeys
+
+Version: TypeAlias = Annotated[int, Meta(ge=1, le=1000)]
+Milliseconds: TypeAlias = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+Key32: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9+/]{43}=\Z")]
+"""An Ed25519 public key, base64."""
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag=str):
+    """One fact. Its author is that of the entry, its time the entry's `ordered_at`."""
+
+
+# Membership
+
+
+@final
+class Admission(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Who admits, removes and readmits organizations: the founder alone, or so many of the members."""
+
+    members: Annotated[int, Meta(ge=0, le=1000)] = 0
+    """0: the founder alone."""
+
+
+@final
+class ChannelCreated(Event, frozen=True, kw_only=True, tag="channel_created"):
+    """The first event of a log, and the only one of its entry; the entry's digest names the channel."""
+
+    keys: PublicKeys
+    """Of the founder, who is the author."""
+    hub: Key32
+    """With which the hub signs checkpoints."""
+    name: Text
+    admission: Admission = Admission()
+    nonce: str
+    """Makes the channel's digest its own."""
+
+
+@final
+class OrganizationInvited(Event, frozen=True, kw_only=True, tag="organization_invited"):
+    organization: OrganizationId
+    token: BlobDigest
+    """Of the secret that joins."""
+    expires: Milliseconds
+
+
+@final
+class OrganizationAdmitted(Event, frozen=True, kw_only=True, tag="organization_admitted"):
+    organization: OrganizationId
+    keys: PublicKeys
+
+
+@final
+class OrganizationReadmitted(Event, frozen=True, kw_only=True, tag="organization_readmitted"):
+    """An organization that lost its keys goes on with new ones."""
+
+    organization: OrganizationId
+    keys: PublicKeys
+
+
+@final
+class OrganizationRemoved(Event, frozen=True, kw_only=True, tag="organization_removed"):
+    organization: OrganizationId
+    reason: Text = ""
+
+
+@final
+class KeyRotated(Event, frozen=True, kw_only=True, tag="key_rotated"):
+    """The author's later entries are signed with new keys."""
+
+    keys: PublicKeys
+    proof: str
+    """The new key's signature of the channel and the author's next epoch, base64."""
+
+
+@final
+class HubReplaced(Event, frozen=True, kw_only=True, tag="hub_replaced"):
+    hub: Key32
+
+
+@final
+class RulesSupported(Event, frozen=True, kw_only=True, tag="rules_supported"):
+    version: Version
+
+
+@final
+class RulesRaised(Event, frozen=True, kw_only=True, tag="rules_raised"):
+    version: Version
+
+
+@final
+class ChannelClosed(Event, frozen=True, kw_only=True, tag="channel_closed"):
+    reason: Text = ""
+
+
+@final
+class Redacted(Event, frozen=True, kw_only=True, tag="redacted"):
+    """Texts that are to be deleted wherever they lie."""
+
+    texts: Annotated[tuple[BlobDigest, ...], Meta(min_length=1)]
+
+
+# Assets
+
+
+@final
+class DatasetRegistered(Event, frozen=True, kw_only=True, tag="dataset_registered"):
+    key: Key
+    name: Text
+    opener: BlobDigest
+    description: BlobDigest
+    permission: Permission = Permission()
+    logs_permission: Permission = Permission()
+    metadata: Text = ""
+
+
+@final
+class Sample(msgspec.Struct, frozen=True, omit_defaults=True):
+    key: Key
+    manifest: BlobDigest
+    """Of the names, sizes and digests of its files, salted by its owner."""
+
+
+@final
+class SamplesRegistered(Event, frozen=True, kw_only=True, tag="samples_registered"):
+    samples: Annotated[tuple[Sample, ...], Meta(min_length=1)]
+    datasets: Annotated[tuple[Key, ...], Meta(min_length=1)]
+
+
+@final
+class SamplesLinked(Event, frozen=True, kw_only=True, tag="samples_linked"):
+    samples: Annotated[tuple[Key, ...], Meta(min_length=1)]
+    datasets: Annotated[tuple[Key, ...], Meta(min_length=1)]
+
+
+@final
+class DatasetWithdrawn(Event, frozen=True, kw_only=True, tag="dataset_withdrawn"):
+    key: Key
+    reason: Text = ""
+
+
+@final
+class Renamed(Event, frozen=True, kw_only=True, tag="renamed"):
+    kind: Literal["dataset", "function", "plan"]
+    key: Key
+    name: Text
+
+
+@final
+class FunctionInput(msgspec.Struct, frozen=True, omit_defaults=True):
+    kind: Literal["ASSET_DATA_SAMPLE", "ASSET_DATA_MANAGER", "ASSET_MODEL"]
+    multiple: bool = False
+    optional: bool = False
+
+
+@final
+class FunctionOutput(msgspec.Struct, frozen=True, omit_defaults=True):
+    kind: Literal["ASSET_MODEL", "ASSET_PERFORMANCE"]
+    multiple: bool = False
+
+
+@final
+class FunctionRegistered(Event, frozen=True, kw_only=True, tag="function_registered"):
+    key: Key
+    name: Text
+    archive: BlobDigest
+    description: BlobDigest
+    inputs: dict[Identifier, FunctionInput] = {}
+    outputs: dict[Identifier, FunctionOutput] = {}
+    permission: Permission = Permission()
+    metadata: Text = ""
+
+
+@final
+class FunctionBuilding(Event, frozen=True, kw_only=True, tag="function_building"):
+    key: Key
+
+
+@final
+class FunctionReady(Event, frozen=True, kw_only=True, tag="function_ready"):
+    key: Key
+    durations: dict[str, Count] = {}
+    """Microseconds by step."""
+
+
+@final
+class FunctionFailed(Event, frozen=True, kw_only=True, tag="function_failed"):
+    key: Key
+
+
+@final
+class FunctionCancelled(Event, frozen=True, kw_only=True, tag="function_cancelled"):
+    key: Key
+
+
+@final
+class FunctionApproved(Event, frozen=True, kw_only=True, tag="function_approved"):
+    """The author lets functions of this archive run at its node."""
+
+    archive: BlobDigest
+    by: Annotated[str, Meta(max_length=100)]
+    """The user, by an id that only the author's node resolves, or `policy`."""
+
+
+@final
+class FunctionRefused(Event, frozen=True, kw_only=True, tag="function_refused"):
+    archive: BlobDigest
+    by: Annotated[str, Meta(max_length=100)]
+    reason: Text = ""
+
+
+# Plans and tasks
+
+
+@final
+class PlanRegistered(Event, frozen=True, kw_only=True, tag="plan_registered"):
+    key: Key
+    name: Text
+    tag_text: Text = ""
+    metadata: Text = ""
+    creator: Annotated[str, Meta(max_length=100)] = ""
+    """The user, by an id that only the author's node resolves."""
+
+
+@final
+class PlanCancelled(Event, frozen=True, kw_only=True, tag="plan_cancelled"):
+    key: Key
+
+
+@final
+class TaskInput(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One input: an asset, or an output of a parent task."""
+
+    identifier: Identifier
+    asset: Key = ""
+    parent: Key = ""
+    output: Identifier = ""
+
+
+@final
+class TaskOutput(msgspec.Struct, frozen=True, omit_defaults=True):
+    permission: Permission = Permission()
+    transient: bool = False
+
+
+@final
+class TaskAdded(Event, frozen=True, kw_only=True, tag="task_added"):
+    key: Key
+    plan: Key
+    function: Key
+    worker: OrganizationId
+    inputs: tuple[TaskInput, ...] = ()
+    outputs: dict[Identifier, TaskOutput] = {}
+    required: bool = True
+    tag_text: Text = ""
+    metadata: Text = ""
+
+
+@final
+class TaskStarted(Event, frozen=True, kw_only=True, tag="task_started"):
+    key: Key
+    attempt: Annotated[int, Meta(ge=1, le=1000)]
+    sandbox: Literal["plain", "bubblewrap"] = "plain"
+
+
+@final
+class OutputMade(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An output that a task left behind: a model, or a performance."""
+
+    key: Key = ""
+    """Of the model."""
+    blob: BlobDigest = ""
+    size: Count = 0
+    performance: Number = ""
+
+
+@final
+class TaskDone(Event, frozen=True, kw_only=True, tag="task_done"):
+    key: Key
+    outputs: dict[Identifier, OutputMade] = {}
+    durations: dict[str, Count] = {}
+    """Microseconds by step."""
+
+
+@final
+class TaskFailed(Event, frozen=True, kw_only=True, tag="task_failed"):
+    key: Key
+    error: Literal["BUILD_ERROR", "EXECUTION_ERROR", "INTERNAL_ERROR"]
+    log: bool = False
+    """Whether the worker keeps a log of it."""
+
+
+@final
+class TaskCancelled(Event, frozen=True, kw_only=True, tag="task_cancelled"):
+    key: Key
+
+
+@final
+class OutputsReleased(Event, frozen=True, kw_only=True, tag="outputs_released"):
+    """Transient outputs whose blobs the author has deleted."""
+
+    models: Annotated[tuple[Key, ...], Meta(min_length=1)]
+
+
+AnyEvent: TypeAlias = (
+    ChannelCreated
+    | OrganizationInvited
+    | OrganizationAdmitted
+    | OrganizationReadmitted
+    | OrganizationRemoved
+    | KeyRotated
+    | HubReplaced
+    | RulesSupported
+    | RulesRaised
+    | ChannelClosed
+    | Redacted
+    | DatasetRegistered
+    | SamplesRegistered
+    | SamplesLinked
+    | DatasetWithdrawn
+    | Renamed
+    | FunctionRegistered
+    | FunctionBuilding
+    | FunctionReady
+    | FunctionFailed
+    | FunctionCancelled
+    | FunctionApproved
+    | FunctionRefused
+    | PlanRegistered
+    | PlanCancelled
+    | TaskAdded
+    | TaskStarted
+    | TaskDone
+    | TaskFailed
+    | TaskCancelled
+    | OutputsReleased
+)
+
+TEXTS = ("name", "tag_text", "metadata", "reason")
+"""Fields that hold the commitment of a text."""
+
+
+def texts_of(event: AnyEvent) -> list[Text]:
+    """The commitments that stand in an event."""
+    return [text for field in TEXTS if (text := getattr(event, field, ""))]

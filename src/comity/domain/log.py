@@ -1,0 +1,102 @@
+"""The rules of the log itself: which entry may stand where. The same at the hub and at every node.
+
+They refuse a gap, a repeat, another channel, an epoch that is not valid here, an author's `seen` that is no
+prefix of this log, and a clock that runs back. So a hub can delay; it cannot alter, forge or invent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from msgspec.structs import replace
+
+from comity.domain.entry import RULES, Leaf, Statement, read_statement, statement_digest, verify
+from comity.domain.events import ChannelCreated
+from comity.domain.membership import CHANNEL, Act, channel, member
+from comity.domain.records import Channel, Draft, Organization, Records
+from comity.domain.rules import apply
+from comity.values.errors import Conflict, DecodeError, Forbidden, NotSupported
+from comity.values.keys import to_base64
+
+RootAt: TypeAlias = Callable[[int], bytes]
+"""The Merkle root of the first so many leaves of this log."""
+
+
+def admit(records: Records, leaf: Leaf, size: int, root_at: RootAt) -> tuple[Statement, Draft]:
+    """The statement of the next leaf of a log that has `size`, and what the records become by it.
+
+    Raises DecodeError, Refused, InvalidInput or NotSupported, naming what is wrong; nothing is changed.
+    """
+    statement = read_statement(leaf.statement)
+    draft = Draft(records)
+    if size == 0:
+        _found(draft, leaf, statement)
+        return statement, draft
+    _check(draft, leaf, statement, size, root_at)
+    act = Act(statement.author, leaf.ordered_at)
+    for event in statement.events:
+        apply(draft, act, event)
+    _link(draft, leaf, statement)
+    return statement, draft
+
+
+def _found(draft: Draft, leaf: Leaf, statement: Statement) -> None:
+    first = statement.events[0]
+    if len(statement.events) != 1 or not isinstance(first, ChannelCreated):
+        raise DecodeError("a channel's log begins with one event that creates it")
+    if statement.channel or statement.sequence or statement.previous or statement.epoch or statement.seen.size:
+        raise DecodeError("a channel's first entry follows nothing")
+    _check_version(statement)
+    verify(leaf.statement, leaf.signature, first.keys)
+    apply(draft, Act(statement.author, leaf.ordered_at), first)
+    draft.put(replace(channel(draft), digest=statement_digest(leaf.statement)))
+    _link(draft, leaf, statement)
+
+
+def _check(draft: Draft, leaf: Leaf, statement: Statement, size: int, root_at: RootAt) -> None:
+    here = channel(draft)
+    if statement.channel != here.digest:
+        raise DecodeError(f"the entry is of the channel {statement.channel or 'none'}, this is {here.digest}")
+    if statement.rules != here.rules:
+        raise Conflict(f"the entry is by version {statement.rules} of the rules, this channel is at {here.rules}")
+    _check_version(statement)
+    author = member(draft, statement.author)
+    if statement.epoch != author.epoch:
+        raise Forbidden(f"the entry is signed in epoch {statement.epoch} of {author.key}'s keys, now is {author.epoch}")
+    verify(leaf.statement, leaf.signature, author.keys)
+    if here.closed:
+        raise Forbidden("the channel is closed")
+    if statement.sequence != author.sequence or statement.previous != author.previous:
+        raise Conflict(
+            f"the entry is {author.key}'s number {statement.sequence} after {statement.previous or 'none'}; "
+            f"number {author.sequence} after {author.previous or 'none'} is next"
+        )
+    if not author.seen <= statement.seen.size <= size:
+        raise Conflict(
+            f"{author.key} says it saw {statement.seen.size} entries; it said {author.seen} before, there are {size}"
+        )
+    if to_base64(root_at(statement.seen.size)) != statement.seen.root:
+        raise Conflict(
+            f"{author.key} saw another log: its first {statement.seen.size} entries are not those of this one"
+        )
+    if leaf.ordered_at < here.ordered_at:
+        raise Conflict(f"the entry is ordered at {leaf.ordered_at}, before the one in front of it ({here.ordered_at})")
+
+
+def _check_version(statement: Statement) -> None:
+    if statement.rules > RULES:
+        raise NotSupported(
+            f"the channel goes by version {statement.rules} of the rules; upgrade comity, which knows {RULES}"
+        )
+
+
+def _link(draft: Draft, leaf: Leaf, statement: Statement) -> None:
+    """Keep where the author's next entry has to go on."""
+    author = draft.get(Organization, statement.author)
+    here = draft.get(Channel, CHANNEL)
+    if author is None or here is None:
+        raise DecodeError("an entry has no author or no channel")
+    digest = statement_digest(leaf.statement)
+    draft.put(replace(author, sequence=statement.sequence + 1, previous=digest, seen=statement.seen.size))
+    draft.put(replace(here, ordered_at=leaf.ordered_at))

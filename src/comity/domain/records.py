@@ -1,0 +1,311 @@
+"""What the events of a channel have made so far: one record for each noun, and where records are kept.
+
+A record is replaced, never changed. Times are the `ordered_at` of the entry that made or changed it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, ClassVar, Literal, Protocol, TypeAlias, TypeVar, final
+
+import msgspec
+
+from comity.domain.events import Admission, FunctionInput, FunctionOutput, TaskInput, TaskOutput
+from comity.domain.states import FunctionStatus, TaskStatus
+from comity.domain.words import Permission
+from comity.values.errors import NotFound
+from comity.values.keys import PublicKeys
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One thing of a channel, known by its key."""
+
+    key: str
+    index: ClassVar[tuple[str, ...]] = ()
+    """Fields that records of this kind are looked up by."""
+
+
+R = TypeVar("R", bound=Record)
+
+
+@final
+class Channel(Record, frozen=True, kw_only=True):
+    """The channel itself; its key is `channel`."""
+
+    digest: str
+    founder: str
+    hub: str
+    name: str
+    admission: Admission
+    rules: int = 1
+    closed: bool = False
+    created_at: int
+    ordered_at: int
+    """Of the last leaf."""
+
+
+@final
+class Organization(Record, frozen=True, kw_only=True):
+    """A member, or one that was; its key is its id."""
+
+    index = ("status",)
+    status: Literal["member", "removed"]
+    keys: PublicKeys
+    epoch: int = 0
+    sequence: int = 0
+    """Of its next statement."""
+    previous: str = ""
+    """Digest of its last statement."""
+    seen: int = 0
+    """Size of the log that it last said it had verified."""
+    rules: int = 1
+    """The highest version of the rules that it supports."""
+    created_at: int
+
+
+@final
+class Invitation(Record, frozen=True, kw_only=True):
+    """Its key is the digest of the secret that joins."""
+
+    index = ("organization",)
+    organization: str
+    expires: int
+    used: bool = False
+
+
+@final
+class Vote(Record, frozen=True, kw_only=True):
+    """A member's word for a change that needs several; its key is `subject|author`."""
+
+    index = ("subject",)
+    subject: str
+    author: str
+
+
+@final
+class Dataset(Record, frozen=True, kw_only=True):
+    index = ("owner",)
+    owner: str
+    name: str
+    opener: str
+    description: str
+    permission: Permission
+    logs_permission: Permission
+    metadata: str = ""
+    created_at: int
+    withdrawn_at: int = 0
+
+
+@final
+class DataSample(Record, frozen=True, kw_only=True):
+    index = ("owner",)
+    owner: str
+    manifest: str
+    created_at: int
+
+
+@final
+class SampleOf(Record, frozen=True, kw_only=True):
+    """That a sample belongs to a dataset; its key is `dataset|sample`."""
+
+    index = ("dataset", "sample")
+    dataset: str
+    sample: str
+
+
+@final
+class Function(Record, frozen=True, kw_only=True):
+    index = ("owner", "archive", "status")
+    owner: str
+    name: str
+    archive: str
+    description: str
+    inputs: dict[str, FunctionInput]
+    outputs: dict[str, FunctionOutput]
+    permission: Permission
+    metadata: str = ""
+    status: FunctionStatus = "FUNCTION_STATUS_WAITING"
+    created_at: int
+    building_at: int = 0
+    ready_at: int = 0
+    durations: dict[str, int] = {}
+
+
+@final
+class Approval(Record, frozen=True, kw_only=True):
+    """What an organization said of an archive; its key is `organization|archive`."""
+
+    index = ("archive", "organization")
+    organization: str
+    archive: str
+    approved: bool
+    by: str
+    reason: str = ""
+    at: int
+
+
+@final
+class Plan(Record, frozen=True, kw_only=True):
+    index = ("owner",)
+    owner: str
+    name: str
+    tag_text: str = ""
+    metadata: str = ""
+    creator: str = ""
+    created_at: int
+    started_at: int = 0
+    ended_at: int = 0
+    cancelled_at: int = 0
+    counts: dict[TaskStatus, int] = {}
+    """Required tasks by status."""
+    failed_task: str = ""
+
+
+@final
+class Task(Record, frozen=True, kw_only=True):
+    index = ("plan", "function", "worker", "status", "owner")
+    plan: str
+    function: str
+    owner: str
+    worker: str
+    inputs: tuple[TaskInput, ...] = ()
+    outputs: dict[str, TaskOutput] = {}
+    required: bool = True
+    tag_text: str = ""
+    metadata: str = ""
+    rank: int = 0
+    logs_permission: Permission = Permission()
+    status: TaskStatus
+    waiting: int = 0
+    """How many parents are not done."""
+    created_at: int
+    started_at: int = 0
+    ended_at: int = 0
+    attempt: int = 0
+    sandbox: str = ""
+    error: str = ""
+    log: bool = False
+    durations: dict[str, int] = {}
+
+
+@final
+class Child(Record, frozen=True, kw_only=True):
+    """That a task waits for another; its key is `parent|child`."""
+
+    index = ("parent",)
+    parent: str
+    child: str
+
+
+@final
+class Model(Record, frozen=True, kw_only=True):
+    """A model that a task left behind."""
+
+    index = ("task", "owner")
+    task: str
+    output: str
+    owner: str
+    blob: str
+    """Empty once it was released."""
+    size: int
+    permission: Permission
+    created_at: int
+
+
+@final
+class Performance(Record, frozen=True, kw_only=True):
+    """A number that a task left behind; its key is `task|output`."""
+
+    index = ("task", "plan")
+    task: str
+    plan: str
+    output: str
+    value: str
+    created_at: int
+
+
+AnyRecord: TypeAlias = (
+    Channel
+    | Organization
+    | Invitation
+    | Vote
+    | Dataset
+    | DataSample
+    | SampleOf
+    | Function
+    | Approval
+    | Plan
+    | Task
+    | Child
+    | Model
+    | Performance
+)
+
+KINDS: tuple[type[Record], ...] = AnyRecord.__args__
+
+
+class Records(Protocol):
+    """Where the records of one channel are kept."""
+
+    def get(self, kind: type[R], key: str) -> R | None:
+        """The record, or None."""
+        ...
+
+    def find(self, kind: type[R], field: str, value: str) -> Iterable[R]:
+        """The records whose indexed field has this value, in the order of their keys."""
+        ...
+
+    def put(self, record: Record) -> None:
+        """Keep a record in place of the one of its kind and key."""
+        ...
+
+
+@final
+class RecordsInMemory:
+    """Records in a dictionary."""
+
+    def __init__(self) -> None:
+        self.held: dict[type[Record], dict[str, Any]] = {kind: {} for kind in KINDS}
+
+    def get(self, kind: type[R], key: str) -> R | None:
+        return self.held[kind].get(key)
+
+    def find(self, kind: type[R], field: str, value: str) -> Iterator[R]:
+        found = [record for _, record in sorted(self.held[kind].items()) if getattr(record, field) == value]
+        return iter(found)
+
+    def put(self, record: Record) -> None:
+        self.held[type(record)][record.key] = record
+
+
+@final
+class Draft:
+    """Records as they will be once an entry is applied; nothing reaches those below until then."""
+
+    def __init__(self, under: Records) -> None:
+        self._under = under
+        self.changed: dict[tuple[type[Record], str], Any] = {}
+
+    def get(self, kind: type[R], key: str) -> R | None:
+        found = self.changed.get((kind, key))
+        return found if found is not None else self._under.get(kind, key)
+
+    def find(self, kind: type[R], field: str, value: str) -> Iterator[R]:
+        under = {record.key: record for record in self._under.find(kind, field, value)}
+        for (changed, key), record in self.changed.items():
+            if changed is kind:
+                under.pop(key, None)
+                if getattr(record, field) == value:
+                    under[key] = record
+        return iter([under[key] for key in sorted(under)])
+
+    def put(self, record: Record) -> None:
+        self.changed[type(record), record.key] = record
+
+
+def need(records: Records, kind: type[R], key: str) -> R:
+    """The record; raises NotFound."""
+    found = records.get(kind, key)
+    if found is None:
+        raise NotFound(f"there is no {kind.__name__.lower()} {key}")
+    return found

@@ -1,0 +1,57 @@
+"""What each event does to the records of a channel, or why it is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from comity.domain import assets, events, membership, tasks
+from comity.domain.membership import Act
+from comity.domain.records import Draft
+
+Rule = Callable[[Draft, Act, Any], None]
+
+
+def redacted(records: Draft, act: Act, event: events.Redacted) -> None:
+    """Any member may have texts deleted; what they stood for is not told by the log, only that they are gone."""
+    membership.member(records, act.author)
+
+
+RULES: Mapping[type[events.AnyEvent], Rule] = {
+    events.ChannelCreated: membership.created,
+    events.OrganizationInvited: membership.invited,
+    events.OrganizationAdmitted: membership.admitted,
+    events.OrganizationReadmitted: membership.readmitted,
+    events.OrganizationRemoved: membership.removed,
+    events.KeyRotated: membership.rotated,
+    events.HubReplaced: membership.hub_replaced,
+    events.RulesSupported: membership.rules_supported,
+    events.RulesRaised: membership.rules_raised,
+    events.ChannelClosed: membership.closed,
+    events.Redacted: redacted,
+    events.DatasetRegistered: assets.dataset_registered,
+    events.SamplesRegistered: assets.samples_registered,
+    events.SamplesLinked: assets.samples_linked,
+    events.DatasetWithdrawn: assets.dataset_withdrawn,
+    events.Renamed: assets.renamed,
+    events.FunctionRegistered: assets.function_registered,
+    events.FunctionBuilding: assets.function_built,
+    events.FunctionReady: assets.function_built,
+    events.FunctionFailed: assets.function_built,
+    events.FunctionCancelled: assets.function_built,
+    events.FunctionApproved: assets.function_judged,
+    events.FunctionRefused: assets.function_judged,
+    events.PlanRegistered: tasks.plan_registered,
+    events.PlanCancelled: tasks.plan_cancelled,
+    events.TaskAdded: tasks.task_added,
+    events.TaskStarted: tasks.task_started,
+    events.TaskDone: tasks.task_done,
+    events.TaskFailed: tasks.task_failed,
+    events.TaskCancelled: tasks.task_cancelled,
+    events.OutputsReleased: tasks.outputs_released,
+}
+
+
+def apply(records: Draft, act: Act, event: events.AnyEvent) -> None:
+    """Make the event true in the draft; raises Refused or InvalidInput, and the draft is then worth nothing."""
+    RULES[type(event)](records, act, event)

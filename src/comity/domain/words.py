@@ -1,0 +1,71 @@
+"""The kinds of words in events: keys, names of organizations, digests, permissions, and texts by commitment.
+
+Rule fields are never redacted. Texts (names, tags, metadata, descriptions, reasons) stand in an event as
+SHA-256(salt ‖ text) and lie beside it with their salt, so that they can be deleted; no rule reads them.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Annotated, Literal, TypeAlias, final
+
+import msgspec
+from msgspec import Meta
+
+Key: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")]
+"""A UUID in lower case."""
+
+OrganizationId: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}\Z")]
+
+Identifier: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.|-]{0,99}\Z")]
+"""How an input or output of a function is called."""
+
+DIGEST = r"^sha256:[0-9a-f]{64}\Z"
+
+BlobDigest: TypeAlias = Annotated[str, Meta(pattern=DIGEST)]
+
+Text: TypeAlias = Annotated[str, Meta(pattern=DIGEST)]
+"""The commitment of a text; empty texts are left out."""
+
+Number: TypeAlias = Annotated[str, Meta(pattern=r"^-?(\d{1,309}(\.\d{1,400})?(e[+-]?\d{1,3})?|inf|nan)\Z")]
+"""A float as Python writes it; JSON numbers have no one form for it."""
+
+SALT = 16
+"""Bytes of a text's salt."""
+
+LONGEST_TEXT = 100_000
+"""Bytes of a text: metadata of a task, the reason of a refusal. Longer things are blobs."""
+
+AssetKind: TypeAlias = Literal["ASSET_DATA_SAMPLE", "ASSET_DATA_MANAGER", "ASSET_MODEL", "ASSET_PERFORMANCE"]
+
+
+def commitment(salt: bytes, text: str) -> Text:
+    """What stands for a text in the log.
+
+    >>> commitment(bytes(16), "heart")[:20]
+    'sha256:8cbc5d8a99b1f'
+    """
+    return "sha256:" + sha256(salt + text.encode()).hexdigest()
+
+
+@final
+class Permission(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Who may process and download an asset, besides its owner, who always may."""
+
+    public: bool = False
+    authorized: tuple[OrganizationId, ...] = ()
+    """In the order of their names, the owner not among them."""
+
+    def allows(self, organization: str, owner: str) -> bool:
+        """Whether the organization may.
+
+        >>> Permission(authorized=("b",)).allows("b", owner="a"), Permission().allows("b", owner="a")
+        (True, False)
+        """
+        return self.public or organization == owner or organization in self.authorized
+
+
+def union(permissions: list[Permission]) -> Permission:
+    """What any of them allows."""
+    authorized = {name for each in permissions for name in each.authorized}
+    return Permission(public=any(each.public for each in permissions), authorized=tuple(sorted(authorized)))

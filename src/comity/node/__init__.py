@@ -1,0 +1,1 @@
+"""A node: an organization's server, with its data, its workers, its users and its REST API."""
