@@ -22,8 +22,13 @@ def write(path: Path, data: bytes, *, sync: bool = False) -> None:
         beside.unlink(missing_ok=True)
         raise
     if sync:
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        settle(path.parent)
+
+
+def settle(path: Path) -> None:
+    """See a file's bytes, or a folder's names, through a crash of the machine."""
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
