@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import numpy as np
@@ -230,6 +231,32 @@ def test_other_sites_are_refused(tmp_path):
     co.simulate(BASE, [SITE], checkpoint=tmp_path)
     with pytest.raises(InvalidInput, match="the checkpoint was made with other sites"):
         co.simulate(BASE, [SITE, replace(SITE, name="B")], checkpoint=tmp_path, resume=True)
+
+
+def test_other_rows_are_refused(tmp_path):
+    co.simulate(BASE, [SITE], checkpoint=tmp_path)
+    other = co.Site("A", (np.eye(3), np.ones(3)), SITE.test)
+    with pytest.raises(InvalidInput, match="the checkpoint was made with other rows at these sites"):
+        co.simulate(BASE, [other], checkpoint=tmp_path, resume=True)
+
+
+def test_other_columns_are_refused_also_where_sites_are_loaded(tmp_path):
+    def loader(*names):
+        return {"A": lambda: co.Site("A", co.Rows(np.eye(3), np.zeros(3), names), SITE.test)}
+
+    run = co.simulate(BASE, loader("a", "b", "c"), checkpoint=tmp_path)
+    assert run.columns == ("a", "b", "c")
+    assert co.simulate(BASE, loader("a", "b", "c"), checkpoint=tmp_path, resume=True).columns == run.columns
+    with pytest.raises(InvalidInput, match="the rows the run was begun with and of site 'A' differ.*'b' and 'c'"):
+        co.simulate(replace(BASE, rounds=4), loader("a", "c", "b"), checkpoint=tmp_path, resume=True)
+
+
+def test_a_run_does_not_go_on_without_its_memories(tmp_path):
+    scaffold = replace(BASE, strategy=co.Scaffold())
+    co.simulate(scaffold, [SITE], checkpoint=tmp_path)
+    rmtree(tmp_path / "memories")
+    with pytest.raises(DecodeError, match="the memory of site 'A' is gone from beside the checkpoint; begin anew"):
+        co.simulate(replace(scaffold, rounds=4), [SITE], checkpoint=tmp_path, resume=True)
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,10 @@ class Standing:
     history: tuple[Round, ...] = ()
     best_state: Any = None
     best_round: int | None = None
+    columns: tuple[str, ...] = ()
+    """Names of x's columns, where a site names them."""
+    remembering: frozenset[str] = frozenset()
+    """Sites that have a memory."""
 
     @property
     def round(self) -> int:
@@ -97,7 +101,8 @@ class Course:
         strategy = self.experiment.strategy
         selected = sorted(set(strategy.select(standing.state, number, self.sites.names, self.experiment.seed)))
         included, attempts = self._present(selected, number)
-        parts = self._contributions(standing, model, included)
+        remembering = set(standing.remembering)
+        parts = self._contributions(standing, model, included, remembering)
         if isinstance(strategy, SeesEach):
             state = strategy.step(standing.state, list(parts))
         else:
@@ -111,7 +116,15 @@ class Course:
         )
         done = self._evaluated(done, state, model, last=self._ended(Standing(state, (*standing.history, done))))
         done = replace(done, seconds=monotonic() - began)
-        return self._with_best(replace(standing, state=state, history=(*standing.history, done)))
+        return self._with_best(
+            replace(
+                standing,
+                state=state,
+                history=(*standing.history, done),
+                columns=self.sites.columns,
+                remembering=frozenset(remembering),
+            )
+        )
 
     def _present(self, selected: Sequence[str], number: int) -> tuple[list[str], int]:
         """Who is there, once enough are, and the attempts it took."""
@@ -125,14 +138,18 @@ class Course:
             f"in each of {ATTEMPTS} attempts; lower the quorum or the dropout"
         )
 
-    def _contributions(self, standing: Standing, model: Model | None, names: Sequence[str]) -> Iterator[Contribution]:
+    def _contributions(
+        self, standing: Standing, model: Model | None, names: Sequence[str], remembering: set[str]
+    ) -> Iterator[Contribution]:
+        """What each site gives; its memory is stored, and who has one is noted in `remembering`."""
         number, before = standing.round + 1, standing.round
         keep = [before, *([standing.best_round] if standing.best_round else [])]
         calls = (self._call(standing, model, name) for name in names)
         given = self.engine.locals(model, calls, self.tally)
         for name, (contribution, memory) in zip(names, given, strict=True):
-            if memory or self.memories.get(name, before):
+            if memory or name in remembering:
                 self.memories.put(name, number, memory, keep)
+                (remembering.add if memory else remembering.discard)(name)
             yield contribution
 
     def _call(self, standing: Standing, model: Model | None, name: str) -> Local:
@@ -161,6 +178,7 @@ class Course:
         due = last or done.number % self.experiment.evaluate_every == 0
         if not (self.experiment.measures and due and self._fitted(state, done.number)):
             return done
+        self.tests.expect("the training rows", self.sites.columns)
         pooled, by_site = evaluate(
             self.experiment, model, state, sites=self.tests, memory_of=lambda name: self.memory(name, done.number)
         )

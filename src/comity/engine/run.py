@@ -18,6 +18,7 @@ from comity.ports.memories import Memories
 from comity.values import codec, tree
 from comity.values.digest import Digest
 from comity.values.errors import unknown
+from comity.values.rows import Rows, same_columns
 from comity.values.strategy import Memory
 from comity.values.table import Cell, Table
 from comity.values.tree import Array, Tree
@@ -40,6 +41,8 @@ class Run:
     round: int
     """The round that the model is of: the best by `experiment.best`, else the last."""
     memories: Memories = field(repr=False)
+    columns: Sequence[str]
+    """Names of x's columns at the sites; empty when they have none."""
     engine: Mapping[str, Any]
     """Engine, threads and versions the run was made with."""
     baselines: Mapping[str, Run] = field(default_factory=dict[str, "Run"], repr=False)
@@ -75,8 +78,13 @@ class Run:
         return tree.read_only(self.experiment.strategy.model(self.state, self.memory(site)))
 
     def predict(self, x: ArrayLike, *, site: str | None = None) -> Array:
-        """Predictions for x (n, ...), an array or what makes one, with the shared model, or with that of a site."""
-        return self.experiment.predict(self.model if site is None else self.model_at(site), np.asarray(x))
+        """Predictions for x (n, ...), an array or a data frame, with the shared model, or with that of a site.
+
+        Raises InvalidInput for a data frame whose columns are others than the sites', or in another order.
+        """
+        rows = Rows(np.asarray(x) if isinstance(x, tuple) else x)  # pyright: ignore
+        same_columns(("these rows", rows.columns), ("the rows the model was trained on", tuple(self.columns)))
+        return self.experiment.predict(self.model if site is None else self.model_at(site), rows.x)
 
     def series(self, metric: str, *, site: str | None = None) -> tuple[list[int], list[float]]:
         """Round numbers and a metric's values: over all sites, or at one."""
@@ -97,12 +105,13 @@ class Run:
 
         A site that took part is measured with its own private part, any other with the shared model.
         """
-        own = set(self.sites)
+        own, measured = set(self.sites), Sites(sites)
+        measured.expect("the rows the model was trained on", tuple(self.columns))
         return evaluate(
             self.experiment,
             self.experiment.model,
             self.state,
-            sites=Sites(sites),
+            sites=measured,
             memory_of=lambda name: self.memory(name) if name in own else {},
         )
 

@@ -67,6 +67,8 @@ def simulate(experiment: Experiment, sites: Sites, how: Simulation) -> Run:
     and the round in a note.
     """
     _check_dropout(how.dropout, sites)
+    if how.tests is not None:
+        how.tests.expect("the training rows", sites.columns)
     with threadpool_limits(1):
         run = _run(experiment, sites, how, name=FEDERATED)
         return replace(run, baselines=_baselines(experiment, sites, how))
@@ -111,6 +113,7 @@ def _run(experiment: Experiment, sites: Sites, how: Simulation, *, name: str) ->
         state=standing.state if best is None else standing.best_state,
         round=standing.round if best is None else best,
         memories=course.memories,
+        columns=course.sites.columns,
         engine=_facts(course),
     )
 
@@ -127,7 +130,9 @@ def _begun(course: Course, checkpoints: Checkpoints | None) -> tuple[Standing, C
 
     found = checkpoints.load()
     if found is not None:
-        return taken_up(found, whose, standing), save
+        standing = taken_up(found, whose, standing, course.memories)
+        course.sites.expect("the rows the run was begun with", standing.columns)
+        return standing, save
     # Kept before the first round too, so that a run killed in it can be taken up like any other.
     save(standing)
     return standing, save

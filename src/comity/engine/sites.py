@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias, final
 
+from comity.values.digest import Digest
 from comity.values.errors import InvalidInput
-from comity.values.rows import concatenate
+from comity.values.fingerprint import fingerprint
+from comity.values.rows import concatenate, same_columns
 from comity.values.site import Site
 
 SitesGiven: TypeAlias = Sequence[Site] | Mapping[str, Callable[[], Site]]
@@ -18,7 +20,10 @@ POOLED = "pooled"
 
 @final
 class Sites:
-    """Sites by name; `names` are in order, which is the order of every sum."""
+    """Sites by name; `names` are in order, which is the order of every sum.
+
+    Raises InvalidInput, when a site is given or loaded, where its columns have other names than another's.
+    """
 
     def __init__(self, given: SitesGiven) -> None:
         self._load = dict(given) if isinstance(given, Mapping) else _held(given)
@@ -26,6 +31,11 @@ class Sites:
             raise InvalidInput("there are no sites; give at least one")
         self.given_order = tuple(self._load)
         self.names = tuple(sorted(self._load))
+        self._known = not isinstance(given, Mapping)
+        self._named: tuple[str, tuple[str, ...]] = ("", ())
+        if self._known:
+            for site in self:
+                self.expect(f"site {site.name!r}", site.train.columns)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -43,7 +53,25 @@ class Sites:
         site: Any = self._load[name]()
         if not isinstance(site, Site) or site.name != name:
             raise InvalidInput(f"what was loaded for site {name!r} is {site!r}; give a co.Site of that name")
+        if not self._known:
+            self.expect(f"site {name!r}", site.train.columns)
         return site
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of x's columns, as the first that has any names them; () until then."""
+        return self._named[1]
+
+    def expect(self, whose: str, columns: tuple[str, ...]) -> None:
+        """Hold the sites to these columns too; raises InvalidInput where theirs are known to be others."""
+        same_columns(self._named, (whose, columns))
+        if columns and not self.columns:
+            self._named = (whose, columns)
+
+    @property
+    def rows(self) -> Digest | None:
+        """A digest of all sites' rows; None for sites that are loaded when they are needed."""
+        return fingerprint(list(self)) if self._known else None
 
     def pooled(self) -> Site:
         """One site with everybody's training rows, for the pooled baseline."""
@@ -51,7 +79,7 @@ class Sites:
 
 
 def _held(given: Any) -> dict[str, Callable[[], Site]]:
-    if isinstance(given, Site | str):
+    if isinstance(given, Site | str) or not isinstance(given, Iterable):
         raise InvalidInput(f"sites must be a list of co.Site values, not {given!r}")
     listed = list(given)
     for each in listed:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import final
+from math import isfinite
+from typing import cast, final
+
+import numpy as np
 
 from comity.values.errors import InvalidInput
 from comity.values.model import Fit, Model, Pull, Train, Training
-from comity.values.rows import Rows, as_rows
+from comity.values.rows import Rows, as_rows, missing_said, same_columns
 from comity.values.seed import batches, derive
 from comity.values.tree import Array, Tree
 
@@ -29,7 +32,7 @@ class Work:
 @final
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A name, training rows and, if it has them, test rows.
+    """A name, training rows, test rows, or both. Raises InvalidInput when their columns have names that differ.
 
     >>> import numpy as np
     >>> Site("Cleveland", train=(np.zeros((3, 2)), np.zeros(3)))
@@ -37,8 +40,8 @@ class Site:
     """
 
     name: str
-    train: Rows
-    """Given as Rows, as (x, y) or as x alone."""
+    train: Rows = cast(Rows, None)
+    """Given as Rows, as (x, y) or as x alone; none when left out, for a site that a model is only measured at."""
     test: Rows | None = None
     work: Work | None = field(default=None, repr=False)
     """Bound by the engine; a user leaves it out."""
@@ -48,9 +51,15 @@ class Site:
         plain = text and self.name.isprintable() and "/" not in self.name and self.name not in ("", ".", "..")
         if not plain or len(self.name) > 100:
             raise InvalidInput(f"a site's name is 1 to 100 printable characters without a slash, not {self.name!r}")
-        object.__setattr__(self, "train", as_rows(self.train))
-        if self.test is not None:
-            object.__setattr__(self, "test", as_rows(self.test))
+        train, test = (None if given is None else as_rows(given) for given in (self.train, self.test))
+        if train is None:
+            if test is None:
+                raise InvalidInput(f"site {self.name!r} has no rows; give train=, test= or both")
+            train = test.take(np.arange(0))
+        if test is not None:
+            same_columns((f"the training rows of site {self.name!r}", train.columns), ("its test rows", test.columns))
+        object.__setattr__(self, "train", train)
+        object.__setattr__(self, "test", test)
 
     def __repr__(self) -> str:
         return f"Site({self.name!r}, train={self.train}, test={self.test})"
@@ -72,16 +81,16 @@ class Site:
         work = self._work()
         if not len(self.train):
             raise InvalidInput(f"site {self.name!r} has no training rows; leave it out of the experiment")
-        return work.run(
-            Training(
-                params=params,
-                rows=self.train,
-                train=work.train,
-                seed=work.seed,
-                correction=correction,
-                pull=pull,
-            )
+        training = Training(
+            params=params,
+            rows=self.train,
+            train=work.train,
+            seed=work.seed,
+            correction=correction,
+            pull=pull,
         )
+        with missing_said(self.train, f"site {self.name!r}"):
+            return work.run(training)
 
     @property
     def recipe(self) -> Train:
@@ -95,7 +104,11 @@ class Site:
 
     def gradient(self, params: Tree, index: Array) -> tuple[Tree, float]:
         """Gradient of the mean loss over the training rows at these positions, and that loss."""
-        return self._work().model.gradient(params, self.train.take(index))
+        with missing_said(self.train, f"site {self.name!r}"):
+            gradient, loss = self._work().model.gradient(params, self.train.take(index))
+            if not isfinite(loss):
+                raise InvalidInput("the loss is not finite; lower the learning rate or check the data")
+        return gradient, loss
 
     def _work(self) -> Work:
         if self.work is None:

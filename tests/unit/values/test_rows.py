@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -66,11 +68,63 @@ def test_a_list_of_x_and_y_is_not_taken_for_x() -> None:
 
 def test_a_data_frame_brings_the_names_of_its_columns() -> None:
     frame = pd.DataFrame(X, columns=["age", 2])
-    rows = as_rows((frame, pd.Series(Y, index=[7, 8, 9])))
+    rows = as_rows((frame, pd.Series(Y)))
     assert rows.columns == ("age", "2")
     assert rows.x.tolist() == X.tolist()
     assert rows.targets.tolist() == Y.tolist()
     assert Rows(frame, columns=("a", "b")).columns == ("a", "b")  # type: ignore[arg-type]
+
+
+def test_targets_of_another_index_are_not_paired_by_position() -> None:
+    frame = pd.DataFrame(X, columns=["age", "sex"])
+    for name in ("y", "ids"):
+        shuffled = pd.Series(Y, index=[2, 1, 0])
+        with pytest.raises(InvalidInput, match=rf"{name} has another index than x.*{name}\.loc\[x\.index\]"):
+            Rows(frame, **{name: shuffled})  # type: ignore[arg-type]
+        assert Rows(frame, **{name: shuffled.loc[frame.index]}).x.tolist() == X.tolist()  # type: ignore[arg-type]
+        assert Rows(frame, **{name: shuffled.to_numpy()}).x.tolist() == X.tolist()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("column", "floats"),
+    [
+        ([True, False, True], [1, 0, 1]),
+        (pd.array([1, None, 3], dtype="Int64"), [1, np.nan, 3]),
+        (pd.array([True, None, False], dtype="boolean"), [1, np.nan, 0]),
+        (pd.Series([1.5, None, True], dtype=object), [1.5, np.nan, 1]),
+        (pd.Categorical([3, 1, 1]), [3, 1, 1]),
+    ],
+)
+def test_columns_of_a_data_frame_become_floats(column: Any, floats: list[float]) -> None:
+    rows = Rows(pd.DataFrame({"age": [0.5, 1.5, 2.5], "column": column}), pd.Series(column))  # type: ignore[arg-type]
+    assert rows.x.dtype == np.float64
+    np.testing.assert_array_equal(rows.x, np.column_stack([[0.5, 1.5, 2.5], floats]))
+    np.testing.assert_array_equal(rows.targets, floats)
+
+
+@pytest.mark.parametrize(
+    ("column", "kind"),
+    [
+        (["m", "f", "m"], "object"),
+        (["1", "2", "3"], "object"),
+        (pd.Categorical(["m", "f", "f"]), "category"),
+        (pd.to_datetime(["2020-01-01"] * 3), "datetime64"),
+    ],
+)
+def test_a_column_of_text_is_refused_by_its_name(column: Any, kind: str) -> None:
+    for frame in (pd.DataFrame({"age": [1.0, 2.0, 3.0], "sex": column}), pd.DataFrame({"sex": column})):
+        with pytest.raises(InvalidInput, match=rf"column 'sex' holds {kind}.*, not numbers; .*astype.*get_dummies"):
+            Rows(frame)  # type: ignore[arg-type]
+
+
+def test_missing_values_are_named_by_their_column() -> None:
+    holes = np.where(X == 3, np.nan, X)
+    assert Rows(X, Y).missing() == ""
+    assert Rows(holes, Y, ("age", "sex")).missing() == "column 'sex' of x has 1 NaN"
+    assert Rows(holes, Y).missing() == "column 1 of x has 1 NaN"
+    assert Rows(holes[:, :, None]).missing() == "x has 1 NaN"
+    assert Rows(X, np.array([np.nan, 0, np.nan])).missing() == "y has 2 NaN"
+    assert Rows(X, holes).missing() == ""  # tasks that were not measured
 
 
 def test_rows_without_targets_say_so() -> None:

@@ -50,6 +50,34 @@ def test_a_site_shows_its_name_and_shapes_only() -> None:
     assert Site("A", (X, Y)).data.x is X
 
 
+def test_a_site_may_have_test_rows_only() -> None:
+    only = Site("A", test=(X, Y)).bound(work())
+    assert only.train.x.shape == (0, 2)
+    with pytest.raises(InvalidInput, match="site 'A' has no training rows; leave it out"):
+        only.fit({})
+    with pytest.raises(InvalidInput, match="site 'A' has no rows; give train=, test= or both"):
+        Site("A")
+
+
+def test_training_and_test_rows_have_the_same_columns() -> None:
+    train, test = Rows(X, Y, ("age", "sex")), Rows(X, Y, ("sex", "age"))
+    with pytest.raises(InvalidInput, match="training rows of site 'A' and of its test rows differ.*'age' and 'sex'"):
+        Site("A", train, test)
+    assert Site("A", train, (X, Y)).train.columns == ("age", "sex")
+
+
+def test_what_fails_on_missing_values_says_so() -> None:
+    def run(training: Training) -> Fit:
+        raise InvalidInput("the model is not finite")
+
+    bound = Work(Counting(), work().train, 7, run)
+    holes = np.where(X == 3, np.nan, X)
+    with pytest.raises(InvalidInput, match=r"site 'A': column 1 of x has 1 NaN; leave .*it led to: the model is not"):
+        Site("A", (holes, Y)).bound(bound).fit({})
+    with pytest.raises(InvalidInput, match="^the model is not finite$"):
+        Site("A", (X, Y)).bound(bound).fit({})
+
+
 @pytest.mark.parametrize("name", ["", "a/b", "a\0", 1, None])
 def test_a_name_can_be_part_of_a_path(name: Any) -> None:
     with pytest.raises(InvalidInput, match="a site's name"):

@@ -17,7 +17,7 @@ or in both training and test rows.
 
 from comity.data.partition._dirichlet import dirichlet
 from comity.data.partition._feature_shift import feature_shift
-from comity.data.partition._fingerprint import fingerprint
+from comity.values.fingerprint import fingerprint
 from comity.data.partition._iid import iid
 from comity.data.partition._natural import natural
 from comity.data.partition._pathological import pathological

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from comity.data.partition._fingerprint import fingerprint
+from comity.values.fingerprint import fingerprint
 from comity.data.partition.classes import strata
 from comity.values.site import Site
 from comity.values.table import Cell, Table
