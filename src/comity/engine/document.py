@@ -13,6 +13,8 @@ from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from importlib import import_module
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from comity.engine.declared import as_declared
 from comity.engine.experiment import Experiment
 from comity.engine.names import local_reference, public_name, reference
@@ -50,6 +52,7 @@ def fingerprint(experiment: Experiment) -> Digest:
 
 def encode(value: Any, name: Naming) -> Any:
     """A part of an experiment as plain JSON."""
+    value = value.item() if isinstance(value, np.generic) else value
     if isinstance(value, int) and abs(value) >= WHOLE:
         return str(value)
     if value is None or isinstance(value, bool | int | float | str):

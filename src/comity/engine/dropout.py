@@ -8,6 +8,7 @@ from typing import final
 
 import numpy as np
 
+from comity.values import bounds
 from comity.values.errors import InvalidInput
 from comity.values.seed import derive
 
@@ -26,6 +27,7 @@ class Dropout:
     """Names of the sites that are away, by round (1 is the first)."""
 
     def __post_init__(self) -> None:
+        bounds.plain(self)
         if not 0 <= self.probability < 1:
             raise InvalidInput(f"probability must be at least 0 and below 1, not {self.probability}")
         for number, names in self.schedule.items():

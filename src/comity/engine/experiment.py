@@ -10,6 +10,7 @@ from typing import Any, cast, final
 from comity.engine.names import public_name
 from comity.engine.stopping import EarlyStopping
 from comity.metrics.mean import Mean
+from comity.values import bounds
 from comity.values.digest import Digest
 from comity.values.errors import InvalidInput, NotSupported, unknown
 from comity.values.metric import Metric
@@ -59,6 +60,7 @@ class Experiment:
     """When to end before the last round, by the test rows too."""
 
     def __post_init__(self) -> None:
+        bounds.plain(self)
         object.__setattr__(self, "metrics", _measures(self.metrics))
         if self.rounds is None:
             object.__setattr__(self, "rounds", ROUNDS if self.model is None else 1)
@@ -158,6 +160,8 @@ def _check_needs(experiment: Experiment) -> None:
         if train is not None:
             raise InvalidInput("there is a recipe train=... but no model to train; give model=... or leave it out")
         return
+    if not strategy.needs and _is_itself(strategy):
+        raise InvalidInput(f"{name} is a model or a statistic in itself; leave model= and train= out")
     if not isinstance(model, Model):
         raise InvalidInput(f"model must be a model such as co.numpy.Linear(...), not {model!r}")
     if train is None:
@@ -173,3 +177,9 @@ def _check_needs(experiment: Experiment) -> None:
             raise NotSupported(f"{name} needs {ability.value}, which {kind} cannot do")
         if ability not in can:
             raise NotSupported(f"{name} needs {ability.value}, which does not go with {train.optimizer}")
+
+
+def _is_itself(strategy: Strategy | SeesEach) -> bool:
+    """Whether it predicts by itself or finds a table, so that a model beside it would not be looked at."""
+    own, plain = type(strategy), (Strategy, SeesEach)
+    return any(getattr(own, name) not in [getattr(each, name) for each in plain] for name in ("predict", "table"))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
+from comity.values import bounds
 from comity.values.errors import InvalidInput
 from comity.values.metric import Goal
 
@@ -27,6 +28,7 @@ class EarlyStopping:
     """What counts as an improvement: more than this."""
 
     def __post_init__(self) -> None:
+        bounds.plain(self)
         if not isinstance(self.metric, str):
             raise InvalidInput(f"early stopping watches a metric by its name, not {self.metric!r}")
         if self.patience < 1 or not self.min_delta >= 0:

@@ -8,8 +8,8 @@ from typing import Any, Literal, TypeAlias, final
 
 import numpy as np
 
+from comity.values import bounds, tree
 from comity.values import model as floor
-from comity.values import tree
 from comity.values.errors import InvalidInput, NotSupported, unknown
 from comity.values.model import Ability, Fit, Train, Training
 from comity.values.optimizer import SGD, Adam
@@ -84,6 +84,7 @@ class Linear(floor.Model):
     outputs: int = 1
 
     def __post_init__(self) -> None:
+        bounds.plain(self)
         if self.loss not in ("logistic", "softmax", "squared"):
             raise unknown("loss", self.loss, ("logistic", "softmax", "squared"))
         if self.features < 1 or self.outputs < 1:

@@ -30,8 +30,8 @@ from sklearn.linear_model import (
 )
 from sklearn.svm import LinearSVC, LinearSVR
 
+from comity.values import bounds, tree
 from comity.values import model as floor
-from comity.values import tree
 from comity.values.errors import InvalidInput, NotSupported, unknown
 from comity.values.model import Ability, Fit, Train, Training
 from comity.values.rows import Rows
@@ -83,6 +83,7 @@ class Model(floor.Model):
     """Those that differ from the class's defaults, by name; taken from an estimator that is given."""
 
     def __post_init__(self) -> None:
+        bounds.plain(self)
         given = self.estimator
         kind = given if isinstance(given, type) else type(given)
         if kind not in (*STEPWISE, *WHOLE):

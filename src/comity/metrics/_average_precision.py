@@ -30,6 +30,7 @@ class AveragePrecision(Metric):
     bins: int = 4096
 
     def __post_init__(self) -> None:
+        bounds.plain(self)
         bounds.count("bins", self.bins, least=2)
 
     @property

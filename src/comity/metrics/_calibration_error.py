@@ -31,6 +31,7 @@ class CalibrationError(Metric):
     goal: ClassVar[Goal] = "min"
 
     def __post_init__(self) -> None:
+        bounds.plain(self)
         bounds.count("bins", self.bins, least=2)
 
     @property

@@ -38,6 +38,7 @@ class Concordance(Metric):
     risk_bins: int = 512
 
     def __post_init__(self) -> None:
+        bounds.plain(self)
         bounds.count("time_bins", self.time_bins, least=2)
         bounds.count("risk_bins", self.risk_bins, least=2)
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from comity.strategies import newton, reading, unfinished
 from comity.strategies.coefficients import Coefficients, chi2_p
-from comity.values.bounds import not_negative
+from comity.values import bounds
 from comity.values.contribution import Contribution
 from comity.values.errors import InvalidInput, unknown
 from comity.values.site import Site
@@ -50,7 +50,8 @@ class CoxRegression(Strategy):
     ties: Ties = "efron"
 
     def __post_init__(self) -> None:
-        not_negative("l2", self.l2)
+        bounds.plain(self)
+        bounds.not_negative("l2", self.l2)
         if self.ties not in get_args(Ties):
             raise unknown("way to handle ties called", self.ties, get_args(Ties))
 

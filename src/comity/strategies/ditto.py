@@ -47,6 +47,7 @@ class Ditto(Strategy):
     needs: ClassVar[frozenset[Ability]] = frozenset({Ability.FIT, Ability.PULL})
 
     def __post_init__(self) -> None:
+        bounds.plain(self)
         bounds.not_negative("strength", self.strength)
         bounds.count("sites_per_round", self.sites_per_round)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar, final
 
 from comity.strategies import adaptive
-from comity.values import tree
+from comity.values import bounds, tree
 from comity.values.contribution import Contribution
 from comity.values.model import Ability
 from comity.values.site import Site
@@ -39,6 +39,7 @@ class FedAdagrad(Strategy):
     needs: ClassVar[frozenset[Ability]] = frozenset({Ability.FIT})
 
     def __post_init__(self) -> None:
+        bounds.plain(self)
         adaptive.check(self)
 
     def init(self, params: Tree, network: Network) -> adaptive.State:

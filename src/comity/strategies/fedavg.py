@@ -47,6 +47,7 @@ class FedAvg(Strategy):
     needs: ClassVar[frozenset[Ability]] = frozenset({Ability.FIT})
 
     def __post_init__(self) -> None:
+        bounds.plain(self)
         bounds.positive("server_lr", self.server_lr)
         bounds.fraction("server_momentum", self.server_momentum)
         bounds.count("sites_per_round", self.sites_per_round)

@@ -41,6 +41,7 @@ class FedBN(Strategy):
     needs: ClassVar[frozenset[Ability]] = frozenset({Ability.FIT})
 
     def __post_init__(self) -> None:
+        bounds.plain(self)
         bounds.count("sites_per_round", self.sites_per_round)
 
     def init(self, params: Tree, network: Network) -> partial.State:

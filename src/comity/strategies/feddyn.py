@@ -58,6 +58,7 @@ class FedDyn(Strategy):
     needs: ClassVar[frozenset[Ability]] = frozenset({Ability.FIT, Ability.CORRECTION, Ability.PULL})
 
     def __post_init__(self) -> None:
+        bounds.plain(self)
         bounds.positive("alpha", self.alpha)
         bounds.count("sites_per_round", self.sites_per_round)
 

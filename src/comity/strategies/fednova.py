@@ -52,6 +52,7 @@ class FedNova(Strategy):
     needs: ClassVar[frozenset[Ability]] = frozenset({Ability.FIT})
 
     def __post_init__(self) -> None:
+        bounds.plain(self)
         bounds.fraction("local_momentum", self.local_momentum)
         bounds.positive("server_lr", self.server_lr)
         bounds.count("sites_per_round", self.sites_per_round)

@@ -38,6 +38,7 @@ class FedPer(Strategy):
     needs: ClassVar[frozenset[Ability]] = frozenset({Ability.FIT})
 
     def __post_init__(self) -> None:
+        bounds.plain(self)
         object.__setattr__(self, "personal", names.named("personal", self.personal))
         bounds.count("sites_per_round", self.sites_per_round)
 

@@ -44,6 +44,7 @@ class FedProx(Strategy):
     needs: ClassVar[frozenset[Ability]] = frozenset({Ability.FIT, Ability.PULL})
 
     def __post_init__(self) -> None:
+        bounds.plain(self)
         bounds.not_negative("mu", self.mu)
         bounds.count("sites_per_round", self.sites_per_round)
 

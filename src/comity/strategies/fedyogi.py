@@ -42,6 +42,7 @@ class FedYogi(Strategy):
     needs: ClassVar[frozenset[Ability]] = frozenset({Ability.FIT})
 
     def __post_init__(self) -> None:
+        bounds.plain(self)
         adaptive.check(self)
         bounds.fraction("beta2", self.beta2)
 

@@ -42,6 +42,7 @@ class Krum(SeesEach):
     needs: ClassVar[frozenset[Ability]] = frozenset({Ability.FIT})
 
     def __post_init__(self) -> None:
+        bounds.plain(self)
         bounds.count("byzantine", self.byzantine)
         bounds.count("keep", self.keep, least=1)
 

@@ -15,7 +15,7 @@ import numpy as np
 from comity.strategies import reading
 from comity.strategies.coefficients import INTERCEPT, Coefficients
 from comity.strategies.newton import independent, inverse
-from comity.values.bounds import not_negative
+from comity.values import bounds
 from comity.values.contribution import Contribution
 from comity.values.errors import InvalidInput
 from comity.values.site import Site
@@ -56,7 +56,8 @@ class LinearRegression(Strategy):
     l2: float = 0.0
 
     def __post_init__(self) -> None:
-        not_negative("l2", self.l2)
+        bounds.plain(self)
+        bounds.not_negative("l2", self.l2)
 
     def init(self, params: Tree, network: Network) -> State:
         return State({})

@@ -14,7 +14,7 @@ import numpy as np
 
 from comity.strategies import newton, reading, unfinished
 from comity.strategies.coefficients import INTERCEPT, Coefficients
-from comity.values.bounds import not_negative
+from comity.values import bounds
 from comity.values.contribution import Contribution
 from comity.values.errors import InvalidInput
 from comity.values.site import Site
@@ -44,7 +44,8 @@ class LogisticRegression(Strategy):
     l2: float = 0.0
 
     def __post_init__(self) -> None:
-        not_negative("l2", self.l2)
+        bounds.plain(self)
+        bounds.not_negative("l2", self.l2)
 
     def init(self, params: Tree, network: Network) -> newton.State:
         return newton.State({})

@@ -12,7 +12,7 @@ from typing import final
 import numpy as np
 
 from comity.strategies import reading
-from comity.values.bounds import count
+from comity.values import bounds
 from comity.values.contribution import Contribution
 from comity.values.errors import InvalidInput
 from comity.values.site import Site
@@ -51,7 +51,8 @@ class PCA(Strategy):
     components: int = 2
 
     def __post_init__(self) -> None:
-        count("components", self.components, least=1)
+        bounds.plain(self)
+        bounds.count("components", self.components, least=1)
 
     def init(self, params: Tree, network: Network) -> State:
         return State({})

@@ -65,6 +65,7 @@ class Quantiles(Strategy):
     """In the unit of the columns; 0 gives every quantile to its last bit."""
 
     def __post_init__(self) -> None:
+        bounds.plain(self)
         object.__setattr__(self, "q", bounds.numbers("q", self.q))
         if not all(0 <= q <= 1 for q in self.q):
             raise InvalidInput(f"q must be numbers from 0 to 1, not {self.q}")

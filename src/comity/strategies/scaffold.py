@@ -61,6 +61,7 @@ class Scaffold(Strategy):
     needs: ClassVar[frozenset[Ability]] = frozenset({Ability.FIT, Ability.CORRECTION, Ability.GRADIENT_STEPS})
 
     def __post_init__(self) -> None:
+        bounds.plain(self)
         bounds.positive("server_lr", self.server_lr)
         bounds.count("sites_per_round", self.sites_per_round)
 

@@ -38,6 +38,7 @@ class TrimmedMean(SeesEach):
     needs: ClassVar[frozenset[Ability]] = frozenset({Ability.FIT})
 
     def __post_init__(self) -> None:
+        bounds.plain(self)
         bounds.count("trim", self.trim)
 
     def init(self, params: Tree, network: Network) -> robust.State:

@@ -1,11 +1,22 @@
 """What hyper-parameters may be; each raises InvalidInput that names the field and the value got."""
 
 from collections.abc import Iterable
+from dataclasses import fields
 from math import isfinite
 from numbers import Real
 from typing import Any
 
+import numpy as np
+
 from comity.values.errors import InvalidInput
+
+
+def plain(settings: Any) -> None:
+    """Make numpy's numbers among a new dataclass's fields Python's own: they would widen arrays, and JSON has none."""
+    for field in fields(settings):
+        value = getattr(settings, field.name)
+        if isinstance(value, np.generic):
+            object.__setattr__(settings, field.name, value.item())
 
 
 def positive(name: str, value: float) -> None:

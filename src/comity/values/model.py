@@ -37,6 +37,7 @@ class Train:
     epochs: int = 0
 
     def __post_init__(self) -> None:
+        bounds.plain(self)
         if isinstance(self.optimizer, type):
             name = self.optimizer.__name__
             raise InvalidInput(f"optimizer must be one with its settings, not the class {name}; write {name}(...)")

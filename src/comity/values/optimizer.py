@@ -28,6 +28,7 @@ class SGD:
     nesterov: bool = False
 
     def __post_init__(self) -> None:
+        bounds.plain(self)
         bounds.positive("lr", self.lr)
         bounds.fraction("momentum", self.momentum)
         bounds.not_negative("weight_decay", self.weight_decay)
@@ -61,6 +62,7 @@ class Adam:
     weight_decay: float = 0.0
 
     def __post_init__(self) -> None:
+        bounds.plain(self)
         bounds.positive("lr", self.lr)
         bounds.fraction("beta1", self.beta1)
         bounds.fraction("beta2", self.beta2)

@@ -177,7 +177,8 @@ def _floats(given: Any) -> Array | None:
 
 def _check_index(name: str, given: Any, x: Any) -> None:
     """Rows are paired by position, which is wrong where two data frames say otherwise."""
-    own, other = getattr(given, "index", None), getattr(x, "index", None)
+    own: Any = getattr(given, "index", None)
+    other: Any = getattr(x, "index", None)
     if hasattr(own, "equals") and hasattr(other, "equals") and not own.equals(other):
         raise InvalidInput(
             f"{name} has another index than x, and rows are paired by position; give {name}.loc[x.index], or "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from math import isfinite
-from typing import cast, final
+from typing import final
 
 import numpy as np
 
@@ -40,7 +40,7 @@ class Site:
     """
 
     name: str
-    train: Rows = cast(Rows, None)
+    train: Rows = None  # pyright: ignore[reportAssignmentType]
     """Given as Rows, as (x, y) or as x alone; none when left out, for a site that a model is only measured at."""
     test: Rows | None = None
     work: Work | None = field(default=None, repr=False)

@@ -35,6 +35,8 @@ REFUSED = {
     "no model": ({"model": None}, "FedAvg trains a model; give the experiment model=... and train=..."),
     "no recipe": ({"train": None}, "a model needs a recipe"),
     "recipe alone": ({"strategy": co.strategies.CoxRegression(), "model": None}, "no model to train"),
+    "no place for a model": ({"strategy": co.strategies.CoxRegression()}, "CoxRegression is a model or a statistic in"),
+    "no place for a recipe": ({"strategy": co.strategies.Statistics()}, "leave model= and train= out"),
     "model class": ({"model": co.numpy.Linear}, "model must be a model such as co.numpy.Linear(...)"),
     "optimizer as recipe": ({"train": co.SGD(lr=0.1)}, "train must be a recipe such as co.Train"),
     "rounds": ({"rounds": 0}, "rounds must be a whole number of at least 1, not 0"),

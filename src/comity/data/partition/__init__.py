@@ -17,7 +17,6 @@ or in both training and test rows.
 
 from comity.data.partition._dirichlet import dirichlet
 from comity.data.partition._feature_shift import feature_shift
-from comity.values.fingerprint import fingerprint
 from comity.data.partition._iid import iid
 from comity.data.partition._natural import natural
 from comity.data.partition._pathological import pathological
@@ -25,6 +24,7 @@ from comity.data.partition._plot import plot
 from comity.data.partition._prevalence import prevalence
 from comity.data.partition._quantity import quantity
 from comity.data.partition._summary import summary
+from comity.values.fingerprint import fingerprint
 
 __all__ = [
     "dirichlet",

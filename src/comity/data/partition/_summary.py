@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from comity.values.fingerprint import fingerprint
 from comity.data.partition.classes import strata
+from comity.values.fingerprint import fingerprint
 from comity.values.site import Site
 from comity.values.table import Cell, Table
 from comity.values.tree import Array
