@@ -134,16 +134,20 @@ def function_registered(records: Draft, act: Act, event: FunctionRegistered) -> 
 def function_built(records: Draft, act: Act, event: Build) -> None:
     """A step of the owner's build; the tasks of the function follow."""
     found, to = _own(records, Function, event.key, act), BUILDS[type(event)]
-    if to not in FUNCTION[found.status]:
-        raise Conflict(f"the function {event.key} is {found.status} and cannot become {to}")
-    found = replace(found, status=to)
     if isinstance(event, FunctionBuilding):
         found = replace(found, building_at=act.at)
     if isinstance(event, FunctionReady):
         found = replace(found, ready_at=act.at, durations=event.durations)
-    records.put(found)
-    for task in list(records.find(Task, "function", found.key)):
-        function_changed(records, act, task)
+    build(records, act, found, to)
+
+
+def build(records: Draft, act: Act, function: Function, to: FunctionStatus) -> None:
+    """Give the function another status and let its tasks follow; raises Conflict where the table has no such step."""
+    if to not in FUNCTION[function.status]:
+        raise Conflict(f"the function {function.key} is {function.status} and cannot become {to}")
+    records.put(replace(function, status=to))
+    for task in records.find(Task, "function", function.key):
+        function_changed(records, act, need(records, Task, task.key))
 
 
 def function_judged(records: Draft, act: Act, event: FunctionApproved | FunctionRefused) -> None:
@@ -160,10 +164,10 @@ def function_judged(records: Draft, act: Act, event: FunctionApproved | Function
             at=act.at,
         )
     )
-    for function in list(records.find(Function, "archive", event.archive)):
-        for task in list(records.find(Task, "function", function.key)):
+    for function in records.find(Function, "archive", event.archive):
+        for task in records.find(Task, "function", function.key):
             if task.worker == act.author:
-                function_changed(records, act, task)
+                function_changed(records, act, need(records, Task, task.key))
 
 
 def _check_new(records: Draft, kind: type[Record], key: str) -> None:

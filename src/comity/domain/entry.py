@@ -7,16 +7,17 @@ without fractions, so that a statement stands in its leaf byte for byte.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, NoReturn, TypeAlias, final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, NoReturn, TypeAlias, cast, final
 
 import msgspec
 from msgspec import Meta
 
-from comity.domain.events import AnyEvent, Count, Milliseconds, Version
+from comity.domain.events import AnyEvent, Count, Version
 from comity.domain.words import DIGEST, LONGEST_TEXT, SALT, Key, OrganizationId, commitment
 from comity.values.digest import Digest, digest
-from comity.values.errors import DecodeError
+from comity.values.digest import canonical as canonical_json
+from comity.values.errors import DecodeError, InvalidInput
 from comity.values.keys import Identity, PublicKeys, from_base64, to_base64
 
 LARGEST = 1 << 20
@@ -24,6 +25,9 @@ LARGEST = 1 << 20
 
 MOST = 1000
 """Events of an entry."""
+
+DEEPEST = 64
+"""Levels of a statement, which count where it holds fields that this version does not know."""
 
 RULES = 1
 """The version of the rules that this package knows."""
@@ -74,16 +78,22 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 class Leaf(msgspec.Struct, frozen=True, kw_only=True):
     """An entry as it stands in the log."""
 
-    ordered_at: Milliseconds
-    """Since 1970, by the hub's clock; never less than that of the leaf before."""
+    ordered_at: Annotated[int, Meta(ge=1, le=2**53 - 1)]
+    """Milliseconds since 1970, by the hub's clock; never less than that of the leaf before, and never 0, which stands
+    for "not yet" in records."""
     signature: str
     statement: msgspec.Raw
+
+
+class _Versioned(msgspec.Struct, frozen=True):
+    rules: Version = RULES
 
 
 def _fraction(text: str) -> NoReturn:
     raise DecodeError(f"{text} stands in an entry; numbers there are whole")
 
 
+_VERSIONED = msgspec.json.Decoder(_Versioned)
 _STATEMENT = msgspec.json.Decoder(Statement)
 _ENTRY = msgspec.json.Decoder(Entry)
 _ENTRIES = msgspec.json.Decoder(list[Entry])
@@ -98,7 +108,7 @@ def sign(statement: Statement, identity: Identity, texts: Texts) -> Entry:
 
 
 def canonical(value: object) -> bytes:
-    """A Struct as canonical JSON."""
+    """A Struct as canonical JSON; keys of its dictionaries are ASCII, so that any order of characters is RFC 8785's."""
     return msgspec.json.encode(value, order="sorted")
 
 
@@ -108,9 +118,14 @@ def read_statement(raw: bytes | msgspec.Raw) -> Statement:
     if len(data) > LARGEST:
         raise DecodeError(f"the statement has {len(data)} bytes; split its events, {LARGEST} is the most")
     statement = _decoded(_STATEMENT, data, "statement")
-    if canonical(_decoded(_ANY, data, "statement")) != data:
-        raise DecodeError("the statement is not canonical JSON")
+    if canonical(statement) != data:
+        _check_canonical(data)
     return statement
+
+
+def rules_of(raw: bytes | msgspec.Raw) -> int:
+    """The version of the rules that a statement goes by, even if it is one of later rules; raises DecodeError."""
+    return _decoded(_VERSIONED, bytes(raw), "statement").rules
 
 
 def read_entry(data: bytes) -> Entry:
@@ -155,6 +170,29 @@ def check_texts(committed: Sequence[str], texts: Texts) -> None:
             raise DecodeError(f"the text beside {name} is another than the one committed to")
         if len(text.encode()) > LONGEST_TEXT:
             raise DecodeError(f"a text has more than {LONGEST_TEXT} bytes; make it a file of an asset")
+
+
+def _check_canonical(data: bytes) -> None:
+    """Of a statement that holds more than this version knows, and is kept byte for byte."""
+    document = _decoded(_ANY, data, "statement")
+    level = [document]
+    for _ in range(DEEPEST):
+        level = [child for each in level for child in _children(each)]
+    # A limit of our own: that of Python's stack depends on who calls, and members could disagree.
+    if level:
+        raise DecodeError(f"the statement is nested deeper than {DEEPEST} levels")
+    try:
+        same = canonical_json(document) == data
+    except InvalidInput as error:
+        raise DecodeError(f"the statement is not canonical JSON: {error}") from error
+    if not same:
+        raise DecodeError("the statement is not canonical JSON")
+
+
+def _children(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return cast("dict[str, object]", value).values()
+    return cast("list[object]", value) if isinstance(value, list) else ()
 
 
 def _decoded(decoder: msgspec.json.Decoder[Any], data: bytes, what: str) -> Any:

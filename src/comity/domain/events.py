@@ -47,7 +47,7 @@ class ChannelCreated(Event, frozen=True, kw_only=True, tag="channel_created"):
     """With which the hub signs checkpoints."""
     name: Text
     admission: Admission = Admission()
-    nonce: str
+    nonce: Annotated[str, Meta(max_length=100)]
     """Makes the channel's digest its own."""
 
 
@@ -194,7 +194,7 @@ class FunctionBuilding(Event, frozen=True, kw_only=True, tag="function_building"
 @final
 class FunctionReady(Event, frozen=True, kw_only=True, tag="function_ready"):
     key: Key
-    durations: dict[str, Count] = {}
+    durations: dict[Identifier, Count] = {}
     """Microseconds by step."""
 
 
@@ -293,7 +293,7 @@ class OutputMade(msgspec.Struct, frozen=True, omit_defaults=True):
 class TaskDone(Event, frozen=True, kw_only=True, tag="task_done"):
     key: Key
     outputs: dict[Identifier, OutputMade] = {}
-    durations: dict[str, Count] = {}
+    durations: dict[Identifier, Count] = {}
     """Microseconds by step."""
 
 

@@ -11,10 +11,10 @@ from typing import TypeAlias
 
 from msgspec.structs import replace
 
-from comity.domain.entry import RULES, Leaf, Statement, read_statement, statement_digest, verify
+from comity.domain.entry import RULES, Leaf, Statement, read_statement, rules_of, statement_digest, verify
 from comity.domain.events import ChannelCreated
-from comity.domain.membership import CHANNEL, Act, channel, member
-from comity.domain.records import Channel, Draft, Organization, Records
+from comity.domain.membership import Act, channel, member
+from comity.domain.records import Draft, Organization, Records, need
 from comity.domain.rules import apply
 from comity.values.errors import Conflict, DecodeError, Forbidden, NotSupported
 from comity.values.keys import to_base64
@@ -28,45 +28,54 @@ def admit(records: Records, leaf: Leaf, size: int, root_at: RootAt) -> tuple[Sta
 
     Raises DecodeError, Refused, InvalidInput or NotSupported, naming what is wrong; nothing is changed.
     """
-    statement = read_statement(leaf.statement)
     draft = Draft(records)
-    if size == 0:
-        _found(draft, leaf, statement)
-        return statement, draft
-    _check(draft, leaf, statement, size, root_at)
+    # The version comes first: the events of later rules cannot be read.
+    _check_version(draft, rules_of(leaf.statement), size)
+    statement = read_statement(leaf.statement)
     act = Act(statement.author, leaf.ordered_at)
-    for event in statement.events:
+    if size == 0:
+        _check_first(leaf, statement)
+    else:
+        _check_next(draft, leaf, statement, size)
+    if to_base64(root_at(statement.seen.size)) != statement.seen.root:
+        raise Conflict(
+            f"{act.author} saw another log: its first {statement.seen.size} entries are not those of this one"
+        )
+    for number, event in enumerate(statement.events):
+        if number:
+            # an event before it in the same entry may have ended that
+            _check_writer(draft, act.author)
         apply(draft, act, event)
-    _link(draft, leaf, statement)
+    _link(draft, leaf, statement, size)
     return statement, draft
 
 
-def _found(draft: Draft, leaf: Leaf, statement: Statement) -> None:
+def _check_version(draft: Draft, version: int, size: int) -> None:
+    if size and version != (now := channel(draft).rules):
+        raise Conflict(f"the entry is by version {version} of the rules, this channel is at {now}")
+    if version > RULES:
+        raise NotSupported(f"the channel goes by version {version} of the rules; upgrade comity, which knows {RULES}")
+
+
+def _check_first(leaf: Leaf, statement: Statement) -> None:
     first = statement.events[0]
     if len(statement.events) != 1 or not isinstance(first, ChannelCreated):
         raise DecodeError("a channel's log begins with one event that creates it")
     if statement.channel or statement.sequence or statement.previous or statement.epoch or statement.seen.size:
         raise DecodeError("a channel's first entry follows nothing")
-    _check_version(statement)
+    if leaf.ordered_at < 1:
+        raise DecodeError("an entry is ordered at 1 at least, in milliseconds since 1970")
     verify(leaf.statement, leaf.signature, first.keys)
-    apply(draft, Act(statement.author, leaf.ordered_at), first)
-    draft.put(replace(channel(draft), digest=statement_digest(leaf.statement)))
-    _link(draft, leaf, statement)
 
 
-def _check(draft: Draft, leaf: Leaf, statement: Statement, size: int, root_at: RootAt) -> None:
+def _check_next(draft: Draft, leaf: Leaf, statement: Statement, size: int) -> None:
     here = channel(draft)
     if statement.channel != here.digest:
         raise DecodeError(f"the entry is of the channel {statement.channel or 'none'}, this is {here.digest}")
-    if statement.rules != here.rules:
-        raise Conflict(f"the entry is by version {statement.rules} of the rules, this channel is at {here.rules}")
-    _check_version(statement)
-    author = member(draft, statement.author)
+    author = _check_writer(draft, statement.author)
     if statement.epoch != author.epoch:
         raise Forbidden(f"the entry is signed in epoch {statement.epoch} of {author.key}'s keys, now is {author.epoch}")
     verify(leaf.statement, leaf.signature, author.keys)
-    if here.closed:
-        raise Forbidden("the channel is closed")
     if statement.sequence != author.sequence or statement.previous != author.previous:
         raise Conflict(
             f"the entry is {author.key}'s number {statement.sequence} after {statement.previous or 'none'}; "
@@ -76,27 +85,21 @@ def _check(draft: Draft, leaf: Leaf, statement: Statement, size: int, root_at: R
         raise Conflict(
             f"{author.key} says it saw {statement.seen.size} entries; it said {author.seen} before, there are {size}"
         )
-    if to_base64(root_at(statement.seen.size)) != statement.seen.root:
-        raise Conflict(
-            f"{author.key} saw another log: its first {statement.seen.size} entries are not those of this one"
-        )
     if leaf.ordered_at < here.ordered_at:
         raise Conflict(f"the entry is ordered at {leaf.ordered_at}, before the one in front of it ({here.ordered_at})")
 
 
-def _check_version(statement: Statement) -> None:
-    if statement.rules > RULES:
-        raise NotSupported(
-            f"the channel goes by version {statement.rules} of the rules; upgrade comity, which knows {RULES}"
-        )
+def _check_writer(draft: Draft, author: str) -> Organization:
+    if channel(draft).closed:
+        raise Forbidden("the channel is closed")
+    return member(draft, author)
 
 
-def _link(draft: Draft, leaf: Leaf, statement: Statement) -> None:
+def _link(draft: Draft, leaf: Leaf, statement: Statement, size: int) -> None:
     """Keep where the author's next entry has to go on."""
-    author = draft.get(Organization, statement.author)
-    here = draft.get(Channel, CHANNEL)
-    if author is None or here is None:
-        raise DecodeError("an entry has no author or no channel")
+    author, here = need(draft, Organization, statement.author), channel(draft)
     digest = statement_digest(leaf.statement)
+    if size == 0:
+        here = replace(here, digest=digest, rules=statement.rules)
     draft.put(replace(author, sequence=statement.sequence + 1, previous=digest, seen=statement.seen.size))
     draft.put(replace(here, ordered_at=leaf.ordered_at))

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import final
 
-import msgspec
 from msgspec.structs import replace
 
+from comity.domain.entry import canonical
 from comity.domain.events import (
+    AnyEvent,
     ChannelClosed,
     ChannelCreated,
     HubReplaced,
@@ -23,8 +24,8 @@ from comity.domain.events import (
 from comity.domain.records import Channel, Draft, Invitation, Organization, Vote, need
 from comity.values.digest import canonical as canonical_json
 from comity.values.digest import digest
-from comity.values.errors import Conflict, Forbidden, InvalidInput
-from comity.values.keys import PublicKeys, from_base64
+from comity.values.errors import Conflict, Forbidden, InvalidInput, NotFound
+from comity.values.keys import SIZE, PublicKeys, from_base64
 
 CHANNEL = "channel"
 """The key of a channel's one record of itself."""
@@ -56,6 +57,7 @@ def created(records: Draft, act: Act, event: ChannelCreated) -> None:
     """The founder's first word; its record is completed by `domain.log`, which knows the statement's digest."""
     if records.get(Channel, CHANNEL) is not None:
         raise Conflict("the channel exists already")
+    from_base64(event.hub, SIZE)
     records.put(
         Channel(
             key=CHANNEL,
@@ -102,19 +104,19 @@ def admitted(records: Draft, act: Act, event: OrganizationAdmitted) -> None:
 def readmitted(records: Draft, act: Act, event: OrganizationReadmitted) -> None:
     """A member that lost its keys goes on with new ones; its history stays its own."""
     _may_admit(records, act)
-    found = member(records, event.organization)
+    found = _present(records, event.organization)
     _check_unused(records, event.keys)
     if _decided(records, act, event):
         records.put(_with_keys(found, event.keys))
 
 
 def removed(records: Draft, act: Act, event: OrganizationRemoved) -> None:
-    """A member goes; what it registered stays, and is run no more."""
+    """A member goes; `domain.leaving` ends what only it could have ended."""
     if event.organization != act.author:
         _may_admit(records, act)
     if event.organization == channel(records).founder:
         raise Forbidden("the founder cannot be removed; close the channel instead")
-    found = member(records, event.organization)
+    found = _present(records, event.organization)
     if event.organization == act.author or _decided(records, act, replace(event, reason="")):
         records.put(replace(found, status="removed"))
 
@@ -137,6 +139,7 @@ def rotation(channel: str, organization: str, epoch: int) -> bytes:
 def hub_replaced(records: Draft, act: Act, event: HubReplaced) -> None:
     """Checkpoints are signed with another key from here on."""
     _may_admit(records, act)
+    from_base64(event.hub, SIZE)
     if _decided(records, act, event):
         records.put(replace(channel(records), hub=event.hub))
 
@@ -171,16 +174,34 @@ def _may_admit(records: Draft, act: Act) -> None:
         raise Forbidden(f"only {here.founder}, who founded the channel, decides this")
 
 
-def _decided(records: Draft, act: Act, event: msgspec.Struct) -> bool:
-    """Whether this word is the last that was needed; each member's counts once."""
+def _decided(records: Draft, act: Act, event: AnyEvent) -> bool:
+    """Whether this word is the last that was needed.
+
+    Each member's counts once, for one decision, and only while the keys that it was given with are the member's.
+    """
     needed = channel(records).admission.members
     if not needed:
         return True
-    members = [each.key for each in records.find(Organization, "status", "member")]
-    subject = digest(msgspec.json.encode(event, order="sorted"))
-    records.put(Vote(key=f"{subject}|{act.author}", subject=subject, author=act.author))
-    votes = {vote.author for vote in records.find(Vote, "subject", subject)} & set(members)
-    return len(votes) >= min(needed, len(members))
+    epochs = {each.key: each.epoch for each in records.find(Organization, "status", "member")}
+    subject = digest(canonical(event))
+    records.put(Vote(key=f"{subject}|{act.author}", subject=subject, author=act.author, epoch=epochs[act.author]))
+    votes = [
+        vote
+        for vote in records.find(Vote, "subject", subject)
+        if not vote.spent and epochs.get(vote.author) == vote.epoch
+    ]
+    if len(votes) < min(needed, len(epochs)):
+        return False
+    for vote in votes:
+        records.put(replace(vote, spent=True))
+    return True
+
+
+def _present(records: Draft, name: str) -> Organization:
+    found = records.get(Organization, name)
+    if found is None or found.status != "member":
+        raise NotFound(f"there is no member {name} of this channel")
+    return found
 
 
 def _check_unused(records: Draft, keys: PublicKeys) -> None:

@@ -5,7 +5,8 @@ A record is replaced, never changed. Times are the `ordered_at` of the entry tha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from operator import attrgetter
 from typing import Any, ClassVar, Literal, Protocol, TypeAlias, TypeVar, final
 
 import msgspec
@@ -80,6 +81,10 @@ class Vote(Record, frozen=True, kw_only=True):
     index = ("subject",)
     subject: str
     author: str
+    epoch: int = 0
+    """Of the author's keys when it was given."""
+    spent: bool = False
+    """Whether it has counted for a decision."""
 
 
 @final
@@ -158,6 +163,8 @@ class Plan(Record, frozen=True, kw_only=True):
     cancelled_at: int = 0
     counts: dict[TaskStatus, int] = {}
     """Required tasks by status."""
+    optional: int = 0
+    """Optional tasks that have not ended."""
     failed_task: str = ""
 
 
@@ -190,7 +197,7 @@ class Task(Record, frozen=True, kw_only=True):
 
 @final
 class Child(Record, frozen=True, kw_only=True):
-    """That a task waits for another; its key is `parent|child`."""
+    """That a task takes what another leaves behind, by the parent's key or a model's; its key is `parent|child`."""
 
     index = ("parent",)
     parent: str
@@ -252,7 +259,7 @@ class Records(Protocol):
         ...
 
     def find(self, kind: type[R], field: str, value: str) -> Iterable[R]:
-        """The records whose indexed field has this value, in the order of their keys."""
+        """The records whose indexed field has this value, in the order of their keys; later puts do not touch them."""
         ...
 
     def put(self, record: Record) -> None:
@@ -262,20 +269,29 @@ class Records(Protocol):
 
 @final
 class RecordsInMemory:
-    """Records in a dictionary."""
+    """Records in dictionaries."""
 
     def __init__(self) -> None:
         self.held: dict[type[Record], dict[str, Any]] = {kind: {} for kind in KINDS}
+        self._keys: dict[tuple[type[Record], str, str], set[str]] = {}
+        """Of the records of a kind whose field has a value."""
 
     def get(self, kind: type[R], key: str) -> R | None:
         return self.held[kind].get(key)
 
-    def find(self, kind: type[R], field: str, value: str) -> Iterator[R]:
-        found = [record for _, record in sorted(self.held[kind].items()) if getattr(record, field) == value]
-        return iter(found)
+    def find(self, kind: type[R], field: str, value: str) -> Iterable[R]:
+        held = self.held[kind]
+        return [held[key] for key in sorted(self._keys.get((kind, field, value), ()))]
 
     def put(self, record: Record) -> None:
-        self.held[type(record)][record.key] = record
+        kind, key = type(record), record.key
+        before = self.held[kind].get(key)
+        for field in kind.index:
+            value = getattr(record, field)
+            if before is not None and (old := getattr(before, field)) != value:
+                self._keys[kind, field, old].discard(key)
+            self._keys.setdefault((kind, field, value), set()).add(key)
+        self.held[kind][key] = record
 
 
 @final
@@ -284,22 +300,20 @@ class Draft:
 
     def __init__(self, under: Records) -> None:
         self._under = under
+        self._over = RecordsInMemory()
         self.changed: dict[tuple[type[Record], str], Any] = {}
+        """Every record that was put, as it is now."""
 
     def get(self, kind: type[R], key: str) -> R | None:
-        found = self.changed.get((kind, key))
+        found = self._over.get(kind, key)
         return found if found is not None else self._under.get(kind, key)
 
-    def find(self, kind: type[R], field: str, value: str) -> Iterator[R]:
-        under = {record.key: record for record in self._under.find(kind, field, value)}
-        for (changed, key), record in self.changed.items():
-            if changed is kind:
-                under.pop(key, None)
-                if getattr(record, field) == value:
-                    under[key] = record
-        return iter([under[key] for key in sorted(under)])
+    def find(self, kind: type[R], field: str, value: str) -> Iterable[R]:
+        kept = [each for each in self._under.find(kind, field, value) if (kind, each.key) not in self.changed]
+        return sorted([*kept, *self._over.find(kind, field, value)], key=attrgetter("key"))
 
     def put(self, record: Record) -> None:
+        self._over.put(record)
         self.changed[type(record), record.key] = record
 
 

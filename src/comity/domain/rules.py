@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from comity.domain import assets, events, membership, tasks
+from comity.domain import added, assets, events, leaving, membership, plans, tasks
 from comity.domain.membership import Act
 from comity.domain.records import Draft
 
@@ -22,7 +22,7 @@ RULES: Mapping[type[events.AnyEvent], Rule] = {
     events.OrganizationInvited: membership.invited,
     events.OrganizationAdmitted: membership.admitted,
     events.OrganizationReadmitted: membership.readmitted,
-    events.OrganizationRemoved: membership.removed,
+    events.OrganizationRemoved: leaving.removed,
     events.KeyRotated: membership.rotated,
     events.HubReplaced: membership.hub_replaced,
     events.RulesSupported: membership.rules_supported,
@@ -41,9 +41,9 @@ RULES: Mapping[type[events.AnyEvent], Rule] = {
     events.FunctionCancelled: assets.function_built,
     events.FunctionApproved: assets.function_judged,
     events.FunctionRefused: assets.function_judged,
-    events.PlanRegistered: tasks.plan_registered,
-    events.PlanCancelled: tasks.plan_cancelled,
-    events.TaskAdded: tasks.task_added,
+    events.PlanRegistered: plans.plan_registered,
+    events.PlanCancelled: plans.plan_cancelled,
+    events.TaskAdded: added.task_added,
     events.TaskStarted: tasks.task_started,
     events.TaskDone: tasks.task_done,
     events.TaskFailed: tasks.task_failed,

@@ -1,6 +1,8 @@
 """The state machines of functions, tasks and plans, as tables; names and rules are Substra's.
 
-A status that waits is never logged: it follows from the function, its approval and the parents.
+A status of a task that waits is never logged: it follows from the function, its approval at the worker and the
+parents. Several of them may come true at once, so a task can skip statuses that it would have waited in; it never goes
+back to one.
 """
 
 from __future__ import annotations
@@ -47,34 +49,23 @@ FUNCTION: Mapping[FunctionStatus, frozenset[FunctionStatus]] = {
 
 ENDED: frozenset[TaskStatus] = frozenset({"STATUS_DONE", "STATUS_FAILED", "STATUS_CANCELED"})
 
-_WAITS: frozenset[TaskStatus] = frozenset(
-    {
-        "STATUS_WAITING_FOR_BUILDER_SLOT",
-        "STATUS_BUILDING",
-        "STATUS_WAITING_FOR_PARENT_TASKS",
-        "STATUS_WAITING_FOR_EXECUTOR_SLOT",
-    }
-)
+OVER: frozenset[PlanStatus] = frozenset({"PLAN_STATUS_DONE", "PLAN_STATUS_FAILED", "PLAN_STATUS_CANCELED"})
 
 _ENDS: frozenset[TaskStatus] = frozenset({"STATUS_FAILED", "STATUS_CANCELED"})
 
-_EXECUTES: frozenset[TaskStatus] = frozenset({"STATUS_EXECUTING"})
-
-_NOTHING: frozenset[TaskStatus] = frozenset()
+_READY: frozenset[TaskStatus] = frozenset({"STATUS_WAITING_FOR_PARENT_TASKS", "STATUS_WAITING_FOR_EXECUTOR_SLOT"})
 
 TASK: Mapping[TaskStatus, frozenset[TaskStatus]] = {
-    "STATUS_WAITING_FOR_BUILDER_SLOT": _WAITS | _ENDS,
-    "STATUS_BUILDING": _WAITS | _ENDS,
-    "STATUS_WAITING_FOR_PARENT_TASKS": _WAITS | _ENDS,
-    "STATUS_WAITING_FOR_EXECUTOR_SLOT": _WAITS | _ENDS | _EXECUTES,
+    "STATUS_WAITING_FOR_BUILDER_SLOT": frozenset[TaskStatus]({"STATUS_BUILDING"}) | _READY | _ENDS,
+    "STATUS_BUILDING": _READY | _ENDS,
+    "STATUS_WAITING_FOR_PARENT_TASKS": frozenset[TaskStatus]({"STATUS_WAITING_FOR_EXECUTOR_SLOT"}) | _ENDS,
+    "STATUS_WAITING_FOR_EXECUTOR_SLOT": frozenset[TaskStatus]({"STATUS_EXECUTING"}) | _ENDS,
     # executing again: an attempt was lost without a commit
-    "STATUS_EXECUTING": _EXECUTES | ENDED,
-    "STATUS_DONE": _NOTHING,
-    "STATUS_FAILED": _NOTHING,
-    "STATUS_CANCELED": _NOTHING,
+    "STATUS_EXECUTING": frozenset[TaskStatus]({"STATUS_EXECUTING"}) | ENDED,
+    "STATUS_DONE": frozenset(),
+    "STATUS_FAILED": frozenset(),
+    "STATUS_CANCELED": frozenset(),
 }
-"""Statuses that wait follow from function, approval and parents: a steward who takes an approval back sends a task
-from the executor's slot to where it waits for a word again."""
 
 
 def plan_status(counts: Mapping[TaskStatus, int], *, cancelled: bool) -> PlanStatus:

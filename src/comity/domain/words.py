@@ -27,8 +27,8 @@ BlobDigest: TypeAlias = Annotated[str, Meta(pattern=DIGEST)]
 Text: TypeAlias = Annotated[str, Meta(pattern=DIGEST)]
 """The commitment of a text; empty texts are left out."""
 
-Number: TypeAlias = Annotated[str, Meta(pattern=r"^-?(\d{1,309}(\.\d{1,400})?(e[+-]?\d{1,3})?|inf|nan)\Z")]
-"""A float as Python writes it; JSON numbers have no one form for it."""
+Number: TypeAlias = Annotated[str, Meta(pattern=r"^(-?([0-9]{1,17}(\.[0-9]{1,21})?(e[+-][0-9]{2,3})?|inf)|nan)\Z")]
+"""A float as Python's `repr` writes it: the shortest digits that give it back."""
 
 SALT = 16
 """Bytes of a text's salt."""
@@ -43,7 +43,7 @@ def commitment(salt: bytes, text: str) -> Text:
     """What stands for a text in the log.
 
     >>> commitment(bytes(16), "heart")[:20]
-    'sha256:8cbc5d8a99b1f'
+    'sha256:ef443bf759e84'
     """
     return "sha256:" + sha256(salt + text.encode()).hexdigest()
 
@@ -54,7 +54,7 @@ class Permission(msgspec.Struct, frozen=True, omit_defaults=True):
 
     public: bool = False
     authorized: tuple[OrganizationId, ...] = ()
-    """In the order of their names, the owner not among them."""
+    """As its owner gave them."""
 
     def allows(self, organization: str, owner: str) -> bool:
         """Whether the organization may.
@@ -63,6 +63,14 @@ class Permission(msgspec.Struct, frozen=True, omit_defaults=True):
         (True, False)
         """
         return self.public or organization == owner or organization in self.authorized
+
+    def including(self, organization: str) -> Permission:
+        """The same with one more organization, in the order of their names.
+
+        >>> Permission(authorized=("c", "b")).including("a").authorized
+        ('a', 'b', 'c')
+        """
+        return Permission(public=self.public, authorized=tuple(sorted({*self.authorized, organization})))
 
 
 def union(permissions: list[Permission]) -> Permission:

@@ -26,6 +26,12 @@ SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 SIZE = 32
 """Bytes of a key of either kind."""
 
+_P = 2**255 - 19
+_ORDER_8 = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7
+_WEAK_Y = frozenset({0, 1, _P - 1, _ORDER_8, _P - _ORDER_8})
+_WEAK_U = frozenset({0, 1, _P - 1, *((1 + y) * pow(1 - y, -1, _P) % _P for y in (_ORDER_8, _P - _ORDER_8))})
+"""The points of small order. One signature fits many messages under such a key, and nothing can be sealed to it."""
+
 
 @final
 class PublicKeys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -37,8 +43,9 @@ class PublicKeys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """X25519 public key, base64."""
 
     def __post_init__(self) -> None:
-        from_base64(self.signing, SIZE)
-        from_base64(self.sealing, SIZE)
+        for key, weak in ((self.signing, _WEAK_Y), (self.sealing, _WEAK_U)):
+            if int.from_bytes(from_base64(key, SIZE), "little") % 2**255 % _P in weak:
+                raise DecodeError(f"{key} is a key of small order, which protects nothing; generate another")
 
     def verify(self, purpose: Purpose, message: bytes, signature: bytes) -> None:
         """Raises DecodeError unless the holder of these keys signed the message for this purpose."""

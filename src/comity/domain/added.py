@@ -1,0 +1,170 @@
+"""Registration of tasks: what fits a plan, and where a task begins.
+
+The rules are those of Substra's orchestrator (lib/service/computetask.go of its release 1.0.0).
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from comity.domain.events import TaskAdded, TaskInput
+from comity.domain.membership import Act
+from comity.domain.plans import count, own_plan
+from comity.domain.records import (
+    Child,
+    DataSample,
+    Dataset,
+    Draft,
+    Function,
+    Model,
+    Organization,
+    SampleOf,
+    Task,
+    need,
+)
+from comity.domain.states import ENDED
+from comity.domain.tasks import made, stands
+from comity.domain.words import Permission, union
+from comity.values.errors import Conflict, Forbidden, InvalidInput
+
+
+def task_added(records: Draft, act: Act, event: TaskAdded) -> None:
+    """One more task of the author's plan; raises what of its inputs, outputs or rights does not fit."""
+    if records.get(Task, event.key) is not None:
+        raise Conflict(f"OE0006: there is a task {event.key} already")
+    plan = own_plan(records, event.plan, act)
+    if plan.cancelled_at:
+        raise InvalidInput(f"OE0109: the plan {event.plan} was cancelled")
+    worker = records.get(Organization, event.worker)
+    if worker is None or worker.status != "member":
+        raise InvalidInput(f"OE0101: the worker {event.worker} is not a member of this channel")
+    function = need(records, Function, event.function)
+    if not function.permission.allows(act.author, function.owner):
+        raise Forbidden(f"OE0102: {act.author} may not use the function {event.function}")
+    _check_outputs(records, event, function)
+    dataset = _check_inputs(records, act, event, function)
+    parents = [need(records, Task, key) for key in dict.fromkeys(each.parent for each in event.inputs if each.parent)]
+    task = Task(
+        key=event.key,
+        plan=event.plan,
+        function=event.function,
+        owner=act.author,
+        worker=event.worker,
+        inputs=event.inputs,
+        outputs=event.outputs,
+        required=event.required,
+        tag_text=event.tag_text,
+        metadata=event.metadata,
+        rank=1 + max((parent.rank for parent in parents), default=-1),
+        logs_permission=_logs_permission(dataset, parents, act.author),
+        status="STATUS_WAITING_FOR_BUILDER_SLOT",
+        waiting=sum(parent.status != "STATUS_DONE" for parent in parents),
+        created_at=act.at,
+    )
+    for parent in parents:
+        records.put(Child(key=f"{parent.key}|{task.key}", parent=parent.key, child=task.key))
+    for each in event.inputs:
+        if model := records.get(Model, each.asset):
+            # It waits for nothing, but what it takes may not be released before it has ended.
+            records.put(Child(key=f"{model.task}|{task.key}", parent=model.task, child=task.key))
+    dead = any(parent.required and parent.status in ("STATUS_FAILED", "STATUS_CANCELED") for parent in parents)
+    status, error = ("STATUS_CANCELED", "") if dead else stands(records, task, function)
+    records.put(replace(task, status=status, error=error, ended_at=act.at if status in ENDED else 0))
+    count(records, act, task, None, status)
+
+
+def _check_outputs(records: Draft, event: TaskAdded, function: Function) -> None:
+    if event.outputs.keys() != function.outputs.keys():
+        raise InvalidInput(
+            f"OE0101: task {event.key} must name the outputs {sorted(function.outputs)}, not {sorted(event.outputs)}"
+        )
+    for name, output in event.outputs.items():
+        if function.outputs[name].kind == "ASSET_PERFORMANCE" and (not output.permission.public or output.transient):
+            raise InvalidInput(f"OE0101: the performance {name} must be public and not transient")
+        for organization in output.permission.authorized:
+            if records.get(Organization, organization) is None:
+                raise InvalidInput(f"invalid permission input values: there is no organization {organization}")
+
+
+def _check_inputs(records: Draft, act: Act, event: TaskAdded, function: Function) -> Dataset | None:
+    given: dict[str, list[TaskInput]] = {}
+    for each in event.inputs:
+        if each.identifier not in function.inputs:
+            raise InvalidInput(f"OE0101: the function has no input {each.identifier!r}")
+        if bool(each.asset) == bool(each.parent) or bool(each.parent) != bool(each.output):
+            raise InvalidInput(
+                f"OE0101: the input {each.identifier} needs either an asset, or a parent task and its output"
+            )
+        given.setdefault(each.identifier, []).append(each)
+    dataset: Dataset | None = None
+    for name, declared in function.inputs.items():
+        refs = given.get(name, [])
+        if not refs and not declared.optional:
+            raise InvalidInput(f"OE0101: the input {name} is missing")
+        if len(refs) > 1 and not declared.multiple:
+            raise InvalidInput(f"OE0101: the input {name} takes one asset, not {len(refs)}")
+        if declared.kind == "ASSET_DATA_MANAGER":
+            dataset = _check_dataset(records, act, event, refs[0])
+        elif declared.kind == "ASSET_MODEL":
+            for ref in refs:
+                _check_model(records, event, ref, declared.multiple)
+    for name, declared in function.inputs.items():
+        if declared.kind == "ASSET_DATA_SAMPLE":
+            _check_samples(records, given.get(name, []), dataset)
+    return dataset
+
+
+def _check_dataset(records: Draft, act: Act, event: TaskAdded, ref: TaskInput) -> Dataset:
+    if not ref.asset:
+        raise InvalidInput(f"OE0101: the input {ref.identifier} is a dataset, not an output of a task")
+    dataset = need(records, Dataset, ref.asset)
+    if not dataset.permission.allows(act.author, dataset.owner):
+        raise Forbidden(f"OE0102: {act.author} may not use the dataset {dataset.key}")
+    if event.worker != dataset.owner:
+        raise InvalidInput(f"OE0101: the dataset {dataset.key} is at {dataset.owner}, so {event.worker} cannot work")
+    if dataset.withdrawn_at:
+        raise Forbidden(f"OE0102: {dataset.owner} has withdrawn the dataset {dataset.key}")
+    return dataset
+
+
+def _check_samples(records: Draft, refs: list[TaskInput], dataset: Dataset | None) -> None:
+    for ref in refs:
+        if not ref.asset or dataset is None:
+            raise InvalidInput(f"OE0101: the input {ref.identifier} is a data sample, not an output of a task")
+        need(records, DataSample, ref.asset)
+        if records.get(SampleOf, f"{dataset.key}|{ref.asset}") is None:
+            raise InvalidInput(f"OE0101: the data sample {ref.asset} is not of the dataset {dataset.key}")
+
+
+def _check_model(records: Draft, event: TaskAdded, ref: TaskInput, multiple: bool) -> None:
+    if ref.asset:
+        model = need(records, Model, ref.asset)
+        permission, owner, released = model.permission, model.owner, not model.blob
+    else:
+        parent = records.get(Task, ref.parent)
+        if parent is None:
+            raise InvalidInput(
+                f"OE0101: cyclic dependency in compute plan graph or unknown task parent: {ref.parent} of {event.key}"
+            )
+        declared = need(records, Function, parent.function).outputs.get(ref.output)
+        if declared is None:
+            raise InvalidInput(f"OE0101: task {parent.key} has no output {ref.output!r}")
+        if declared.kind != "ASSET_MODEL":
+            raise InvalidInput(f"OE0107: the output {ref.output} of task {parent.key} is no model")
+        if declared.multiple and not multiple:
+            raise InvalidInput(
+                f"OE0101: the input {ref.identifier} takes one asset, the output {ref.output} is several"
+            )
+        permission, owner = parent.outputs[ref.output].permission.including(parent.owner), parent.worker
+        model = made(records, parent, ref.output) if parent.status == "STATUS_DONE" else None
+        released = model is not None and not model.blob
+    if released:
+        raise InvalidInput(f"OE0101: the model at the input {ref.identifier} has been disabled")
+    if not permission.allows(event.worker, owner):
+        raise Forbidden(f"OE0102: {event.worker} may not process the model at the input {ref.identifier}")
+
+
+def _logs_permission(dataset: Dataset | None, parents: list[Task], owner: str) -> Permission:
+    if dataset is not None:
+        return dataset.logs_permission.including(dataset.owner)
+    return union([Permission(authorized=(owner,)), *(parent.logs_permission for parent in parents)])
