@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from comity.engine.stopping import EarlyStopping as EarlyStopping
     from comity.engine.tuning import cross_validate as cross_validate
     from comity.faces.compose import read_experiment as read_experiment
+    from comity.faces.compose import read_model as read_model
     from comity.faces.compose import simulate as simulate
     from comity.frameworks import numpy as numpy
     from comity.frameworks import sklearn as sklearn
@@ -61,7 +62,7 @@ _HOMES = {
     "comity.engine.run": ("Run",),
     "comity.engine.stopping": ("EarlyStopping",),
     "comity.engine.tuning": ("cross_validate",),
-    "comity.faces.compose": ("read_experiment", "simulate"),
+    "comity.faces.compose": ("read_experiment", "read_model", "simulate"),
     "comity.strategies": ("FedAdam", "FedAvg", "FedProx", "Scaffold"),
     "comity.values.contribution": ("Contribution",),
     "comity.values.errors": ("ComityError",),
@@ -89,7 +90,9 @@ def __getattr__(name: str) -> Any:
             raise ImportError(f"co.{name} needs an extra: pip install 'comity[{name}]'", name=name) from error
     if name in _NAMES:
         return getattr(import_module(_NAMES[name]), name)
-    raise AttributeError(f"module 'comity' has no attribute {name!r}")
+    elsewhere = name[:1].isupper() and hasattr(import_module("comity.strategies"), name)
+    hint = f"; it is co.strategies.{name}" if elsewhere else ""
+    raise AttributeError(f"module 'comity' has no attribute {name!r}{hint}")
 
 
 def __dir__() -> list[str]:

@@ -15,6 +15,11 @@ def python(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
 
+def test_a_strategy_that_is_no_everyday_name_is_pointed_to():
+    with pytest.raises(AttributeError, match=r"no attribute 'FedYogi'; it is co\.strategies\.FedYogi"):
+        _ = co.FedYogi
+
+
 def test_there_are_at_most_forty_names():
     assert len(co.__all__) <= 40
     assert sorted(set(co.__all__)) == list(co.__all__) == dir(co)

@@ -40,7 +40,7 @@ class Experiment:
     train: Train | None = None
     """How a site trains the model in one round."""
     metrics: Sequence[Metric | Callable[..., float]] = ()
-    """A plain function f(y, predictions) gives a mean over sites and is called that."""
+    """A plain function f(y, predictions) is called as it is named, and gives a mean over sites."""
     rounds: int = cast(int, None)
     """At most; a strategy may be finished earlier, and `stop` may end a run. Given none, a model is trained for one
     round, while statistics and classical models may take 100 and take what they need."""

@@ -6,15 +6,22 @@ from collections.abc import Sequence
 from math import isfinite
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+
+from comity.strategies.kaplan_meier import KaplanMeier
+from comity.values.errors import InvalidInput
+from comity.values.table import Table
 
 if TYPE_CHECKING:
     from comity.engine.run import Run
 
 FEDERATED, SITE, POOLED, INK, GRID = "#0072b2", "#8c96a3", "#d55e00", "#1f2933", "#e4e7eb"
 """Colours that stay apart in print and for the colour-blind (Okabe and Ito 2008)."""
+
+GROUPS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 
 NAMED = 6
 """Up to this many sites have their names beside their lines."""
@@ -32,14 +39,46 @@ class Line(NamedTuple):
 
 
 def figure(run: Run) -> Figure:
-    """One panel for each metric, values by round."""
-    names = [metric.name for metric in run.experiment.measures]
-    made = Figure(figsize=(5.8 * max(1, len(names)), 3.8), layout="constrained")
-    for position, name in enumerate(names, start=1):
-        curves(made.add_subplot(1, len(names), position), run, name)
-    if not names:
-        made.text(0.5, 0.5, "This experiment has no metrics to draw.", ha="center", color=INK)
+    """One panel for each metric, values by round; of Kaplan-Meier one with its curves.
+
+    Raises InvalidInput when there is nothing to draw.
+    """
+    metrics, survival = run.experiment.measures, isinstance(run.experiment.strategy, KaplanMeier)
+    if not drawn(run):
+        raise InvalidInput("there is nothing to draw: the experiment has no metrics; give it some, or see run.table()")
+    panels = 1 if survival else len(metrics)
+    made = Figure(figsize=(5.8 * panels, 3.8), layout="constrained")
+    if survival:
+        _survival(made.add_subplot(), run.table())
+        return made
+    for position, metric in enumerate(metrics, start=1):
+        axes = made.add_subplot(1, panels, position)
+        curves(axes, run, metric.name)
+        if not metric.pools:
+            axes.set_title(f"{metric.name}, mean of sites", loc="left", fontsize=11, color=INK, parse_math=False)
     return made
+
+
+def drawn(run: Run) -> bool:
+    """Whether there is anything to draw."""
+    return bool(run.experiment.measures) or isinstance(run.experiment.strategy, KaplanMeier)
+
+
+def _survival(axes: Axes, table: Table) -> None:
+    """Survival of each group in steps, with its 95 % interval."""
+    for position, group in enumerate(dict.fromkeys(table.column("group"))):
+        rows = [row for row in table.records() if row["group"] == group]
+        starts = (("time", 0), ("survival", 1), ("95% low", 1), ("95% high", 1))
+        times, survival, low, high = (np.array([start, *(row[name] for row in rows)], float) for name, start in starts)
+        color = GROUPS[position % len(GROUPS)]
+        axes.step(times, survival, where="post", color=color, linewidth=2, label=str(group))
+        axes.fill_between(times, low, high, step="post", color=color, alpha=0.15, linewidth=0)
+    axes.set_title(table.title, loc="left", fontsize=9, color=INK, parse_math=False, wrap=True)
+    axes.set_xlabel("time")
+    axes.set_ylabel("survival")
+    axes.set_ylim(0, 1.02)
+    plain(axes)
+    axes.legend(frameon=False, fontsize=8.5)
 
 
 def curves(axes: Axes, run: Run, metric: str) -> None:

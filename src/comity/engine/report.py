@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from comity.engine.run import Run
 
 
-PERHAPS = ("experiment.json", "experiment.txt", "sites/*.safetensors")
+PERHAPS = ("experiment.json", "experiment.txt", "figure.png", "table.csv", "sites/*.safetensors")
 """Files that a report has or has not; those of an earlier one would belie it."""
 
 LONGEST = 200
@@ -27,10 +27,11 @@ LONGEST = 200
 def save(run: Run, directory: str | Path) -> Path:
     """Write the report folder and return its path.
 
-    Holds summary.md, model.safetensors, metrics.csv, metrics.json, figure.png and experiment.json (or
-    experiment.txt where it holds lambdas); with a strategy that keeps parts of the model at the sites,
-    also sites/NAME.safetensors. Files of an earlier report are replaced, each at once; raises
-    InvalidInput when the path is a file.
+    Holds summary.md, model.safetensors, metrics.csv, metrics.json and experiment.json (or experiment.txt where it
+    holds lambdas); figure.png where there is something to draw; table.csv where the strategy is a result in itself;
+    with a strategy that keeps parts of the model at the sites, also sites/NAME.safetensors. Files of an earlier
+    report are replaced, each at once, and go when this one has none of that name; raises InvalidInput when the path
+    is a file.
     """
     folder = Path(directory)
     if folder.exists() and not folder.is_dir():
@@ -51,15 +52,20 @@ def save(run: Run, directory: str | Path) -> Path:
 
 def files(run: Run) -> dict[str, bytes]:
     """The report's files by name."""
-    picture = io.BytesIO()
-    run.plot().savefig(picture, format="png", dpi=144)
+    from comity.engine.figure import drawn
+
     made = {
         "summary.md": summary(run).encode(),
         "model.safetensors": codec.encode(run.model),
         "metrics.csv": run.rounds().to_csv().encode(),
         "metrics.json": json.dumps(metrics(run), indent=1).encode(),
-        "figure.png": picture.getvalue(),
     }
+    if (found := run.found) is not None:
+        made["table.csv"] = found.to_csv().encode()
+    if drawn(run):
+        picture = io.BytesIO()
+        run.plot().savefig(picture, format="png", dpi=144)
+        made["figure.png"] = picture.getvalue()
     try:
         made["experiment.json"] = run.experiment.to_json().encode()
     except NotSupported as error:
@@ -83,6 +89,7 @@ def metrics(run: Run) -> dict[str, object]:
     return {
         "round": run.round,
         "digest": run.digest,
+        "columns": list(run.columns),
         "engine": dict(run.engine),
         "rounds": [each.document() for each in run.history],
         "baselines": {name: metrics(baseline) for name, baseline in run.baselines.items()},
@@ -92,14 +99,14 @@ def metrics(run: Run) -> dict[str, object]:
 def summary(run: Run) -> str:
     """What was done and what came out, as Markdown."""
     missing = sum(len(each.missing) for each in run.history)
-    shown = f"```\n{run.table()}\n```"
+    tables = [run.table(), *([run.comparison()] if run.found and run.experiment.measures else [])]
     lines = [
         f"# {type(run.experiment.strategy).__name__} over {len(run.sites)} sites",
-        f"{len(run.history)} of {run.experiment.rounds} rounds were run; the model is that of round {run.round}, "
+        f"{len(run.history)} of {run.planned} rounds were run; the model is that of round {run.round}, "
         f"digest `{run.digest}`.",
         f"Sites: {', '.join(run.sites[:20])}{' …' if len(run.sites) > 20 else ''}. "
         + (f"Sites were missing {missing} times; metrics.json says which." if missing else "No site was ever missing."),
-        shown,
+        *(f"```\n{table}\n```" for table in tables),
         "## Experiment",
         f"```\n{run.experiment!r}\n```",
         "## Made with",

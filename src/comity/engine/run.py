@@ -59,6 +59,11 @@ class Run:
         return codec.digest(self.model)
 
     @property
+    def planned(self) -> int:
+        """How many rounds there may be: the experiment's, or those done already when it was taken up for fewer."""
+        return max(self.experiment.rounds, len(self.history))
+
+    @property
     def chosen(self) -> str:
         """What the test rows decided, for a reader of figures measured on them; empty when nothing."""
         best, stop = self.experiment.best, self.experiment.stop
@@ -92,13 +97,16 @@ class Run:
         return series(self.history, metric, site)
 
     def scores(self, metric: str) -> tuple[float | None, float | None]:
-        """(mean over the sites, over all test rows together) of the model; None where there is none."""
-        self.experiment.metric(metric)
+        """(mean over the sites, over all test rows together) of the model; None where there is none.
+
+        A plain function has no figure over all rows together.
+        """
+        pools = self.experiment.metric(metric).pools
         made = next((each for each in self.history if each.number == self.round), None)
         if made is None or made.pooled is None:
             return None, None
         value = made.pooled[metric]
-        return made.mean(metric), value if value == value else None
+        return made.mean(metric), value if pools and value == value else None
 
     def evaluate(self, sites: SitesGiven) -> tuple[Scores, dict[str, Scores]]:
         """(metrics over all test rows of these sites, metrics by site), e.g. for external validation.
@@ -116,23 +124,34 @@ class Run:
         )
 
     def table(self) -> Table:
-        """A row for the run and for each baseline; for analytics, what was found."""
-        found = self.experiment.strategy.table(self.state)
-        if found is not None:
-            return found
-        names = [metric.name for metric in self.experiment.measures]
-        if not names:
-            return self.rounds()
-        columns = ["method", *(f"{name}, {kind}" for name in names for kind in ("mean of sites", "all test rows"))]
+        """What was found, for analytics; else the comparison, or the rounds where there are no metrics."""
+        return self.found or (self.comparison() if self.experiment.measures else self.rounds())
+
+    @property
+    def found(self) -> Table | None:
+        """What a strategy that is a result in itself found, e.g. coefficients; None for one that trains a model."""
+        return self.experiment.strategy.table(self.state)
+
+    def comparison(self) -> Table:
+        """A row for the run and for each baseline: every metric, mean of the sites and over all test rows."""
+        kinds = [
+            (metric.name, at, kind)
+            for metric in self.experiment.measures
+            for at, kind in enumerate(["mean of sites", "all test rows"])
+            if metric.pools or kind == "mean of sites"
+        ]
+        columns = ["method", *(f"{name}, {kind}" for name, _, kind in kinds)]
         methods = {
             **{f"{name} alone": self.baselines[name] for name in self.sites if name in self.baselines},
             **{name: run for name, run in self.baselines.items() if name not in self.sites},
             type(self.experiment.strategy).__name__: self,
         }
         rows: list[list[Cell]] = [
-            [method, *(value for name in names for value in run.scores(name))] for method, run in methods.items()
+            [method, *(run.scores(name)[at] for name, at, _ in kinds)] for method, run in methods.items()
         ]
-        title = f"round {self.round} of {self.experiment.rounds}, {len(self.sites)} sites"
+        title = f"round {self.round} of {self.planned}, {len(self.sites)} sites"
+        if kinds and all(each.pooled is None for each in self.history):
+            title += "; nothing was measured, for no site has test rows"
         return Table(f"{title}; {self.chosen}" if self.chosen else title, columns, rows)
 
     def rounds(self) -> Table:
@@ -140,7 +159,10 @@ class Run:
         return rounds_table(self.history)
 
     def plot(self) -> Figure:
-        """Every metric by round: over all sites in bold, each site, and the baselines."""
+        """Every metric by round: over all sites in bold, each site, and the baselines; or curves of survival.
+
+        Raises InvalidInput when there is neither.
+        """
         from comity.engine.figure import figure
 
         return figure(self)

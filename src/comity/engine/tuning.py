@@ -65,8 +65,7 @@ def cross_validate(
             for seed in seeds
             for k in range(folds)
         ]
-        scores = [run.scores(metric)[1] for run in runs]
-        means.append(float(np.mean([np.nan if score is None else score for score in scores])))
+        means.append(float(np.mean([run.series(metric)[1][-1] for run in runs])))
     best = best_index(means, goal)
     if best is None:
         raise InvalidInput(f"{metric} is not defined on the held-out rows of any setting; take fewer folds")

@@ -23,7 +23,9 @@ from comity.engine.simulate import FEDERATED, Observe, Simulation
 from comity.engine.simulate import simulate as _simulate
 from comity.engine.sites import Sites, SitesGiven
 from comity.ports.memories import Memories, MemoriesInMemory
+from comity.values import codec
 from comity.values.errors import ComityError, InvalidInput, unknown
+from comity.values.tree import Tree
 
 IN_MEMORY = 100
 """Up to this many sites keep their memories in working memory; those of more lie on disk."""
@@ -48,7 +50,8 @@ def simulate(
     baselines: any of "local" (each site alone) and "pooled" (everybody's rows in one place).
     tests: sites whose test rows the model is measured on; the same sites, unless given.
     dropout: which sites fall out of which rounds.
-    checkpoint: a directory that holds the run after every round; with `resume` it goes on from there.
+    checkpoint: a directory that holds the run after every round; with `resume` it goes on from there, with the
+        same experiment, sites and rows; of sites that functions load only names and columns are compared.
     progress: show a progress bar; by default when someone watches.
 
     Raises InvalidInput for what does not fit together and RoundFailed when a quorum is missed; what the
@@ -73,12 +76,32 @@ def simulate(
         return _simulate(experiment, named, how)
 
 
+def read_model(path: str | Path) -> Tree:
+    """The parameters that `run.save` wrote: of a report folder its model, else of the .safetensors file given.
+
+    `experiment.predict(params, x)` predicts with them. Raises DecodeError for what is no such file.
+
+    >>> read_model("nowhere")
+    Traceback (most recent call last):
+    comity.values.errors.InvalidInput: there is no model at nowhere; give a report folder or a .safetensors file
+    """
+    folder = Path(path)
+    file = folder / "model.safetensors" if folder.is_dir() else folder
+    if not file.is_file():
+        raise InvalidInput(f"there is no model at {file}; give a report folder or a .safetensors file")
+    return codec.decode(file.read_bytes())
+
+
 def read_experiment(text: str) -> Experiment:
-    """The experiment that `experiment.to_json()` wrote.
+    """The experiment that `experiment.to_json()` wrote, of which a report holds the text in experiment.json.
 
     Imports the modules and calls the classes that the text names, so read only texts you trust. Raises
     InvalidInput when a module is missing or is another version than the experiment was made with.
     """
+    if isinstance(text, Path) or str(text).endswith(".json"):
+        raise InvalidInput(
+            f"give the JSON text itself, not a path to it: read_experiment(Path({str(text)!r}).read_text())"
+        )
     try:
         made = document.decode(json.loads(text), kind)
     except ComityError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from comity.values.tree import Array, flatten
 @final
 @dataclass(frozen=True)
 class Mean(Metric):
-    """The mean over sites of `function(y, predictions)`, each site counting the same, and called that.
+    """The mean over sites of `function(y, predictions)`, each site counting the same; called as the function is.
 
     It is not the function of the pooled rows. A site where the function gives NaN (not defined there) is
     left out; what the function raises is not caught.
@@ -27,11 +27,12 @@ class Mean(Metric):
     >>> def largest_error(y, predictions):
     ...     return float(np.max(np.abs(y - predictions)))
     >>> Mean(largest_error, goal="min").name
-    'mean over sites of largest_error'
+    'largest_error'
     """
 
     function: Callable[[Any, Any], float]
     """Of the site's targets and predictions, as they are."""
+    pools: ClassVar[bool] = False
     goal: Goal = "max"  # pyright: ignore[reportIncompatibleVariableOverride] here it is a setting
 
     def __post_init__(self) -> None:
@@ -42,12 +43,12 @@ class Mean(Metric):
 
     @property
     def name(self) -> str:
-        return f"mean over sites of {getattr(self.function, '__name__', repr(self.function))}"
+        return getattr(self.function, "__name__", repr(self.function))
 
     def local(self, predictions: Array, rows: Rows) -> Contribution:
         value = np.asarray(self.function(rows.targets, predictions))
         if value.shape != () or value.dtype.kind not in "biuf" or np.isinf(value):
-            raise InvalidInput(f"{self.name}: the function must give one finite number or NaN, not {value}")
+            raise InvalidInput(f"the function {self.name} must give one finite number or NaN, not {value}")
         defined = not math.isnan(value)
         return Contribution({"value": np.array(float(value) if defined else 0.0)}, float(defined))
 

@@ -21,6 +21,8 @@ class Metric(ABC):
 
     goal: ClassVar[Goal] = "max"
     """Whether more is better."""
+    pools: ClassVar[bool] = True
+    """Whether its figure over all sites is that of their rows together; else it is the mean of the sites' figures."""
 
     @property
     @abstractmethod

@@ -121,7 +121,8 @@ def test_a_plain_function_is_a_mean_over_sites():
 
     made = co.Experiment(**WHOLE, metrics=[error])
     assert made.measures == (co.metrics.Mean(error),)
-    assert made.metric("mean over sites of error").name == "mean over sites of error"
+    assert made.metric("error").name == "error"
+    assert co.Experiment(**WHOLE, metrics=[error], best="error").best == "error"
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,17 @@ def test_the_experiment_comes_back_and_makes_the_same_model(run, tmp_path, sites
     assert co.simulate(back, sites).digest == run.digest
 
 
+def test_the_model_comes_back_and_predicts_the_same(run, tmp_path, sites):
+    folder = run.save(tmp_path)
+    for path in (folder, str(folder / "model.safetensors")):
+        assert np.array_equal(
+            run.experiment.predict(co.read_model(path), sites[0].test.x), run.predict(sites[0].test.x)
+        )
+    for path in ("heart/experiment.json", Path("experiment.json")):
+        with pytest.raises(InvalidInput, match=r"not a path to it: read_experiment\(Path\(.*\)\.read_text\(\)\)"):
+            co.read_experiment(path)
+
+
 def test_metrics_are_csv_and_strict_json(run, tmp_path):
     folder = run.save(tmp_path)
     rows = list(csv.DictReader(io.StringIO((folder / "metrics.csv").read_text())))
@@ -157,15 +168,67 @@ def test_names_with_signs_are_drawn_as_they_are(experiment, sites, tmp_path):
     cost.__name__ = "cost in $ and \\frac$"
     run = co.simulate(replace(experiment, metrics=[cost]), [replace(sites[0], name="a$b$")])
     run.save(tmp_path)
-    assert run.plot().axes[0].get_title(loc="left") == "mean over sites of cost in $ and \\frac$"
+    assert run.plot().axes[0].get_title(loc="left") == "cost in $ and \\frac$, mean of sites"
 
 
 def test_a_run_without_metrics_or_of_analytics_can_be_saved(experiment, sites, tmp_path):
     co.simulate(replace(experiment, metrics=()), sites).save(tmp_path / "bare")
     run = co.simulate(co.Experiment(strategy=co.strategies.Statistics(), rounds=5), sites)
-    run.save(tmp_path / "analytics")
-    assert names(tmp_path / "analytics") == {*ALWAYS, "experiment.json"}
-    assert str(run.table()) in (tmp_path / "analytics" / "summary.md").read_text()
+    folder = run.save(tmp_path / "analytics")
+    assert names(folder) == {*ALWAYS, "experiment.json", "table.csv"} - {"figure.png"}
+    assert str(run.table()) in (folder / "summary.md").read_text()
+    with (folder / "table.csv").open(newline="") as table:
+        assert [float(row["mean"]) for row in csv.DictReader(table)] == run.table().column("mean")
+    with pytest.raises(InvalidInput, match="there is nothing to draw"):
+        run.plot()
+
+
+def test_what_an_earlier_report_had_and_this_one_has_not_goes(run, experiment, sites, tmp_path):
+    run.save(tmp_path)
+    co.simulate(co.Experiment(strategy=co.strategies.Statistics()), sites).save(tmp_path)
+    assert "figure.png" not in names(tmp_path)
+    co.simulate(experiment, sites).save(tmp_path)
+    assert names(tmp_path) == {*ALWAYS, "experiment.json"}
+
+
+def test_survival_is_drawn_in_steps(tmp_path):
+    y = np.array([[1.0, 1], [2.0, 0], [3.0, 1], [4.0, 1]])
+    group = np.array([[0.0], [0], [1], [1]])
+    curve = co.strategies.KaplanMeier(times=(1, 2, 3, 4), group="treated")
+    run = co.simulate(co.Experiment(strategy=curve), [co.Site("A", co.Rows(group, y, ("treated",)))])
+    axes = run.plot().axes[0]
+    assert [line.get_label() for line in axes.get_lines()] == ["treated = 0", "treated = 1"]
+    assert axes.get_lines()[0].get_ydata().tolist() == [1, 0.5, 0.5, 0.5, 0.5]
+    assert axes.get_lines()[1].get_ydata().tolist() == [1, 1, 1, 0.5, 0]
+    assert {line.get_drawstyle() for line in axes.get_lines()} == {"steps-post"}
+    assert (run.save(tmp_path) / "figure.png").exists()
+
+
+def test_baselines_of_what_is_a_result_in_itself_are_shown(tmp_path):
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(60, 2))
+    y = np.stack([generator.exponential(np.exp(-x[:, 0])), np.ones(60)], axis=1)
+    sites = [co.Site(name, (x[rows], y[rows]), (x[:20], y[:20])) for name, rows in (("A", range(30)), ("B", range(60)))]
+    cox = co.Experiment(strategy=co.strategies.CoxRegression(), metrics=[co.metrics.concordance])
+    run = co.simulate(cox, sites, baselines=["local", "pooled"])
+    assert run.table() is not run.comparison()
+    assert run.comparison().column("method") == ["A alone", "B alone", "pooled", "CoxRegression"]
+    assert str(run.comparison()) in (run.save(tmp_path) / "summary.md").read_text()
+
+
+def test_a_plain_function_has_no_figure_over_all_rows(experiment, sites):
+    def spread(y, predictions):
+        return float(np.ptp(predictions))
+
+    run = co.simulate(replace(experiment, metrics=[spread, co.metrics.auc], best="spread"), sites)
+    assert run.table().columns == ("method", "spread, mean of sites", "auc, mean of sites", "auc, all test rows")
+    assert run.scores("spread") == (run.table().rows[0][1], None)
+    assert run.series("spread")[1][run.round - 1] == run.scores("spread")[0]
+
+
+def test_metrics_without_test_rows_are_said_to_be_unmeasured(experiment, sites):
+    run = co.simulate(experiment, [co.Site(each.name, each.train) for each in sites])
+    assert "nothing was measured, for no site has test rows" in str(run.table())
 
 
 def test_what_a_notebook_shows(run, experiment):

@@ -35,7 +35,8 @@ def test_a_site_where_it_is_not_defined_is_left_out() -> None:
 
 
 def test_it_is_called_what_it_is() -> None:
-    assert Mean(f1_score).name == "mean over sites of f1_score"
+    assert Mean(f1_score).name == "f1_score"
+    assert not Mean(f1_score).pools
 
 
 def test_a_function_of_scikit_learn_can_be_wrapped() -> None:

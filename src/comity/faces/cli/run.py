@@ -57,9 +57,9 @@ def command(
     screen = Console(highlight=False)
     screen.print(terminal_table(run.table()))
     screen.print()
-    if run.experiment.strategy.table(run.state) is not None:
-        for name, value in (run.history[-1].pooled or {}).items():
-            screen.print(line(f"{name} over all test rows: {value:.3f}"))
+    if run.found and run.experiment.measures:
+        screen.print(terminal_table(run.comparison()))
+        screen.print()
     screen.print(line(f"Model of round {run.round}: {run.digest}"))
     if data_name:
         screen.print(line(credit(DATA[data_name][1])), style="dim")
