@@ -1,0 +1,1 @@
+"""The database: SQLite by default, PostgreSQL when it grows; one schema, one writer thread."""

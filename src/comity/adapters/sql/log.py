@@ -1,0 +1,192 @@
+"""A channel's log in the database, kept by the same code at the hub and at every node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import final
+
+import msgspec
+from sqlalchemy import Connection, delete, func, insert, select
+
+from comity.adapters.sql import schema
+from comity.adapters.sql.records import RecordsSql, upsert
+from comity.domain.entry import Entry, Seen, Statement, Texts, check_texts, leaf_bytes, read_leaf, read_statement
+from comity.domain.events import AnyEvent, Redacted, texts_of
+from comity.domain.log import admit
+from comity.domain.membership import CHANNEL
+from comity.domain.records import Channel, Child, Organization, Task, need
+from comity.ledger.merkle import Tree, leaf_hash
+from comity.values.errors import Conflict
+from comity.values.keys import to_base64
+
+
+@final
+class HashesSql:
+    """The hashes of a channel's tree."""
+
+    def __init__(self, connection: Connection, channel: int) -> None:
+        self._connection = connection
+        self._channel = channel
+
+    def get(self, level: int, index: int) -> bytes:
+        table = schema.hashes
+        query = select(table.c.hash).where(
+            table.c.channel == self._channel, table.c.level == level, table.c.index == index
+        )
+        return self._connection.execute(query).scalar_one()
+
+    def put(self, level: int, index: int, hash: bytes) -> None:
+        row = {"channel": self._channel, "level": level, "index": index, "hash": hash}
+        self._connection.execute(insert(schema.hashes).values(row))
+
+
+@final
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """A leaf on its way from the hub to a node, with the texts that still exist."""
+
+    leaf: msgspec.Raw
+    texts: dict[str, tuple[str, str]] = {}
+
+
+@final
+@dataclass(frozen=True)
+class Log:
+    """One channel's log, within one transaction."""
+
+    connection: Connection
+    channel: int
+    """The channel's number in this database."""
+
+    @property
+    def records(self) -> RecordsSql:
+        """What the log has made so far."""
+        return RecordsSql(self.connection, self.channel)
+
+    @property
+    def tree(self) -> Tree:
+        """The Merkle tree over the leaves."""
+        return Tree(HashesSql(self.connection, self.channel), self.size)
+
+    @property
+    def size(self) -> int:
+        """How many leaves there are."""
+        table = schema.leaves
+        last = self.connection.execute(
+            select(func.max(table.c.place)).where(table.c.channel == self.channel)
+        ).scalar_one_or_none()
+        return 0 if last is None else last + 1
+
+    def order(self, entry: Entry, now: int) -> int:
+        """Give an entry its place (the hub's part) and return it; one that has its place already keeps it.
+
+        Raises what the rules raise, and DecodeError for texts that are not those committed to.
+        """
+        statement = read_statement(entry.statement)
+        table = schema.leaves
+        known = self.connection.execute(
+            select(table.c.place, table.c.leaf).where(
+                table.c.channel == self.channel, table.c.author == statement.author, table.c.id == statement.id
+            )
+        ).first()
+        if known is not None:
+            if bytes(read_leaf(known.leaf).statement) != bytes(entry.statement):
+                raise Conflict(f"another entry of {statement.author} with the id {statement.id} stands in the log")
+            return known.place
+        size, here = self.size, self.records.get(Channel, CHANNEL)
+        self.append(leaf_bytes(entry, max(now, here.ordered_at if here else 0)), entry.texts, complete=True)
+        return size
+
+    def append(self, data: bytes, texts: Texts, *, complete: bool = False) -> Statement:
+        """Add the next leaf and project it; raises what the rules raise, and nothing is changed.
+
+        With `complete` every text must be there; otherwise some may have been redacted since.
+        """
+        leaf, size, tree = read_leaf(data), self.size, self.tree
+        statement, draft = admit(self.records, leaf, size, tree.root)
+        committed = {text for event in statement.events for text in texts_of(event)}
+        check_texts(sorted(committed if complete else committed & texts.keys()), texts)
+        tree.append(leaf_hash(data))
+        row = {
+            "channel": self.channel,
+            "place": size,
+            "leaf": data,
+            "author": statement.author,
+            "id": statement.id,
+        }
+        self.connection.execute(insert(schema.leaves).values(row))
+        self.records.keep(draft)
+        self._keep_texts(size, texts)
+        for event in statement.events:
+            if isinstance(event, Redacted):
+                self._redact(event)
+        return statement
+
+    def deliveries(self, start: int, limit: int) -> list[Delivery]:
+        """Leaves from a place on, with their texts."""
+        table = schema.leaves
+        found = self.connection.execute(
+            select(table.c.place, table.c.leaf)
+            .where(table.c.channel == self.channel, table.c.place >= start)
+            .order_by(table.c.place)
+            .limit(limit)
+        ).all()
+        if not found:
+            return []
+        by_place: dict[int, dict[str, tuple[str, str]]] = {}
+        rows = self.connection.execute(
+            select(schema.texts).where(
+                schema.texts.c.channel == self.channel,
+                schema.texts.c.place >= found[0].place,
+                schema.texts.c.place <= found[-1].place,
+            )
+        )
+        for row in rows:
+            by_place.setdefault(row.place, {})[row.commitment] = (row.salt, row.text)
+        return [Delivery(leaf=msgspec.Raw(leaf), texts=by_place.get(place, {})) for place, leaf in found]
+
+    def children(self, task: str) -> list[Task]:
+        """The tasks that wait for an output of this one, or did."""
+        return [need(self.records, Task, each.child) for each in self.records.find(Child, "parent", task)]
+
+    def texts(self, commitments: Iterable[str]) -> dict[str, str]:
+        """The texts that still exist, by commitment."""
+        wanted = sorted({each for each in commitments if each})
+        found: dict[str, str] = {}
+        for at in range(0, len(wanted), 500):
+            query = select(schema.texts.c.commitment, schema.texts.c.text).where(
+                schema.texts.c.channel == self.channel, schema.texts.c.commitment.in_(wanted[at : at + 500])
+            )
+            found.update((row.commitment, row.text) for row in self.connection.execute(query))
+        return found
+
+    def next_statement(self, author: str, id: str, events: Sequence[AnyEvent]) -> Statement:
+        """What the author has to sign for these events to come next."""
+        tree, here = self.tree, need(self.records, Channel, CHANNEL)
+        head = need(self.records, Organization, author)
+        return Statement(
+            rules=here.rules,
+            channel=here.digest,
+            author=author,
+            epoch=head.epoch,
+            sequence=head.sequence,
+            previous=head.previous,
+            id=id,
+            seen=Seen(tree.size, to_base64(tree.root())),
+            events=tuple(events),
+        )
+
+    def _keep_texts(self, place: int, texts: Texts) -> None:
+        rows = [
+            {"channel": self.channel, "commitment": name, "place": place, "salt": salt, "text": text}
+            for name, (salt, text) in texts.items()
+        ]
+        if rows:
+            upsert(self.connection, schema.texts, rows)
+
+    def _redact(self, event: Redacted) -> None:
+        self.connection.execute(
+            delete(schema.texts).where(
+                schema.texts.c.channel == self.channel, schema.texts.c.commitment.in_(event.texts)
+            )
+        )

@@ -1,0 +1,96 @@
+"""Parcels on their way: sealed blobs, spooled to files, read by recipients while they still arrive."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import BinaryIO, final
+
+from comity.values.errors import Conflict, InvalidInput
+
+PIECE = 1 << 20
+"""Bytes read or written at a time."""
+
+
+@final
+class Spool:
+    """Files of a directory, one for each parcel of a channel."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._directory.mkdir(parents=True, exist_ok=True)
+        self._grown: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
+        self._writing: set[str] = set()
+
+    def received(self, name: str) -> int:
+        """How many bytes have arrived."""
+        path = self._directory / name
+        return path.stat().st_size if path.exists() else 0
+
+    async def write(self, name: str, offset: int, size: int, pieces: AsyncIterator[bytes]) -> int:
+        """Append pieces from an offset on, which must be where the parcel ends so far; return its new length.
+
+        What arrived stays when the sender is cut off: it goes on from `received`. Raises Conflict for another
+        offset or while another upload of it runs, InvalidInput when more than `size` bytes come.
+        """
+        if name in self._writing:
+            raise Conflict(f"the parcel {name} is being uploaded already")
+        self._writing.add(name)
+        try:
+            have = await asyncio.to_thread(self.received, name)
+            if offset != have:
+                raise Conflict(f"the parcel {name} has {have} bytes here; go on from there, not from {offset}")
+            file = await asyncio.to_thread((self._directory / name).open, "ab")
+            try:
+                async for piece in pieces:
+                    have += len(piece)
+                    if have > size:
+                        raise InvalidInput(f"the parcel {name} was announced with {size} bytes, more have come")
+                    await asyncio.to_thread(_append, file, piece)
+                    self._wake(name)
+            finally:
+                await asyncio.to_thread(file.close)
+        finally:
+            self._writing.discard(name)
+            self._wake(name)
+        return have
+
+    async def read(self, name: str, offset: int, size: int, seconds: float) -> AsyncIterator[bytes]:
+        """The parcel's bytes from an offset on, as they arrive; ends early when none come for so long."""
+        path = self._directory / name
+        while offset < size:
+            event = self._grown[name]
+            piece = await asyncio.to_thread(_piece, path, offset)
+            if piece:
+                offset += len(piece)
+                yield piece
+                continue
+            try:
+                async with asyncio.timeout(seconds):
+                    await event.wait()
+            except TimeoutError:
+                return
+
+    def remove(self, name: str) -> None:
+        """Forget a parcel."""
+        (self._directory / name).unlink(missing_ok=True)
+        self._wake(name)
+
+    def _wake(self, name: str) -> None:
+        self._grown.pop(name, asyncio.Event()).set()
+
+
+def _append(file: BinaryIO, piece: bytes) -> None:
+    file.write(piece)
+    file.flush()
+
+
+def _piece(path: Path, offset: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            return file.read(PIECE)
+    except FileNotFoundError:
+        return b""

@@ -1,0 +1,143 @@
+"""A node's way to its hub: signed requests over one HTTPS connection, opened from the node's side."""
+
+from __future__ import annotations
+
+import secrets
+import ssl
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any, final
+
+import aiohttp
+import msgspec
+
+from comity.domain.request import SignedRequest, authorization
+from comity.values import errors
+from comity.values.digest import digest
+from comity.values.errors import ComityError, DecodeError, Unavailable
+from comity.values.keys import Identity
+
+ERRORS: dict[str, type[ComityError]] = {
+    kind.__name__: kind
+    for kind in (
+        errors.Forbidden,
+        errors.NotFound,
+        errors.Conflict,
+        errors.Unavailable,
+        errors.InvalidInput,
+        errors.DecodeError,
+        errors.NotSupported,
+    )
+}
+
+PIECE = 1 << 20
+
+AGENT = "comity/0.1"
+
+
+@final
+@dataclass(frozen=True)
+class Address:
+    """Where a hub is, and how it is known."""
+
+    url: str
+    certificate: str = ""
+    """SHA-256 of its certificate, hexadecimal; empty when an authority vouches for it."""
+
+    @property
+    def tls(self) -> ssl.SSLContext | aiohttp.Fingerprint | bool:
+        """What the connection is checked by."""
+        return aiohttp.Fingerprint(bytes.fromhex(self.certificate)) if self.certificate else True
+
+
+@final
+@dataclass(frozen=True)
+class Link:
+    """Requests of one organization about one channel."""
+
+    session: aiohttp.ClientSession
+    address: Address
+    channel: str
+    organization: str
+    identity: Identity
+
+    async def call(self, method: str, target: str, body: bytes = b"", *, seconds: float = 30.0) -> bytes:
+        """The answer's body; raises what the hub raised, or Unavailable when it cannot be reached."""
+        headers = self._headers(method, target, digest(body) if body else "")
+        timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=10)
+        try:
+            async with self.session.request(
+                method,
+                self.address.url + target,
+                data=body or None,
+                headers=headers,
+                ssl=self.address.tls,
+                timeout=timeout,
+            ) as answer:
+                data = await answer.read()
+                check(answer.status, data)
+                return data
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Unavailable(
+                f"the hub at {self.address.url} cannot be reached: {error or type(error).__name__}"
+            ) from error
+
+    async def upload(self, target: str, pieces: AsyncIterator[bytes]) -> None:
+        """Send a stream; raises as `call` does."""
+        headers = self._headers("PUT", target, "")
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60)
+        try:
+            async with self.session.put(
+                self.address.url + target, data=pieces, headers=headers, ssl=self.address.tls, timeout=timeout
+            ) as answer:
+                check(answer.status, await answer.read())
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise self._away(error) from error
+
+    async def download(self, target: str) -> AsyncIterator[bytes]:
+        """A stream, which may end early; raises as `call` does."""
+        headers = self._headers("GET", target, "")
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60)
+        try:
+            async with self.session.get(
+                self.address.url + target, headers=headers, ssl=self.address.tls, timeout=timeout
+            ) as answer:
+                if answer.status != 200:
+                    check(answer.status, await answer.read())
+                async for piece in answer.content.iter_chunked(PIECE):
+                    yield piece
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise self._away(error) from error
+
+    def _away(self, error: Exception) -> Unavailable:
+        return Unavailable(f"the hub at {self.address.url} cannot be reached: {error or type(error).__name__}")
+
+    def _headers(self, method: str, target: str, body: str) -> dict[str, str]:
+        signed = SignedRequest(
+            organization=self.organization,
+            channel=self.channel,
+            method=method,
+            target=target,
+            body=body,
+            time=time.time_ns() // 1_000_000,
+            nonce=secrets.token_hex(16),
+        )
+        return {"Authorization": authorization(signed, self.identity), "User-Agent": AGENT}
+
+
+def check(status: int, body: bytes) -> None:
+    """Raise what an answer that is not 200 says."""
+    if status == 200:
+        return
+    try:
+        said: Any = msgspec.json.decode(body)
+        raise refusal(said)
+    except (msgspec.MsgspecError, UnicodeError, KeyError, TypeError) as error:
+        raise Unavailable(f"the hub answered {status}: {body[:200]!r}") from error
+
+
+def refusal(said: dict[str, str]) -> ComityError:
+    """The error that a hub's words stand for."""
+    kind = ERRORS.get(said["error"])
+    return DecodeError(said["detail"]) if kind is None else kind(said["detail"])

@@ -1,0 +1,147 @@
+"""A node, put together: one database, one store of blobs, and for each channel those who work in it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+import aiohttp
+from sqlalchemy import Connection, func, insert, select
+
+from comity.adapters.blob_files import BlobFiles
+from comity.adapters.execution.pool import Pool
+from comity.adapters.sql.database import Database
+from comity.adapters.sql.schema import channels
+from comity.domain.joining import Token, write_join
+from comity.node import schema
+from comity.node.building import Approve, Building
+from comity.node.bundles import Bundles
+from comity.node.exchange import Exchange
+from comity.node.following import Following
+from comity.node.link import Address, Link, check
+from comity.node.scheduler import Scheduler
+from comity.ports.blobs import Blobs
+from comity.values.errors import NotFound, Unavailable
+from comity.values.keys import Identity
+
+
+@final
+@dataclass(frozen=True)
+class Part:
+    """Those who work in one channel."""
+
+    following: Following
+    exchange: Exchange
+    scheduler: Scheduler
+    building: Building
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.following.run(self.exchange.deal))
+            group.create_task(self.scheduler.run())
+            group.create_task(self.building.run())
+
+
+@final
+@dataclass(frozen=True)
+class Node:
+    """What the node's routes share."""
+
+    database: Database
+    blobs: Blobs
+    identity: Identity
+    parts: dict[int, Part]
+    """By channel number."""
+
+    def part(self, channel: int) -> Part:
+        """Those who work in the channel."""
+        found = self.parts.get(channel)
+        if found is None:
+            raise NotFound("this node is not in that channel")
+        return found
+
+
+@asynccontextmanager
+async def running(
+    folder: Path, database: Database, identity: Identity, *, tasks: int, approve: Approve
+) -> AsyncGenerator[Node]:
+    """A node at work; `tasks` run at once."""
+    blobs = BlobFiles(folder / "blobs")
+    pool = Pool(tasks)
+    await pool.start()
+    async with aiohttp.ClientSession() as session:
+        parts = {
+            row.channel: _part(
+                Following(
+                    database,
+                    row.channel,
+                    Link(session, Address(row.url, row.certificate), row.digest, row.organization, identity),
+                    identity,
+                ),
+                blobs,
+                pool,
+                folder,
+                tasks=tasks,
+                approve=approve,
+            )
+            for row in await database.aread(lambda connection: connection.execute(select(schema.joined)).all())
+        }
+        node = Node(database, blobs, identity, parts)
+        workers = [asyncio.create_task(part.run()) for part in parts.values()]
+        try:
+            yield node
+        finally:
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+            await pool.close()
+
+
+def _part(following: Following, blobs: Blobs, pool: Pool, folder: Path, *, tasks: int, approve: Approve) -> Part:
+    exchange = Exchange(following, blobs)
+    bundles = Bundles(folder / "bundles", blobs)
+    place = folder / "channels" / str(following.channel)
+    scheduler = Scheduler(exchange, pool, bundles, folder=place, size=tasks)
+    return Part(following, exchange, scheduler, Building(exchange, bundles, approve))
+
+
+async def join(database: Database, identity: Identity, token: Token) -> int:
+    """Enrol this node's keys with the hub and remember the channel; its number here.
+
+    May be repeated with the same token when the answer was lost. Raises what the hub says.
+    """
+    address = Address(token.url, token.certificate)
+    async with aiohttp.ClientSession() as session:
+        try:
+            async with session.post(f"{address.url}/join", data=write_join(token, identity), ssl=address.tls) as answer:
+                check(answer.status, await answer.read())
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Unavailable(
+                f"the hub at {token.url} cannot be reached: {error}; check the address and the proxy"
+            ) from error
+
+    def keep(connection: Connection) -> int:
+        known = connection.execute(select(channels.c.id).where(channels.c.digest == token.channel)).scalar()
+        if known is not None:
+            return known
+        number = 1 + (connection.execute(select(func.max(channels.c.id))).scalar() or 0)
+        connection.execute(insert(channels).values(id=number, digest=token.channel))
+        connection.execute(
+            insert(schema.joined).values(
+                channel=number,
+                digest=token.channel,
+                url=token.url,
+                certificate=token.certificate,
+                organization=token.organization,
+                mail=0,
+                broken="",
+            )
+        )
+        return number
+
+    return await database.awrite(keep)

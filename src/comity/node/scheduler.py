@@ -1,0 +1,313 @@
+"""The scheduler: runs this organization's ready tasks, fair between plans, and commits their outputs once."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+import uuid
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import final
+
+import msgspec
+import structlog
+from sqlalchemy import Connection, insert, select
+
+from comity.adapters.execution import performance
+from comity.adapters.execution.job import Job, Outcome, Status
+from comity.adapters.execution.pool import Pool
+from comity.adapters.sql import schema as log_schema
+from comity.adapters.sql.log import Log
+from comity.domain.events import AnyEvent, OutputMade, TaskDone, TaskFailed, TaskStarted
+from comity.domain.records import Dataset, Function, Model, Plan, Task, need
+from comity.domain.states import ENDED, plan_status
+from comity.node import samples, schema
+from comity.node.bundles import Bundles
+from comity.node.exchange import Exchange
+from comity.ports.blobs import Blobs
+from comity.values.digest import Digest
+from comity.values.errors import ComityError, Conflict, InvalidInput, NotFound
+
+ATTEMPTS = 3
+"""How many attempts may be lost before the task fails."""
+
+AHEAD = 2
+"""Tasks that are prepared for every one that can run."""
+
+PIECE = 1 << 20
+
+
+@final
+class Scheduler:
+    """One channel's tasks at one node; `run` does the work."""
+
+    def __init__(
+        self,
+        following: Following,
+        exchange: Exchange,
+        blobs: Blobs,
+        pool: Pool,
+        bundles: Bundles,
+        *,
+        folder: Path,
+        size: int,
+    ) -> None:
+        self._following = following
+        self._exchange = exchange
+        self._blobs = blobs
+        self._pool = pool
+        self._bundles = bundles
+        self._folder = folder
+        self._size = size
+        self._running: dict[str, tuple[str, asyncio.Task[None]]] = {}
+        self._log = structlog.get_logger().bind(organization=following.organization)
+
+    async def run(self) -> None:
+        """Run ready tasks until cancelled; what was under way is then killed and run again at the next start."""
+        changed = self._following.watch()
+        while True:
+            changed.clear()
+            await self._drop_cancelled()
+            for task in await self._following.read(self._ready):
+                work = asyncio.create_task(self._attempted(task))
+                self._running[task.key] = (task.plan, work)
+                work.add_done_callback(lambda _, key=task.key: self._over(key, changed))
+            await changed.wait()
+
+    def log_of(self, task: str) -> Path:
+        """Where the log of a task's last attempt lies."""
+        return self._folder / "logs" / f"{task}.txt"
+
+    def _over(self, key: str, changed: asyncio.Event) -> None:
+        self._running.pop(key, None)
+        changed.set()
+
+    async def _drop_cancelled(self) -> None:
+        def ended(log: Log) -> list[str]:
+            return [key for key in list(self._running) if need(log.records, Task, key).status in ENDED]
+
+        for key in await self._following.read(ended):
+            await self._pool.cancel(key)
+
+    def _ready(self, log: Log) -> list[Task]:
+        """Tasks to begin now: one more for each plan in turn, those with the fewest under way first."""
+        room = self._size * AHEAD - len(self._running)
+        if room <= 0:
+            return []
+        table = log_schema.records[Task]
+        mine = (table.c.channel == log.channel) & (table.c.worker == self._following.organization)
+        waits = table.c.status.in_(["STATUS_WAITING_FOR_EXECUTOR_SLOT", "STATUS_EXECUTING"])
+        plans = log.connection.execute(select(table.c.plan).where(mine, waits).distinct()).scalars().all()
+        busy = Counter(plan for plan, _ in self._running.values())
+        found: list[tuple[int, Task]] = []
+        for key in plans:
+            plan = need(log.records, Plan, key)
+            if plan_status(plan.counts, cancelled=bool(plan.cancelled_at)) != "PLAN_STATUS_DOING":
+                continue
+            query = (
+                select(table.c.key)
+                .where(mine, waits, table.c.plan == key, table.c.key.not_in(list(self._running)))
+                .order_by(table.c.rank, table.c.created_at, table.c.key)
+                .limit(room)
+            )
+            for turn, task in enumerate(log.connection.execute(query).scalars()):
+                found.append((busy[key] + turn, need(log.records, Task, task)))
+        found.sort(key=lambda each: each[0])
+        committed = self._committed(log.connection, [task.key for _, task in found])
+        return [task for _, task in found if task.key not in committed][:room]
+
+    def _committed(self, connection: Connection, keys: Sequence[str]) -> set[str]:
+        table = schema.commits
+        query = select(table.c.task).where(table.c.channel == self._following.channel, table.c.task.in_(keys))
+        return set(connection.execute(query).scalars())
+
+    async def _attempted(self, task: Task) -> None:
+        try:
+            await self._attempt(task)
+        except asyncio.CancelledError:
+            raise
+        except (ComityError, OSError) as error:
+            self._log.warning("task failed before it ran", task=task.key, reason=str(error))
+            await asyncio.to_thread(self._keep_log, task.key, f"{error}\n")
+            kind = "EXECUTION_ERROR" if isinstance(error, InvalidInput | NotFound | Conflict) else "INTERNAL_ERROR"
+            await self._commit(task, TaskFailed(key=task.key, error=kind, log=True))
+
+    async def _attempt(self, task: Task) -> None:
+        if task.attempt >= ATTEMPTS:
+            raise OSError(f"{ATTEMPTS} attempts were lost; the node was stopped, or memory was short, each time")
+        scratch = self._folder / "scratch" / task.key
+        await asyncio.to_thread(_fresh, scratch)
+        try:
+            job = await self._job(task, scratch)
+            started = TaskStarted(key=task.key, attempt=task.attempt + 1)
+            await self._following.database.awrite(lambda connection: self._following.say(connection, [started], {}))
+            self._following.said()
+            outcome = await self._pool.run(job)
+            await self._conclude(task, job, outcome)
+        finally:
+            await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
+
+    async def _conclude(self, task: Task, job: Job, outcome: Outcome) -> None:
+        match outcome.status:
+            case Status.DONE:
+                try:
+                    done = await self._saved(task, job, outcome)
+                except InvalidInput as error:
+                    await asyncio.to_thread(self._keep_log, task.key, f"{error}\n")
+                    await self._commit(task, TaskFailed(key=task.key, error="EXECUTION_ERROR", log=True))
+                    return
+                await self._commit(task, done)
+                await self._hand_on(task, done)
+            case Status.FAILED | Status.TIMED_OUT:
+                await self._commit(task, TaskFailed(key=task.key, error="EXECUTION_ERROR", log=True))
+            case Status.LOST:
+                self._log.warning("attempt lost", task=task.key, reason=outcome.error)
+                await self._projected(task)
+            case Status.CANCELLED:
+                return
+
+    async def _projected(self, task: Task) -> None:
+        """Return once the log has this attempt, so that the next is counted after it."""
+        changed = self._following.watch()
+        while (await self._following.read(lambda log: need(log.records, Task, task.key))).attempt == task.attempt:
+            await changed.wait()
+            changed.clear()
+
+    async def _job(self, task: Task, scratch: Path) -> Job:
+        """The task with everything it needs at hand; waits for what is still on its way."""
+        began = time.monotonic_ns()
+        function, dataset, models = await self._following.read(lambda log: _needed(log, task))
+        bundle = await self._bundles.have(self._exchange, function)
+        inputs: dict[str, Path | tuple[Path, ...]] = {}
+        for name, declared in function.inputs.items():
+            if declared.kind != "ASSET_MODEL":
+                continue
+            paths: list[Path] = []
+            for number, model in enumerate(models.get(name, [])):
+                await self._exchange.have(model.blob, owner=model.owner, holds="model", asset=model.key)
+                path = scratch / "inputs" / name / str(number)
+                await asyncio.to_thread(self._copy, model.blob, path)
+                paths.append(path)
+            if paths:
+                inputs[name] = tuple(paths) if declared.multiple else paths[0]
+        opener: Path | None = None
+        places: list[Path] = []
+        if dataset is not None:
+            opener = scratch / "inputs" / "opener.py"
+            await asyncio.to_thread(self._copy, dataset.opener, opener)
+            keys = [each.asset for each in task.inputs if function.inputs[each.identifier].kind == "ASSET_DATA_SAMPLE"]
+            channel = self._following.channel
+            places = await self._following.database.aread(lambda connection: samples.folders(connection, channel, keys))
+        self._log.debug("inputs ready", task=task.key, milliseconds=(time.monotonic_ns() - began) // 1_000_000)
+        log = self.log_of(task.key)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        work = scratch / "work"
+        work.mkdir()
+        return Job(
+            task_key=task.key,
+            plan_key=task.plan,
+            rank=task.rank,
+            bundle=bundle,
+            inputs=inputs,
+            opener=opener,
+            samples=tuple(places),
+            outputs={name: work / "outputs" / name for name in task.outputs},
+            scratch=work,
+            log=log,
+            seconds=86_400,
+        )
+
+    async def _saved(self, task: Task, job: Job, outcome: Outcome) -> TaskDone:
+        """The outputs in the store; raises InvalidInput for a performance that is no number."""
+        function = await self._following.read(lambda log: need(log.records, Function, task.function))
+        made: dict[str, OutputMade] = {}
+        for name, path in job.outputs.items():
+            if function.outputs[name].kind == "ASSET_PERFORMANCE":
+                value = await asyncio.to_thread(performance.read, path)
+                made[name] = OutputMade(performance=repr(float(value)))
+                continue
+            blob = await asyncio.to_thread(_put, self._blobs, path)
+            key = str(uuid.uuid5(uuid.UUID(task.key), name))
+            made[name] = OutputMade(key=key, blob=blob, size=path.stat().st_size)
+        return TaskDone(key=task.key, outputs=made, durations={str(k): v for k, v in outcome.durations.items()})
+
+    async def _commit(self, task: Task, event: AnyEvent) -> None:
+        """Keep what became of the task, once, and say it: one row, one transaction."""
+
+        def commit(connection: Connection) -> None:
+            if self._committed(connection, [task.key]):
+                return
+            row = {
+                "channel": self._following.channel,
+                "task": task.key,
+                "outcome": msgspec.json.encode(event),
+            }
+            connection.execute(insert(schema.commits).values(row))
+            self._following.say(connection, [event], {})
+
+        await self._following.database.awrite(commit)
+        self._following.said()
+
+    async def _hand_on(self, task: Task, done: TaskDone) -> None:
+        """Send outputs at once to the organizations whose tasks are known to need them."""
+
+        def consumers(log: Log) -> dict[str, list[str]]:
+            found: dict[str, set[str]] = {}
+            for child in log.children(task.key):
+                if child.worker != self._following.organization and child.status not in ENDED:
+                    for each in child.inputs:
+                        if each.parent == task.key:
+                            found.setdefault(done.outputs[each.output].blob, set()).add(child.worker)
+            return {blob: sorted(names) for blob, names in found.items() if blob}
+
+        for blob, names in (await self._following.read(consumers)).items():
+            try:
+                await self._exchange.send(blob, names)
+            except ComityError as error:
+                self._log.info("will be asked for", blob=blob, reason=str(error))
+
+    def _copy(self, blob: str, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as file:
+            for piece in self._blobs.open(Digest(blob)):
+                file.write(piece)
+
+    def _keep_log(self, task: str, text: str) -> None:
+        path = self.log_of(task)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a") as file:
+            file.write(text)
+
+
+def _needed(log: Log, task: Task) -> tuple[Function, Dataset | None, dict[str, list[Model]]]:
+    """The function, dataset and models of a task, from the records."""
+    function = need(log.records, Function, task.function)
+    dataset: Dataset | None = None
+    models: dict[str, list[Model]] = {}
+    for each in task.inputs:
+        kind = function.inputs[each.identifier].kind
+        if kind == "ASSET_DATA_MANAGER":
+            dataset = need(log.records, Dataset, each.asset)
+        if kind != "ASSET_MODEL":
+            continue
+        if each.asset:
+            model = need(log.records, Model, each.asset)
+        else:
+            key = str(uuid.uuid5(uuid.UUID(each.parent), each.output))
+            model = need(log.records, Model, key)
+        if not model.blob:
+            raise NotFound(f"the model {model.key} was released")
+        models.setdefault(each.identifier, []).append(model)
+    return function, dataset, models
+
+
+def _fresh(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+
+
+def _put(blobs: Blobs, path: Path) -> Digest:
+    with path.open("rb") as file:
+        return blobs.put(iter(lambda: file.read(PIECE), b""))
