@@ -1,0 +1,1 @@
+"""Functions of bundles, run in processes of their own."""
