@@ -28,7 +28,7 @@ class Building:
         self._exchange = exchange
         self._bundles = bundles
         self._approve: Approve = approve
-        self._log = structlog.get_logger().bind(organization=following.organization)
+        self._log = structlog.get_logger().bind(organization=self._following.organization)
 
     async def run(self) -> None:
         """Build and approve until cancelled."""

@@ -43,26 +43,16 @@ PIECE = 1 << 20
 class Scheduler:
     """One channel's tasks at one node; `run` does the work."""
 
-    def __init__(
-        self,
-        following: Following,
-        exchange: Exchange,
-        blobs: Blobs,
-        pool: Pool,
-        bundles: Bundles,
-        *,
-        folder: Path,
-        size: int,
-    ) -> None:
-        self._following = following
+    def __init__(self, exchange: Exchange, pool: Pool, bundles: Bundles, *, folder: Path, size: int) -> None:
+        self._following = exchange.following
         self._exchange = exchange
-        self._blobs = blobs
+        self._blobs = exchange.blobs
         self._pool = pool
         self._bundles = bundles
         self._folder = folder
         self._size = size
         self._running: dict[str, tuple[str, asyncio.Task[None]]] = {}
-        self._log = structlog.get_logger().bind(organization=following.organization)
+        self._log = structlog.get_logger().bind(organization=self._following.organization)
 
     async def run(self) -> None:
         """Run ready tasks until cancelled; what was under way is then killed and run again at the next start."""
