@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from errno import EEXIST, ENOTDIR, ENOTEMPTY
+from errno import EEXIST, EINVAL, ENOTDIR, ENOTEMPTY
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Any, BinaryIO, final
@@ -142,7 +142,7 @@ def _members(file: BinaryIO, limits: Limits) -> Generator[Iterator[Member]]:
     except BROKEN as error:
         raise DecodeError(f"this is no archive of the kinds tar and zip, or a broken one: {error}") from error
     except OSError as error:
-        if error.errno is not None:
+        if error.errno not in (None, EINVAL):  # none by gzip and bzip2, EINVAL by a seek to before the beginning
             raise
         raise DecodeError(f"this archive cannot be decompressed: {error}") from error
 
@@ -180,6 +180,8 @@ def _tar(opened: tarfile.TarFile, stream: _Forward) -> Iterator[Member]:
             raise DecodeError(f"member {info.name[:80]!r} is a link or a device; only folders and files are taken")
     if stream.last != END_OF_TAR:
         raise DecodeError("this tar file breaks off before its end")
+    while stream.read(PIECE):
+        pass  # a compressed file's checksum is at its end
 
 
 def _content(opened: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
