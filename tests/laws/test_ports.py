@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -194,7 +195,7 @@ def test_a_damaged_memory_is_said_to_be(tmp_path):
     memories.put("A", 1, memory(1), keep=[])
     path = next(tmp_path.rglob("*.safetensors"))
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(DecodeError):
+    with pytest.raises(DecodeError, match=rf"the memory {re.escape(str(path))} of site 'A' is damaged .*begin anew"):
         memories.get("A", 1)
 
 

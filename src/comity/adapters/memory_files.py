@@ -14,6 +14,7 @@ from weakref import finalize
 from comity.adapters.durable import write
 from comity.ports.memories import version_at
 from comity.values import codec
+from comity.values.errors import DecodeError
 from comity.values.tree import Tree
 
 SUFFIX = ".safetensors"
@@ -38,7 +39,15 @@ class MemoryFiles:
     def get(self, site: str, round: int) -> Tree:
         folder = self._folder(site)
         current = version_at(_versions(folder), round)
-        return {} if current is None else codec.decode(_path(folder, current).read_bytes())
+        if current is None:
+            return {}
+        path = _path(folder, current)
+        try:
+            return codec.decode(path.read_bytes())
+        except DecodeError as error:
+            raise DecodeError(
+                f"the memory {path} of site {site!r} is damaged ({error}); begin anew in another directory"
+            ) from error
 
     def put(self, site: str, round: int, memory: Tree, keep: Sequence[int]) -> None:
         folder = self._folder(site)

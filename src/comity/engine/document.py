@@ -19,7 +19,7 @@ from comity.engine.declared import as_declared
 from comity.engine.experiment import Experiment
 from comity.engine.names import local_reference, public_name, reference
 from comity.values.digest import Digest, canonical, digest
-from comity.values.errors import ComityError, InvalidInput, NotSupported
+from comity.values.errors import ComityError, InvalidInput, NotSupported, a
 
 Naming: TypeAlias = Callable[[Callable[..., Any]], Mapping[str, str]]
 """What a callable is known by."""
@@ -67,9 +67,7 @@ def encode(value: Any, name: Naming) -> Any:
         return {"type": public_name(kind) or dict(name(kind)), **_mapping(held, name)}
     if callable(value):
         return dict(name(value))
-    raise NotSupported(
-        f"a {type(value).__name__} cannot be written as JSON; use numbers, text, named functions and dataclasses"
-    )
+    raise NotSupported(f"{a(value)} cannot be written as JSON; use numbers, text, named functions and dataclasses")
 
 
 def decode(document: Any, kinds: Kinds) -> Any:
@@ -149,7 +147,7 @@ def _resolve(entries: Mapping[str, Any]) -> Any:
     except (ImportError, AttributeError) as error:
         raise InvalidInput(f"{named} is not here ({error}); put its module on the path") from error
     if not callable(found):
-        raise InvalidInput(f"{named} is a {type(found).__name__} and cannot be called")
+        raise InvalidInput(f"{named} is {a(found)} and cannot be called")
     now = reference(found)
     if now != dict(entries):
         raise InvalidInput(f"{named} is here as {now}, but the experiment was made with {dict(entries)}")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, is_dataclass, replace
 from functools import cache
 from time import monotonic
 from typing import Any, Protocol, final
@@ -18,7 +18,7 @@ from comity.engine.sites import Sites
 from comity.engine.stopping import best_index
 from comity.ports.memories import Memories
 from comity.values.contribution import Contribution, gather
-from comity.values.errors import InvalidInput, RoundFailed
+from comity.values.errors import InvalidInput, RoundFailed, a
 from comity.values.model import Model
 from comity.values.seed import derive
 from comity.values.site import Site, Work
@@ -78,7 +78,10 @@ class Course:
         """The state before the first round."""
         model = self.experiment.model
         params = model.init(self.experiment.seed) if model else {}
-        return Standing(self.experiment.strategy.init(params, Network(sites=len(self.sites))))
+        state = self.experiment.strategy.init(params, Network(sites=len(self.sites)))
+        if not is_dataclass(state):
+            raise self._odd("init", "a state, a frozen dataclass", state)
+        return Standing(state)
 
     def rounds(self, standing: Standing) -> Iterator[Standing]:
         """The standing after each further round, until the experiment ends."""
@@ -107,6 +110,8 @@ class Course:
             state = strategy.step(standing.state, list(parts))
         else:
             state = strategy.step(standing.state, gather(parts))
+        if type(state) is not type(standing.state):
+            raise self._odd("step", f"the next {type(standing.state).__name__}, as init does", state)
         there = frozenset(included)
         done = Round(
             number=number,
@@ -146,11 +151,26 @@ class Course:
         keep = [before, *([standing.best_round] if standing.best_round else [])]
         calls = (self._call(standing, model, name) for name in names)
         given = self.engine.locals(model, calls, self.tally)
-        for name, (contribution, memory) in zip(names, given, strict=True):
+        for name, gave in zip(names, given, strict=True):
+            contribution, memory = self._checked(gave)
             if memory or name in remembering:
                 self.memories.put(name, number, memory, keep)
                 (remembering.add if memory else remembering.discard)(name)
             yield contribution
+
+    def _checked(self, gave: Any) -> Given:
+        match gave:
+            case (Contribution() as contribution, Mapping() as memory):
+                return contribution, memory
+            case _:
+                raise self._odd("local", "(contribution, memory), a co.Contribution and a tree", gave)
+
+    def _odd(self, method: str, wanted: str, got: object) -> InvalidInput:
+        kinds = ", ".join(a(each) for each in got) if isinstance(got, tuple) else ""
+        returned = f"({kinds})" if kinds else "nothing" if got is None else a(got)
+        return InvalidInput(
+            f"{type(self.experiment.strategy).__name__}.{method} must return {wanted}; it returned {returned}"
+        )
 
     def _call(self, standing: Standing, model: Model | None, name: str) -> Local:
         """A site's part of the round; what it raises carries a note of where that was."""

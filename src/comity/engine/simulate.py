@@ -58,6 +58,10 @@ class Simulation:
                 raise unknown("baseline", baseline, BASELINES)
         if isinstance(self.engine, type):
             raise InvalidInput(f"give the engine itself, co.{self.engine.__name__}(), not its class")
+        if not hasattr(self.engine, "locals"):
+            raise InvalidInput(f"engine must be co.Plain() or co.Auto(), not {self.engine!r}")
+        if not isinstance(self.dropout, Dropout):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidInput(f"dropout must be one such as co.Dropout(probability=0.3), not {self.dropout!r}")
 
 
 def simulate(experiment: Experiment, sites: Sites, how: Simulation) -> Run:
@@ -66,6 +70,7 @@ def simulate(experiment: Experiment, sites: Sites, how: Simulation) -> Run:
     Raises RoundFailed when a round has too few sites, and what the user's code raises, with the site
     and the round in a note.
     """
+    _check_numbers(experiment, sites)
     _check_dropout(how.dropout, sites)
     if how.tests is not None:
         how.tests.expect("the training rows", sites.columns)
@@ -146,6 +151,14 @@ def _facts(course: Course) -> dict[str, Any]:
         "trainings": dict(course.tally),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in ["comity", *used]}},
     }
+
+
+def _check_numbers(experiment: Experiment, sites: Sites) -> None:
+    drawn: int = getattr(experiment.strategy, "sites_per_round", 0)
+    if drawn > len(sites):
+        raise InvalidInput(f"sites_per_round is {drawn} but there are {len(sites)} sites; lower it, or leave it out")
+    if experiment.quorum > (most := drawn or len(sites)):
+        raise InvalidInput(f"the quorum is {experiment.quorum:g} but a round has at most {most} sites; lower it")
 
 
 def _check_dropout(dropout: Dropout, sites: Sites) -> None:

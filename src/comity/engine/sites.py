@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias, final
 
 from comity.values.digest import Digest
 from comity.values.errors import InvalidInput
 from comity.values.fingerprint import fingerprint
 from comity.values.rows import concatenate, same_columns
-from comity.values.site import Site
+from comity.values.site import Site, as_sites
 
 SitesGiven: TypeAlias = Sequence[Site] | Mapping[str, Callable[[], Site]]
 """Sites, or for very many: how to load each, by name."""
@@ -79,12 +79,7 @@ class Sites:
 
 
 def _held(given: Any) -> dict[str, Callable[[], Site]]:
-    if isinstance(given, Site | str) or not isinstance(given, Iterable):
-        raise InvalidInput(f"sites must be a list of co.Site values, not {given!r}")
-    listed = list(given)
-    for each in listed:
-        if not isinstance(each, Site):
-            raise InvalidInput(f"sites must be co.Site values, got a {type(each).__name__}")
+    listed = as_sites(given)
     name, times = max(Counter(site.name for site in listed).items(), key=lambda each: each[1], default=("", 0))
     if times > 1:
         raise InvalidInput(f"{times} sites are called {name!r}; names must differ")

@@ -24,7 +24,7 @@ from comity.engine.simulate import simulate as _simulate
 from comity.engine.sites import Sites, SitesGiven
 from comity.ports.memories import Memories, MemoriesInMemory
 from comity.values import codec
-from comity.values.errors import ComityError, InvalidInput, unknown
+from comity.values.errors import ComityError, InvalidInput, a, unknown
 from comity.values.tree import Tree
 
 IN_MEMORY = 100
@@ -109,7 +109,7 @@ def read_experiment(text: str) -> Experiment:
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidInput(f"this is not the JSON of an experiment: {error}") from error
     if not isinstance(made, Experiment):
-        raise InvalidInput(f"this is a {type(made).__name__}, not an experiment")
+        raise InvalidInput(f"this is {a(made)}, not an experiment")
     return made
 
 

@@ -77,12 +77,12 @@ class LinearRegression(Strategy):
         if state.mean is None:
             return State(columns, rows, shift)
         scatter = np.asarray(total.total["products"]) - rows * np.outer(shift, shift)
+        # A constant column leaves only the rounding of its own mean.
+        varies = np.diag(scatter) > 16 * rows * (np.finfo(float).eps * state.mean) ** 2
+        if not varies[-1]:
+            raise InvalidInput(f"y is {state.mean[-1]:g} in all {rows} rows; there is nothing to regress on x")
         if self.l2 == 0:
-            # A constant column leaves only the rounding of its own mean.
-            rounding = rows * (np.finfo(float).eps * state.mean[:-1]) ** 2
-            independent(
-                np.where(np.diag(scatter[:-1, :-1]) > 16 * rounding, scatter[:-1, :-1], 0.0), reading.names(columns)
-            )
+            independent(np.where(varies[:-1], scatter[:-1, :-1], 0.0), reading.names(columns))
         return State(columns, rows, state.mean + shift, scatter)
 
     def finished(self, state: State) -> bool:

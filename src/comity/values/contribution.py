@@ -6,12 +6,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from numbers import Real
 from typing import final
+from urllib.parse import unquote
 
 import numpy as np
 
 from comity.values import tree
-from comity.values.errors import InvalidInput
+from comity.values.errors import InvalidInput, a
 from comity.values.tree import Array, Tree
+
+COLUMNS = "columns/"
+"""Where a contribution of statistics carries its columns' names, each after its place, as `NUMBER NAME`."""
 
 
 @final
@@ -55,6 +59,8 @@ def gather(parts: Iterable[Contribution]) -> Contribution:
     total: dict[str, Array] | None = None
     weight = 0.0
     for part in parts:
+        if not isinstance(part, Contribution):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidInput(f"{a(part)} cannot be added; a site gives a co.Contribution(tree, weight)")
         leaves = tree.flatten(part.total)
         if total is None:
             total = {path: np.array(leaf, _wide(leaf)) for path, leaf in leaves.items()}
@@ -67,10 +73,12 @@ def gather(parts: Iterable[Contribution]) -> Contribution:
 
 
 def _add_in_place(total: dict[str, Array], leaves: dict[str, Array]) -> None:
-    if total.keys() != leaves.keys():
+    if odd := sorted(total.keys() ^ leaves.keys()):
+        if all(path.startswith(COLUMNS) for path in odd):
+            names = ", ".join(dict.fromkeys(repr(unquote(path.partition(" ")[2])) for path in odd[:8]))
+            raise InvalidInput(f"the sites' columns differ, by name or in order: {names}; give all the same columns")
         raise InvalidInput(
-            f"contributions differ in their arrays: only some sites have {sorted(total.keys() ^ leaves.keys())[:4]}; "
-            "let all have the same, for statistics the same columns in the same order"
+            f"contributions differ in their arrays: only some sites have {odd[:4]}; let all have the same"
         )
     for path, leaf in leaves.items():
         if total[path].dtype != _wide(leaf):
@@ -82,5 +90,5 @@ def _add_in_place(total: dict[str, Array], leaves: dict[str, Array]) -> None:
 
 def _wide(leaf: Array) -> type:
     if not isinstance(leaf, np.ndarray):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InvalidInput(f"a contribution holds a {type(leaf).__name__}; every leaf must be a numpy array")
+        raise InvalidInput(f"a contribution holds {a(leaf)}; every leaf must be a numpy array")
     return np.float64 if leaf.dtype.kind == "f" else np.int64

@@ -68,3 +68,13 @@ def unknown(kind: str, got: str, known: Iterable[str]) -> InvalidInput:
     close = get_close_matches(str(got), names, n=1, cutoff=0.5)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     return InvalidInput(f"there is no {kind} {got!r}{hint} (known: {', '.join(names) or 'none'})")
+
+
+def a(value: object) -> str:
+    """The name of a value's type with its article.
+
+    >>> a(1), a("text")
+    ('an int', 'a str')
+    """
+    name = type(value).__name__
+    return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"

@@ -6,13 +6,15 @@ from collections.abc import Iterable, Sequence
 
 from comity.values.digest import Digest, canonical, digest
 from comity.values.rows import Rows
-from comity.values.site import Site
+from comity.values.site import Site, as_sites
 from comity.values.tree import Array
 
 
 def fingerprint(sites: Sequence[Site]) -> Digest:
     """A digest of every site's name and rows: two partitions with the same one are the same, bit for bit."""
-    return digest(canonical([[site.name, *(_of(rows) for rows in (site.train, site.test))] for site in sites]))
+    return digest(
+        canonical([[site.name, *(_of(rows) for rows in (site.train, site.test))] for site in as_sites(sites)])
+    )
 
 
 def _of(rows: Rows | None) -> list[object] | None:

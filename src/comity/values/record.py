@@ -13,7 +13,7 @@ from typing import Any, Optional, TypeVar
 
 import numpy as np
 
-from comity.values.errors import InvalidInput
+from comity.values.errors import InvalidInput, a
 from comity.values.tree import Array, Tree
 
 R = TypeVar("R")
@@ -38,9 +38,7 @@ def to_tree(record: Any) -> Tree:
                 raise InvalidInput(f"{type(record).__name__}.{each.name} is {value}, which does not fit in 64 bits")
             made[each.name] = np.asarray(value, dtype=NUMBERS[type(value)])
         elif value is not None:
-            raise InvalidInput(
-                f"{type(record).__name__}.{each.name} is a {type(value).__name__}; use trees, arrays, numbers or None"
-            )
+            raise InvalidInput(f"{type(record).__name__}.{each.name} is {a(value)}; use trees, arrays, numbers or None")
     return made
 
 

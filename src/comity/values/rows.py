@@ -10,7 +10,7 @@ from typing import Any, TypeAlias, final
 
 import numpy as np
 
-from comity.values.errors import InvalidInput
+from comity.values.errors import InvalidInput, a
 from comity.values.tree import Array
 
 
@@ -39,7 +39,7 @@ class Rows:
             _check_index(name, getattr(self, name), self.x)
         object.__setattr__(self, "x", _array("x", self.x))
         if self.x.ndim == 0:
-            raise InvalidInput(f"x must be an array with one entry a row, not a {type(self.x.item()).__name__}")
+            raise InvalidInput(f"x must be an array with one entry a row, not {a(self.x.item())}")
         for name in ("y", "ids"):
             array = getattr(self, name)
             if array is not None:

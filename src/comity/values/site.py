@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from math import isfinite
-from typing import final
+from typing import Any, final
 
 import numpy as np
 
-from comity.values.errors import InvalidInput
+from comity.values.errors import InvalidInput, a
 from comity.values.model import Fit, Model, Pull, Train, Training
 from comity.values.rows import Rows, as_rows, missing_said, same_columns
 from comity.values.seed import batches, derive
@@ -114,3 +114,14 @@ class Site:
         if self.work is None:
             raise InvalidInput(f"site {self.name!r} has no model to train; give the experiment a model and a recipe")
         return self.work
+
+
+def as_sites(given: Any) -> list[Site]:
+    """Sites as a list; raises InvalidInput for anything else."""
+    if isinstance(given, Site | str) or not isinstance(given, Iterable):
+        raise InvalidInput(f"sites must be a list of co.Site values, not {given!r}")
+    listed = list[Any](given)
+    for each in listed:
+        if not isinstance(each, Site):
+            raise InvalidInput(f"sites must be co.Site values, got {a(each)}")
+    return listed

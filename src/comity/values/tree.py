@@ -16,7 +16,7 @@ from typing import Any, TypeAlias, Union
 import numpy as np
 from numpy.typing import NDArray
 
-from comity.values.errors import InvalidInput
+from comity.values.errors import InvalidInput, a
 
 Array: TypeAlias = NDArray[Any]
 Tree: TypeAlias = Mapping[str, Union[Array, "Tree"]]
@@ -194,7 +194,7 @@ def check(tree: Tree, what: str) -> None:
     _check_names(tree, what)
     for path, leaf in _walk(tree, ""):
         if not isinstance(leaf, np.ndarray):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise InvalidInput(f"{what}: {path!r} is a {type(leaf).__name__}; every leaf must be a numpy array")
+            raise InvalidInput(f"{what}: {path!r} is {a(leaf)}; every leaf must be a numpy array")
         if leaf.dtype.kind not in "biuf" or leaf.dtype.itemsize > 8:
             raise InvalidInput(f"{what}: {path!r} has dtype {leaf.dtype}; use booleans, integers or floats")
         if leaf.dtype.kind == "f" and not np.isfinite(leaf).all():

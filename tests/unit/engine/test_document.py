@@ -276,7 +276,7 @@ def test_keys_that_mean_something_here_are_refused(user):
         ("[" * 100_000, "this is not the JSON of an experiment"),
         ('{"type":' * 900 + "1" + "}" * 900, ""),
         (None, "this is not the JSON of an experiment"),
-        ("3", "this is a int, not an experiment"),
+        ("3", "this is an int, not an experiment"),
         ('{"type":"strategies.FedAvg"}', "this is a FedAvg, not an experiment"),
         ('{"type":"Experiment"}', "Experiment needs strategy, which is not given"),
         ('{"type":"Experimnt"}', "did you mean 'Experiment'?"),

@@ -385,7 +385,7 @@ def half():
         (nn.Linear(5, 1), mse_loss, "write def net"),
         (linear, nn.MSELoss(), "loss must be a function .* not a MSELoss"),
         (untrained, mse_loss, "no parameters to train"),
-        (lambda: 3, mse_loss, "must return a torch.nn.Module, but it gave a int"),
+        (lambda: 3, mse_loss, "must return a torch.nn.Module, but it gave an int"),
         (half, mse_loss, "torch.bfloat16"),
     ],
 )
@@ -537,3 +537,24 @@ def test_batches_are_those_of_every_framework():
     want = islice(batches(23, 4, 9, derive(3, "batches")), 9)
     for got, batch in zip(seen, want, strict=True):
         np.testing.assert_array_equal(got, y[batch])
+
+
+def test_features_of_another_shape_are_said_to_be():
+    made = Model(lambda: nn.Linear(4, 1), loss=mse_loss)
+    params, x = made.init(0), np.zeros((5, 3))
+    training = Training(params=params, rows=Rows(x, np.zeros(5)), train=Train(optimizer=SGD(lr=0.1), steps=1), seed=0)
+    for ask in (
+        lambda: made.predict(params, x),
+        lambda: made.fit(training),
+        lambda: made.gradient(params, training.rows),
+    ):
+        with pytest.raises(InvalidInput, match=r"net\(\) does not take x of shape \(5, 3\): .*cannot be multiplied"):
+            ask()
+
+
+def test_a_loss_is_a_function_that_gives_a_tensor():
+    with pytest.raises(InvalidInput, match=r"loss must be a function .* not the class BCEWithLogitsLoss"):
+        Model(lambda: nn.Linear(3, 1), loss=nn.BCEWithLogitsLoss)
+    made = Model(lambda: nn.Linear(3, 1), loss=lambda outputs, y: outputs.sum().item())
+    with pytest.raises(InvalidInput, match="gave a float; a loss is a tensor, so that it has a gradient"):
+        made.gradient(made.init(0), Rows(np.zeros((5, 3)), np.zeros(5)))

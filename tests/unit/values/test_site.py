@@ -61,7 +61,7 @@ def test_a_site_may_have_test_rows_only() -> None:
 
 def test_training_and_test_rows_have_the_same_columns() -> None:
     train, test = Rows(X, Y, ("age", "sex")), Rows(X, Y, ("sex", "age"))
-    with pytest.raises(InvalidInput, match="training rows of site 'A' and of its test rows differ.*'age' and 'sex'"):
+    with pytest.raises(InvalidInput, match=r"training rows of site 'A' and of its test rows differ.*'age' and 'sex'"):
         Site("A", train, test)
     assert Site("A", train, (X, Y)).train.columns == ("age", "sex")
 
@@ -74,7 +74,7 @@ def test_what_fails_on_missing_values_says_so() -> None:
     holes = np.where(X == 3, np.nan, X)
     with pytest.raises(InvalidInput, match=r"site 'A': column 1 of x has 1 NaN; leave .*it led to: the model is not"):
         Site("A", (holes, Y)).bound(bound).fit({})
-    with pytest.raises(InvalidInput, match="^the model is not finite$"):
+    with pytest.raises(InvalidInput, match=r"^the model is not finite$"):
         Site("A", (X, Y)).bound(bound).fit({})
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from comity.data.partition.classes import strata
-from comity.values.site import Site
+from comity.values.site import Site, as_sites
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,6 +26,7 @@ def plot(sites: Sequence[Site]) -> Figure:
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+    sites = as_sites(sites)
     parts = [site.train.y for site in sites if site.train.y is not None]
     found = strata(parts) if len(parts) == len(sites) else None
     known, codes = found or (["rows"], [np.zeros(len(site.train), np.int64) for site in sites])

@@ -8,7 +8,7 @@ import numpy as np
 
 from comity.data.partition.classes import strata
 from comity.values.fingerprint import fingerprint
-from comity.values.site import Site
+from comity.values.site import Site, as_sites
 from comity.values.table import Cell, Table
 from comity.values.tree import Array
 
@@ -26,6 +26,7 @@ def summary(sites: Sequence[Site]) -> Table:
     site  rows  test  class 0  class 1
     A        4     2    0.750    0.250
     """
+    sites = as_sites(sites)
     columns, cells = _targets([site.train.y for site in sites if site.train.y is not None])
     if len(cells) < len(sites):
         columns, cells = [], [[] for _ in sites]

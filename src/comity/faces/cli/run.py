@@ -20,7 +20,7 @@ from comity.faces.cli.experiment_file import ExperimentFile, explained
 from comity.faces.cli.show import folder_to_save, json_line, line, terminal_table
 from comity.faces.compose import simulate
 from comity.faces.credit import credit
-from comity.values.errors import InvalidInput, unknown
+from comity.values.errors import InvalidInput, a, unknown
 from comity.values.site import Site
 
 DATA: dict[str, tuple[Callable[[], Sequence[Site]], str]] = {
@@ -71,7 +71,7 @@ def _run(file: Path, data_name: str | None, settings: Sequence[str], baselines: 
     given = ExperimentFile(file)
     experiment = given["experiment"]
     if not isinstance(experiment, Experiment):
-        raise InvalidInput(f"`experiment` in {file} is a {type(experiment).__name__}, not a co.Experiment")
+        raise InvalidInput(f"`experiment` in {file} is {a(experiment)}, not a co.Experiment")
     for setting in settings:
         experiment = with_setting(experiment, setting)
     sites = DATA[data_name][0]() if data_name else given["sites"]

@@ -46,6 +46,8 @@ class Outcome:
     """A federated run by round, for the picture and the report."""
     shown: str
     """The method that `run` is of; it stands out in table and picture."""
+    run_note: str = ""
+    """In what the run's figures differ from those of the table."""
     tables: Sequence[Table] = ()
     """Further tables to print below."""
 

@@ -21,7 +21,10 @@ def picture(outcome: Outcome) -> Figure:
     _methods(left, outcome)
     metric = outcome.run.experiment.measures[0].name
     curves(right, outcome.run, metric)
-    right.set_title(f"{outcome.shown}: {metric} by round", loc="left", fontsize=11, color=INK)
+    title = f"{outcome.shown}: {metric} by round"
+    if outcome.run_note:
+        title += f"\n{outcome.run_note}"
+    right.set_title(title, loc="left", fontsize=11, color=INK)
     return made
 
 

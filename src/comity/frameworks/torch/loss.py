@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from comity.frameworks.torch.tensors import tensor
-from comity.values.errors import InvalidInput
+from comity.values.errors import InvalidInput, a
 from comity.values.tree import Array
 
 Loss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
@@ -89,6 +89,8 @@ def compare(loss: Loss, outputs: Tensor, target: Tensor) -> Tensor:
                 f"{tuple(target.shape)}; they must be equal"
             )
     value = loss(outputs, target)
+    if not isinstance(value, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidInput(f"{_name(loss)} gave {a(value)}; a loss is a tensor, so that it has a gradient")
     if value.ndim:
         raise InvalidInput(f"{_name(loss)} gave shape {tuple(value.shape)}; a loss is one number, the mean over rows")
     return value

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from comity.frameworks.torch.added import added
 from comity.frameworks.torch.loss import Activation, Loss, activation, compare, targets
-from comity.frameworks.torch.network import BatchNorm, Net, Network, build
+from comity.frameworks.torch.network import BatchNorm, Net, Network, build, outputs
 from comity.frameworks.torch.optimizer import check, plain, stepping
 from comity.frameworks.torch.stacked import fit_stacked
 from comity.frameworks.torch.tensors import array, minibatches, quiet
@@ -71,6 +71,11 @@ class Model(floor.Model):
         if isinstance(self.loss, nn.Module) or not callable(self.loss):
             kind = type(self.loss).__name__
             raise InvalidInput(f"loss must be a function such as torch.nn.functional.cross_entropy, not a {kind}")
+        if isinstance(self.loss, type):
+            name = self.loss.__name__
+            raise InvalidInput(
+                f"loss must be a function such as torch.nn.functional.cross_entropy, not the class {name}"
+            )
         if self.batch_norm not in (None, "average", "freeze"):
             raise unknown("batch-norm policy", self.batch_norm, ("average", "freeze"))
         self.idle.append(self._build())
@@ -105,7 +110,7 @@ class Model(floor.Model):
             )
             lr_sum, losses = 0.0, list[Tensor]()
             for x, y in minibatches(training, self._prepare(network)):
-                value = compare(loss, module(x), y)
+                value = compare(loss, outputs(module, x), y)
                 grads = torch.autograd.grad(value, params, allow_unused=True, materialize_grads=True)
                 lr_sum += step(add(grads))
                 losses.append(value.detach())
@@ -126,7 +131,7 @@ class Model(floor.Model):
         with self._network(rows.x) as network, quiet(seed, network.device):
             network.load(params)
             x, y = self._prepare(network)(rows)
-            value = compare(self.loss, network.to_train()(x), y)
+            value = compare(self.loss, outputs(network.to_train(), x), y)
             grads = torch.autograd.grad(
                 value, list(network.trained.values()), allow_unused=True, materialize_grads=True
             )
@@ -136,9 +141,9 @@ class Model(floor.Model):
         with self._network(x) as network, quiet(0, network.device), torch.inference_mode():
             network.load(params)
             module = network.module.eval()
-            parts = [module(network.features(x[at : at + PREDICT_ROWS])) for at in range(0, len(x), PREDICT_ROWS)]
-            outputs = torch.cat(parts).double()
-            predictions = array((self.activation or activation(self.loss))(outputs))
+            batches = (x[at : at + PREDICT_ROWS] for at in range(0, len(x), PREDICT_ROWS))
+            raw = torch.cat([outputs(module, network.features(batch)) for batch in batches]).double()
+            predictions = array((self.activation or activation(self.loss))(raw))
         return predictions[:, 0] if predictions.ndim == 2 and predictions.shape[1] == 1 else predictions
 
     def fit_many(self, trainings: Sequence[Training]) -> list[Fit] | None:

@@ -15,7 +15,7 @@ from torch.nn.parameter import is_lazy
 
 from comity.frameworks.torch.tensors import array, tensor
 from comity.values import tree
-from comity.values.errors import InvalidInput
+from comity.values.errors import InvalidInput, a
 from comity.values.tree import Array, Tree
 
 Net: TypeAlias = Callable[[], nn.Module]
@@ -110,13 +110,23 @@ class Network:
         return there
 
 
+def outputs(module: nn.Module, x: Tensor) -> Tensor:
+    """What a module makes of features (n, ...); raises InvalidInput for features of a shape that it does not take."""
+    try:
+        return module(x)
+    except RuntimeError as error:
+        if "shape" not in (said := str(error)) and "size" not in said:
+            raise
+        raise InvalidInput(f"net() does not take x of shape {tuple(x.shape)}: {said.splitlines()[0]}") from error
+
+
 def build(net: Net, batch_norm: BatchNorm, *, seed: int = 0, device: str = "cpu") -> Network:
     """The network of a module built under this seed; raises InvalidInput for what cannot be trained so."""
     with torch.random.fork_rng([]):
         torch.default_generator.manual_seed(seed)
         module: Any = net()
     if not isinstance(module, nn.Module):
-        raise InvalidInput(f"net() must return a torch.nn.Module, but it gave a {type(module).__name__}")
+        raise InvalidInput(f"net() must return a torch.nn.Module, but it gave {a(module)}")
     if any(is_lazy(each) for each in (*module.parameters(), *module.buffers())):
         raise InvalidInput("net() has lazy layers, whose shapes are unknown before the first row; give their sizes")
     module.to(device).eval()
