@@ -61,7 +61,7 @@ def identity(word: str) -> Identity:
 class Log:
     """One channel's log as a hub and a node see it, with the keys of every author at hand."""
 
-    BLOB, HUB, NAME, PUBLIC, MODEL = BLOB, HUB, NAME, PUBLIC, MODEL
+    BLOB, HUB, NAME, PUBLIC, PRIVATE, MODEL = BLOB, HUB, NAME, PUBLIC, PRIVATE, MODEL
     key, identity = staticmethod(key), staticmethod(identity)
 
     def __init__(self, *members: str, members_admit: int = 0) -> None:
