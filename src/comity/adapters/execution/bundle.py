@@ -74,7 +74,7 @@ def load(folder: Path) -> Callee:
     name, _, path = entry.partition(":")
     sys.path.insert(0, str(folder))
     module = import_module(name)
-    if not (module.__file__ and Path(module.__file__).resolve().is_relative_to(folder.resolve())):
+    if not (module.__file__ and Path(module.__file__).is_relative_to(folder)):
         raise InvalidInput(f"{name!r} is the module {module.__file__ or 'of Python'}, not the bundle's; rename yours")
     callee = attrgetter(path)(module)
     if not callable(callee):

@@ -58,7 +58,9 @@ def _take_over(log: int, report: int) -> None:
 def _settle(scratch: str) -> None:
     # The kernel, short of memory, is to end a task rather than the node.
     with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("500")
+        score = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
+        os.write(score, b"500")
+        os.close(score)
     os.chdir(scratch)
     os.environ.update(HOME=scratch, TMPDIR=scratch)
     sys.argv = [""]

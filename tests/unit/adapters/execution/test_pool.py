@@ -5,13 +5,15 @@ import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import uvloop
 
-from comity.adapters.execution import performance
+from comity.adapters.execution import messages, performance
 from comity.adapters.execution.job import Status
 from comity.adapters.execution.log import KEPT
 from comity.adapters.execution.pool import Pool
@@ -69,7 +71,7 @@ asyncio.run(main())
 """
 
 
-def run_in_pool(act, size=2, warm=()):
+def run_in_pool(act, size=2, warm=(), loop_factory=None):
     async def main():
         pool = Pool(size, warm=warm)
         await pool.start()
@@ -78,7 +80,8 @@ def run_in_pool(act, size=2, warm=()):
         finally:
             await pool.close()
 
-    return asyncio.run(main())
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        return runner.run(main())
 
 
 def outcome_of(job, **pool):
@@ -353,8 +356,9 @@ def test_a_task_over_its_time_is_killed(bundle, job, pipe):
     assert not left
 
 
+@pytest.mark.parametrize("loop_factory", [asyncio.new_event_loop, uvloop.new_event_loop])
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV])
-def test_tasks_of_a_base_that_is_killed_are_lost_and_the_next_get_another(bundle, job, pipe, number):
+def test_tasks_of_a_base_that_is_killed_are_lost_and_the_next_get_another(bundle, job, pipe, number, loop_factory):
     body = f"family(inputs['pipe'])\nos.kill(os.getppid(), {int(number)})\ntime.sleep(1000)"
     work = job(bundle(body, before=FAMILY), inputs={"pipe": pipe})
 
@@ -363,7 +367,7 @@ def test_tasks_of_a_base_that_is_killed_are_lost_and_the_next_get_another(bundle
         lost = await pool.run(work)
         return lost, await told, await pool.run(job(bundle("pass")))
 
-    lost, pids, next_one = run_in_pool(act)
+    lost, pids, next_one = run_in_pool(act, loop_factory=loop_factory)
     assert lost.lost
     assert all(dead(pid) for pid in pids)
     assert next_one.status is Status.DONE
@@ -443,6 +447,32 @@ def test_all_ends_with_the_host(tmp_path, bundle, pipe):
         pids.append(parent(pids[0]))
         host.kill()
     assert all(dead(pid) for pid in pids)
+
+
+def test_nothing_stays_open_in_the_base(tmp_path, bundle, job):
+    body = "import os; open(outputs['open'], 'w').write(repr(os.listdir(f'/proc/{os.getppid()}/fd')))"
+    folder = bundle(body)
+    first, last = (job(folder, outputs=("open",)) for _ in range(2))
+
+    async def act(pool):
+        await pool.run(first)
+        await pool.run(job(bundle("pass"), log=tmp_path / "nowhere" / "log"))
+        await asyncio.gather(*(pool.run(job(bundle("raise ValueError"))) for _ in range(5)))
+        await pool.run(last)
+
+    run_in_pool(act)
+    assert first.outputs["open"].read_text() == last.outputs["open"].read_text()
+
+
+def test_a_base_with_a_second_thread_is_not_ready(tmp_path):
+    (tmp_path / "threaded.py").write_text("import threading as t; t.Thread(target=t.Event().wait, daemon=True).start()")
+    ours, its = socket.socketpair()
+    code = "import sys; sys.path.append(sys.argv.pop(1)); from comity.adapters.execution.base import main; main()"
+    command = [sys.executable, "-c", code, tmp_path, str(its.fileno()), "threaded"]
+    with ours, its, subprocess.Popen(command, pass_fds=[its.fileno()]) as base:
+        (told,) = messages.frames(bytearray(ours.recv(4096)))
+        assert base.wait() == 0
+    assert "'threaded' starts threads" in messages.to_host.decode(told).error
 
 
 def test_a_warm_list_that_will_not_do_is_refused():
