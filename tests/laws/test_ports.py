@@ -8,6 +8,7 @@ import subprocess
 import sys
 import unicodedata
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -326,7 +327,7 @@ def test_damage_of_any_kind_is_seen(tmp_path, data):
         position, bit = data.draw(st.integers(0, len(whole) - 1)), data.draw(st.integers(0, 7))
         damaged = whole[:position] + bytes([whole[position] ^ 1 << bit]) + whole[position + 1 :]
     path.write_bytes(damaged)
-    with pytest.raises(DecodeError, match="is damaged or is none; delete it to begin anew"):
+    with pytest.raises(DecodeError, match=r"is damaged or is none; delete .* to begin anew"):
         checkpoints.load()
 
 
@@ -342,4 +343,63 @@ def test_facts_are_strict_json_text(tmp_path):
     CheckpointFile(tmp_path / "checkpoint").save(numbered(1))
     body = (tmp_path / "checkpoint").read_bytes()[32:]
     length = int.from_bytes(body[:8], "little")
-    assert json.loads(body[8 : 8 + length]) == {"round": 1}
+    assert json.loads(body[8 : 8 + length])["facts"] == {"round": 1}
+
+
+# Their history
+
+
+def entry(number: int) -> Checkpoint:
+    return replace(numbered(number), history=[{"number": number}])
+
+
+def numbers_of(found: Checkpoint | None) -> list[int]:
+    assert found is not None
+    return [each["number"] for each in found.history]
+
+
+@each_checkpoints
+def test_the_history_is_added_to(make, tmp_path):
+    checkpoints = make(tmp_path)
+    for number in (1, 2, 3):
+        checkpoints.save(entry(number))
+        assert numbers_of(checkpoints.load()) == list(range(1, number + 1))
+
+
+def test_a_round_costs_the_same_however_many_there_were(tmp_path):
+    checkpoints, path = CheckpointFile(tmp_path / "checkpoint"), tmp_path / "checkpoint"
+    sizes, written = set(), []
+    for number in range(10, 40):
+        checkpoints.save(replace(entry(number), facts={}))
+        sizes.add(path.stat().st_size)
+        written.append((tmp_path / "checkpoint.history").stat().st_size)
+    assert max(sizes) - min(sizes) <= 4, "but for the digits of a length"
+    assert len(set(np.diff(written))) == 1
+
+
+def test_another_process_goes_on_with_the_history(tmp_path):
+    path = tmp_path / "checkpoint"
+    CheckpointFile(path).save(entry(1))
+    again = CheckpointFile(path)
+    assert numbers_of(again.load()) == [1]
+    with (tmp_path / "checkpoint.history").open("ab") as file:
+        file.write(b'{"number": what a crash left before its checkpoint was writ')
+    assert numbers_of(CheckpointFile(path).load()) == [1]
+    again.save(entry(2))
+    assert numbers_of(CheckpointFile(path).load()) == [1, 2]
+
+
+def test_a_run_that_is_begun_anew_has_no_history(tmp_path):
+    path = tmp_path / "checkpoint"
+    CheckpointFile(path).save(entry(1))
+    CheckpointFile(path).save(entry(2))
+    assert numbers_of(CheckpointFile(path).load()) == [2]
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-1], lambda data: b"#" + data[1:], lambda data: b""])
+def test_a_damaged_history_is_seen(tmp_path, damage):
+    path = tmp_path / "checkpoint.history"
+    CheckpointFile(tmp_path / "checkpoint").save(entry(1))
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(DecodeError, match=r"checkpoint\.history is damaged or is none; delete .*checkpoint to begin"):
+        CheckpointFile(tmp_path / "checkpoint").load()

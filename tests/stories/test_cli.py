@@ -233,6 +233,13 @@ def test_run_of_an_analysis_prints_what_was_found_and_how_well_it_predicts(comit
     assert re.search(r"^CoxRegression +0\.\d{3} +0\.86\d$", out, re.MULTILINE)
 
 
+def test_what_is_piped_is_not_broken_into_lines(comity):
+    _, out, _ = comity("run", str(EXAMPLES / "survival.py"), COLUMNS="")
+    assert re.search(r"^Cox regression, .*log partial likelihood -\d+\.\d+$", out, re.MULTILINE)
+    assert re.search(r"^column +coefficient .*hazard ratio$", out, re.MULTILINE)
+    assert not re.search(r" $", out.splitlines()[0])
+
+
 def test_an_analysis_shows_its_small_p_values_and_whether_it_was_finished(comity, write):
     text = "import comity as co\nexperiment = co.Experiment(strategy=co.strategies.LogisticRegression(), rounds={})\n"
     _, out, _ = comity("run", write(text.format(50), name="enough.py"), "--data", "heart")

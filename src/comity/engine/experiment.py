@@ -49,7 +49,10 @@ class Experiment:
     quorum: float = 1
     """The least a round needs: a number of sites, or below 1 the share of those selected."""
     evaluate_every: int = 1
-    """Evaluate after every so many rounds, and always after the last."""
+    """Evaluate after every so many rounds, and always after the last; with very many sites, seldom.
+
+    All sites with test rows are measured, which takes longer than to train a sample of them.
+    """
     best: str | None = None
     """Keep the model of the round that is best by this metric over all sites' test rows; None keeps the last.
 

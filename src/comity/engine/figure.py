@@ -23,6 +23,9 @@ FEDERATED, SITE, POOLED, INK, GRID = "#0072b2", "#8c96a3", "#d55e00", "#1f2933",
 
 GROUPS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 
+DRAWN = 200
+"""Up to this many sites are drawn, spread over all of them; more take longer to draw than to train."""
+
 NAMED = 6
 """Up to this many sites have their names beside their lines."""
 
@@ -99,7 +102,7 @@ def curves(axes: Axes, run: Run, metric: str) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     plain(axes)
     axes.grid(axis="y", color=GRID, linewidth=0.8)
-    _name(axes, lines)
+    _name(axes, lines, len(_sites(run)[1]))
 
 
 def plain(axes: Axes) -> None:
@@ -111,13 +114,15 @@ def plain(axes: Axes) -> None:
 
 
 def _lines(run: Run, metric: str) -> list[Line]:
-    alone = {f"{site} alone": run.baselines[site] for site in run.sites if site in run.baselines}
-    tested = next((each.sites for each in reversed(run.history) if each.sites), {})
-    thin = {label: baseline.series(metric) for label, baseline in alone.items()} or {
-        f"at {site}": run.series(metric, site=site) for site in tested
-    }
+    alone, sites = _sites(run)
+    every = -(-len(sites) // DRAWN) or 1
     return [
-        *(Line(label, *values, SITE, 1.2) for label, values in thin.items()),
+        *(
+            Line(f"{site} alone", *run.baselines[site].series(metric), SITE, 1.2)
+            if alone
+            else Line(f"at {site}", *run.series(metric, site=site), SITE, 1.2)
+            for site in sites[::every]
+        ),
         *(
             Line(label, *baseline.series(metric), POOLED, 1.8, "--")
             for label, baseline in run.baselines.items()
@@ -127,7 +132,13 @@ def _lines(run: Run, metric: str) -> list[Line]:
     ]
 
 
-def _name(axes: Axes, lines: Sequence[Line]) -> None:
+def _sites(run: Run) -> tuple[bool, list[str]]:
+    """(whether each site was also run alone, those whose lines are grey)."""
+    alone = [site for site in run.sites if site in run.baselines]
+    return bool(alone), alone or list(next((each.sites for each in reversed(run.history) if each.sites), {}))
+
+
+def _name(axes: Axes, lines: Sequence[Line], sites: int) -> None:
     """Names beside the ends of the lines, moved apart where they would overlap."""
     thin = [line for line in lines if line.color == SITE]
     named = [line for line in lines if line.color != SITE or len(thin) <= NAMED]
@@ -148,7 +159,8 @@ def _name(axes: Axes, lines: Sequence[Line]) -> None:
             parse_math=False,
         )
     if len(thin) > NAMED:
-        axes.text(0.99, 0.02, f"grey: {len(thin)} sites", transform=axes.transAxes, ha="right", fontsize=8.5, color=INK)
+        grey = f"grey: {len(thin)}{f' of {sites}' if sites > DRAWN else ''} sites"
+        axes.text(0.99, 0.02, grey, transform=axes.transAxes, ha="right", fontsize=8.5, color=INK)
 
 
 def apart(values: Sequence[float], gap: float) -> list[float]:

@@ -24,19 +24,18 @@ def owner(course: Course) -> dict[str, Digest | None]:
     }
 
 
-def checkpoint(owner: dict[str, Digest | None], standing: Standing) -> Checkpoint:
-    """All of a standing, as its owner's."""
+def checkpoint(owner: dict[str, Digest | None], standing: Standing, since: int) -> Checkpoint:
+    """All of a standing, as its owner's; of the history the rounds since the one that was kept last."""
     facts = {
         **owner,
         "best_round": standing.best_round,
         "columns": list(standing.columns),
         "remembering": sorted(standing.remembering),
-        "history": [each.document() for each in standing.history],
     }
     arrays = {"state": record.to_tree(standing.state)}
     if standing.best_state is not None:
         arrays["best"] = record.to_tree(standing.best_state)
-    return Checkpoint(facts, arrays)
+    return Checkpoint(facts, arrays, [each.document() for each in standing.history[since:]])
 
 
 def taken_up(found: Checkpoint, owner: dict[str, Digest | None], begun: Standing, memories: Memories) -> Standing:
@@ -54,13 +53,13 @@ def taken_up(found: Checkpoint, owner: dict[str, Digest | None], begun: Standing
                 "the checkpoint was made with other rows at these sites; give the same rows or another directory"
             )
     for name in found.facts["remembering"]:
-        if not memories.get(name, len(found.facts["history"])):
+        if not memories.get(name, len(found.history)):
             raise DecodeError(f"the memory of site {name!r} is gone from beside the checkpoint; begin anew")
     kind = type(begun.state)
     arrays: Any = found.arrays
     return Standing(
         state=record.from_tree(kind, arrays.get("state", {})),
-        history=tuple(round_from(each) for each in found.facts["history"]),
+        history=tuple(round_from(each) for each in found.history),
         best_state=record.from_tree(kind, arrays["best"]) if "best" in arrays else None,
         best_round=found.facts["best_round"],
         columns=tuple(found.facts["columns"]),

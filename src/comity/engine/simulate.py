@@ -128,14 +128,17 @@ def _begun(course: Course, checkpoints: Checkpoints | None) -> tuple[Standing, C
     standing = course.begin()
     if checkpoints is None:
         return standing, lambda standing: None
-    whose = owner(course)
+    whose, kept = owner(course), 0
 
     def save(standing: Standing) -> None:
-        checkpoints.save(checkpoint(whose, standing))
+        nonlocal kept
+        checkpoints.save(checkpoint(whose, standing, kept))
+        kept = standing.round
 
     found = checkpoints.load()
     if found is not None:
         standing = taken_up(found, whose, standing, course.memories)
+        kept = standing.round
         course.sites.expect("the rows the run was begun with", standing.columns)
         return standing, save
     # Kept before the first round too, so that a run killed in it can be taken up like any other.

@@ -42,7 +42,8 @@ def cross_validate(
 ) -> Search:
     """The experiment with the setting that does best on rows held out of every site's training rows.
 
-    settings: as in `with_setting`, e.g. ["train.optimizer.lr=0.001", "train.optimizer.lr=0.01"].
+    settings: fields of the experiment by their path, e.g. ["train.optimizer.lr=0.001", "train.optimizer.lr=0.01"];
+    the value is JSON, or text when it is not.
     Each site deals its own rows into folds (a person's rows, by `Rows.ids`, stay together), so no row
     moves; a fold is a federated run that is measured on everybody's held-out rows. Each repeat deals and
     trains anew, which calms the choice. Test rows are not looked at.

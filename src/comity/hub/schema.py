@@ -15,6 +15,7 @@ mail = Table(
     Column("recipient", String, nullable=False),
     Column("body", LargeBinary, nullable=False),
     Index("mail_by_recipient", "channel", "recipient", "id"),
+    sqlite_autoincrement=True,  # a number is never used again, since readers remember the last one they saw
 )
 
 parcels = Table(

@@ -54,6 +54,9 @@ class Exchange:
             future = self._arriving.get(blob)
             if future is None:
                 future = self._arriving[blob] = asyncio.get_running_loop().create_future()
+                if await asyncio.to_thread(self.blobs.size, name) is not None:  # it came meanwhile
+                    self._arrived(blob, None)
+                    return
                 await self.post(owner, Wanted(blob=blob, holds=holds, asset=asset))
             try:
                 async with asyncio.timeout(PATIENCE):

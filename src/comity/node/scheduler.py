@@ -194,7 +194,7 @@ class Scheduler:
         log = self.log_of(task.key)
         log.parent.mkdir(parents=True, exist_ok=True)
         work = scratch / "work"
-        work.mkdir()
+        (work / "outputs").mkdir(parents=True)
         return Job(
             task_key=task.key,
             plan_key=task.plan,

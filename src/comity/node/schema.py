@@ -28,6 +28,7 @@ outbox = Table(
     Column("events", LargeBinary, nullable=False),
     Column("texts", LargeBinary, nullable=False),
     Index("outbox_by_channel", "channel", "number"),
+    sqlite_autoincrement=True,
 )
 """What this organization has to say and the log does not hold yet, in order."""
 

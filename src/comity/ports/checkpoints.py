@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, final
 
 from comity.values.tree import Tree
@@ -18,13 +18,21 @@ class Checkpoint:
     """JSON: whose run this is, the round, the history."""
     arrays: Tree
     """The strategy's state, and that of the best round."""
+    history: Sequence[Mapping[str, Any]] = ()
+    """JSON, one entry a round: when saved those since the checkpoint before, when loaded all of them."""
 
 
 class Checkpoints(Protocol):
-    """The newest checkpoint of one run."""
+    """The newest checkpoint of one run.
+
+    It goes on with the history that was loaded or saved before, and begins anew where there was neither.
+    """
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Replace the former checkpoint at once or not at all; on return it survives a crash."""
+        """Replace the former checkpoint at once or not at all, in a time that does not grow with the history.
+
+        On return it survives a crash.
+        """
         ...
 
     def load(self) -> Checkpoint | None:
@@ -40,7 +48,8 @@ class CheckpointsInMemory:
         self._newest: Checkpoint | None = None
 
     def save(self, checkpoint: Checkpoint) -> None:
-        self._newest = checkpoint
+        before = self._newest.history if self._newest else ()
+        self._newest = replace(checkpoint, history=(*before, *checkpoint.history))
 
     def load(self) -> Checkpoint | None:
         return self._newest

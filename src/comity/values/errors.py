@@ -7,6 +7,7 @@ ComityError                what to catch to catch them all
 ├── RoundFailed            a round ended without enough sites
 └── Refused                a network's rules do not allow it
     ├── NotFound           it names something that is not there
+    ├── Unauthenticated    it does not show who asks
     ├── Forbidden          this organization or user may not
     ├── Conflict           it is there already, or stands otherwise than assumed
     └── Unavailable        not now; the same call may succeed later
@@ -44,6 +45,10 @@ class Refused(ComityError):
 
 class NotFound(Refused):
     """It names something that is not there, or not to be seen."""
+
+
+class Unauthenticated(Refused):
+    """It does not show who asks: no password or token, or one that opens nothing."""
 
 
 class Forbidden(Refused):

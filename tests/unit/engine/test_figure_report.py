@@ -256,3 +256,12 @@ def test_misspelt_names_suggest_the_nearest(run):
     for ask in (lambda: run.memory("C"), lambda: run.predict(np.zeros((1, 3)), site="C")):
         with pytest.raises(InvalidInput, match="there is no site 'C'"):
             ask()
+
+
+def test_of_very_many_sites_some_are_drawn(experiment):
+    generator = np.random.default_rng(0)
+    x, y = generator.normal(size=(6, 3)), np.array([0.0, 1, 0, 1, 0, 1])
+    many = [co.Site(f"{i:03}", (x, y), (x, y)) for i in range(401)]
+    axes = co.simulate(replace(experiment, metrics=[co.metrics.auc], rounds=1), many).plot().axes[0]
+    assert len(axes.get_lines()) == 134 + 1
+    assert "grey: 134 of 401 sites" in [text.get_text() for text in axes.texts]

@@ -9,9 +9,8 @@ from types import ModuleType
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from comity.faces.cli.show import folder_to_save, json_line, line, terminal_table, watched
+from comity.faces.cli.show import folder_to_save, json_line, line, printer, terminal_table, watched
 from comity.faces.credit import credit
 from comity.faces.demos.outcome import Outcome
 from comity.values.errors import NotSupported, unknown
@@ -27,7 +26,10 @@ DEMOS = {
 
 def command(
     name: Annotated[str, typer.Argument(help=" | ".join(DEMOS))] = "heart",
-    save: Annotated[Path | None, typer.Option(help="Report folder; comity-demo-NAME unless given.")] = None,
+    save: Annotated[
+        Path | None,
+        typer.Option(help="Report folder, written over an earlier one; comity-demo-NAME unless given."),
+    ] = None,
     more: Annotated[bool, typer.Option("--more", help="Also the slower second panel of drug-discovery.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
@@ -47,7 +49,7 @@ def command(
     if as_json:
         typer.echo(json_line(written))
         return
-    screen = Console(highlight=False)
+    screen = printer()
     screen.print(terminal_table(outcome.table(), strong=lambda row: row[0] == outcome.shown))
     for table in [*outcome.tables, *panels]:
         screen.print()

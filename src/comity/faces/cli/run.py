@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from comity import data
 from comity.engine.experiment import Experiment
@@ -17,7 +16,7 @@ from comity.engine.report import metrics
 from comity.engine.run import Run
 from comity.engine.settings import with_setting
 from comity.faces.cli.experiment_file import ExperimentFile, explained
-from comity.faces.cli.show import folder_to_save, json_line, line, terminal_table
+from comity.faces.cli.show import folder_to_save, json_line, line, printer, terminal_table
 from comity.faces.compose import simulate
 from comity.faces.credit import credit
 from comity.values.errors import InvalidInput, a, unknown
@@ -37,7 +36,10 @@ def command(
     data_name: Annotated[str | None, typer.Option("--data", help=" | ".join(DATA))] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="e.g. train.optimizer.lr=0.01")] = None,
     baselines: Annotated[list[str] | None, typer.Option("--baseline", help="local | pooled")] = None,
-    save: Annotated[Path | None, typer.Option(help="Write the report folder here.")] = None,
+    save: Annotated[
+        Path | None,
+        typer.Option(help="Write the report folder here, over an earlier one."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
@@ -54,7 +56,7 @@ def command(
     if as_json:
         typer.echo(json_line({"table": run.table().records(), **metrics(run)}))
         return
-    screen = Console(highlight=False)
+    screen = printer()
     screen.print(terminal_table(run.table()))
     screen.print()
     if run.found and run.experiment.measures:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import isfinite
 from pathlib import Path
@@ -15,6 +16,9 @@ from rich.text import Text
 
 from comity.values.errors import InvalidInput
 from comity.values.table import Cell, Table, cell_text
+
+WITHOUT_END = 10_000
+"""Characters."""
 
 
 def terminal_table(table: Table, *, strong: Callable[[Sequence[Cell]], bool] = lambda row: False) -> Group:
@@ -29,7 +33,7 @@ def terminal_table(table: Table, *, strong: Callable[[Sequence[Cell]], bool] = l
         for position, name in enumerate(table.columns)
     ]
     blocks: list[RenderableType] = []
-    room = Console().width
+    room = printer().width
     for positions in _blocks(widths, room):
         unbroken = [max(widths[each], len(table.columns[each])) for each in positions]
         fits = sum(width + 2 for width in unbroken) <= room
@@ -58,6 +62,12 @@ def _blocks(widths: Sequence[int], room: int) -> list[list[int]]:
             blocks.append([0])
         blocks[-1].append(position)
     return blocks
+
+
+def printer() -> Console:
+    """Where results are printed: as wide as the terminal; without end where there is none, so that no line breaks."""
+    screen = Console(highlight=False)
+    return screen if screen.is_terminal or os.environ.get("COLUMNS") else Console(highlight=False, width=WITHOUT_END)
 
 
 def line(text: str) -> Text:
