@@ -12,6 +12,8 @@ from typing import Annotated, Literal, TypeAlias, final
 import msgspec
 from msgspec import Meta
 
+from comity.values.keys import to_base64
+
 Key: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")]
 """A UUID in lower case."""
 
@@ -46,6 +48,18 @@ def commitment(salt: bytes, text: str) -> Text:
     'sha256:ef443bf759e84'
     """
     return "sha256:" + sha256(salt + text.encode()).hexdigest()
+
+
+def written(text: str, salt: bytes) -> tuple[Text, dict[str, tuple[str, str]]]:
+    """(commitment, the text beside it); both empty for no text. The salt is random and used once.
+
+    >>> written("", bytes(16))
+    ('', {})
+    """
+    if not text:
+        return "", {}
+    name = commitment(salt, text)
+    return name, {name: (to_base64(salt), text)}
 
 
 @final

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import final
@@ -17,7 +17,7 @@ from comity.domain.entry import Seen, Statement, Texts, sign
 from comity.domain.events import Admission, AnyEvent, ChannelCreated, OrganizationAdmitted, OrganizationInvited
 from comity.domain.joining import Join
 from comity.domain.records import Invitation, Organization
-from comity.domain.words import SALT, commitment
+from comity.domain.words import SALT, written
 from comity.values.digest import digest
 from comity.values.errors import Forbidden
 from comity.values.keys import Identity, to_base64
@@ -34,7 +34,7 @@ class Founder:
 
     def create(self, connection: Connection, *, hub: str, name: str, admission: Admission) -> tuple[int, str]:
         """(number, digest) of a new channel."""
-        text, texts = written(name)
+        text, texts = written(name, secrets.token_bytes(SALT))
         event = ChannelCreated(
             keys=self.identity.public, hub=hub, name=text, admission=admission, nonce=secrets.token_hex(16)
         )
@@ -74,12 +74,3 @@ class Founder:
         if invitation.expires < self.clock():
             raise Forbidden("this token has expired; ask for a new one")
         self.write(connection, channel, [OrganizationAdmitted(organization=join.organization, keys=join.keys)], {})
-
-
-def written(text: str) -> tuple[str, Mapping[str, tuple[str, str]]]:
-    """(commitment, the text beside it) with a new salt; both empty for no text."""
-    if not text:
-        return "", {}
-    salt = secrets.token_bytes(SALT)
-    name = commitment(salt, text)
-    return name, {name: (to_base64(salt), text)}
