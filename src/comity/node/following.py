@@ -16,14 +16,14 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from comity.adapters.sql.database import Database
 from comity.adapters.sql.log import Delivery, Log
 from comity.domain.entry import MOST, Entry, Texts, canonical, read_statement, sign
-from comity.domain.events import AnyEvent
+from comity.domain.events import AnyEvent, texts_of
 from comity.domain.membership import CHANNEL, Act
 from comity.domain.records import Channel, Draft
 from comity.domain.rules import apply
 from comity.ledger.checkpoint import open_checkpoint
 from comity.node import schema
 from comity.node.link import Link, refusal
-from comity.values.errors import ComityError, DecodeError, Unavailable
+from comity.values.errors import ComityError, DecodeError, InvalidInput, Unavailable
 from comity.values.keys import Identity, from_base64
 
 T = TypeVar("T")
@@ -33,6 +33,9 @@ WAIT = 20_000
 
 PAUSE = 5.0
 """Seconds between two attempts to reach a hub that is away, at most; the pause is drawn at random."""
+
+PORTION = 400_000
+"""Bytes of events that are said in one entry; a statement has at most 1 MiB."""
 
 _EVENTS = msgspec.json.Decoder(tuple[AnyEvent, ...])
 _TEXTS = msgspec.json.Decoder(dict[str, tuple[str, str]])
@@ -73,7 +76,6 @@ class Following:
         self.broken = ""
         self._written: dict[str, asyncio.Future[None]] = {}
         self._said = asyncio.Event()
-        self._grown = asyncio.Event()
         self._mail: Callable[[Mail], Any] | None = None
         self._watchers: list[asyncio.Event] = []
         self._log = structlog.get_logger().bind(organization=link.organization, channel=link.channel[7:15])
@@ -97,19 +99,34 @@ class Following:
         """Say events, and return once this node's own projection has them.
 
         Raises what the rules raise, at once when this node knows already; Unavailable when the hub is known to
-        be away. From there on it is said for certain, even if this process dies.
+        be away. From there on it is said for certain, even if this process dies. What is more than an entry
+        holds is said in several: all of them, unless the rules come to refuse one.
         """
         if self.broken:
             raise Unavailable(f"this node has stopped following the channel: {self.broken}")
         if not self.connected:
             raise Unavailable("the hub is away; try again")
+        portions = [(str(uuid.uuid4()), portion) for portion in _portions(events)]
         await self.read(lambda log: self._try(log, events))
-        id = str(uuid.uuid4())
-        future = asyncio.get_running_loop().create_future()
-        self._written[id] = future
-        await self.database.awrite(lambda connection: self.enqueue(connection, id, events, texts))
+        futures = [asyncio.get_running_loop().create_future() for _ in portions]
+        self._written |= {id: future for (id, _), future in zip(portions, futures, strict=True)}
+
+        def keep(connection: Connection) -> None:
+            for id, portion in portions:
+                said = {name: texts[name] for event in portion for name in texts_of(event)}
+                self.enqueue(connection, id, portion, said)
+
+        await self.database.awrite(keep)
         self._said.set()
-        await future
+        await asyncio.gather(*futures)
+
+    async def caught_up(self) -> None:
+        """Return once the hub was reached and everything it has is known here."""
+        changed = self.watch()
+        while not self.connected:
+            await changed.wait()
+            changed.clear()
+        self._watchers.remove(changed)
 
     def say(self, connection: Connection, events: Sequence[AnyEvent], texts: Texts) -> None:
         """Put events into the outbox within a transaction of the caller's; call `said` once it is done."""
@@ -186,10 +203,10 @@ class Following:
                 await self._mail(letter)
         if news.mail:
             await self._keep(mail=news.mail[-1].id)
-        self.connected = news.size <= size + len(news.deliveries)
+        before, self.connected = self.connected, news.size <= size + len(news.deliveries)
         if self.connected:
             self._said.set()
-        if news.deliveries:
+        if news.deliveries or self.connected != before:
             for watcher in self._watchers:
                 watcher.set()
 
@@ -337,3 +354,19 @@ class Following:
             future.set_result(None)
         else:
             future.set_exception(error)
+
+
+def _portions(events: Sequence[AnyEvent]) -> list[list[AnyEvent]]:
+    """The events, in their order, in portions that fit an entry; raises InvalidInput for one that never does."""
+    portions: list[list[AnyEvent]] = [[]]
+    room = PORTION
+    for event in events:
+        size = len(msgspec.json.encode(event))
+        if size > 2 * PORTION:
+            raise InvalidInput(f"one {type(event).__name__} has {size} bytes, {2 * PORTION} is the most; divide it")
+        if portions[-1] and (size > room or len(portions[-1]) == MOST // 2):
+            portions.append([])
+            room = PORTION
+        portions[-1].append(event)
+        room -= size
+    return portions
