@@ -300,7 +300,7 @@ def test_x_that_is_no_table_of_finite_numbers_is_refused_by_the_name_of_the_site
 def test_sites_with_other_columns_cannot_be_added(law: Law) -> None:
     other = Rows(law.x, law.y, ("age", "other", "Größe", "treated"))
     state = law.strategy.init({}, Network(2))
-    with pytest.raises(InvalidInput, match="differ in their arrays"):
+    with pytest.raises(InvalidInput, match=r"the sites' columns differ, by name or in order: .*other"):
         gather([law.strategy.local(state, {}, Site(str(i), rows))[0] for i, rows in enumerate((law.rows, other))])
 
 

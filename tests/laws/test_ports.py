@@ -9,6 +9,7 @@ import sys
 import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from comity.adapters.checkpoint_file import CheckpointFile
 from comity.adapters.memory_files import MemoryFiles
 from comity.ports.checkpoints import Checkpoint, Checkpoints, CheckpointsInMemory
 from comity.ports.memories import Memories, MemoriesInMemory
+from comity.values import codec
 from comity.values.errors import DecodeError, InvalidInput
 
 MEMORIES: dict[str, Callable[[Path], Memories]] = {
@@ -402,4 +404,12 @@ def test_a_damaged_history_is_seen(tmp_path, damage):
     CheckpointFile(tmp_path / "checkpoint").save(entry(1))
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(DecodeError, match=r"checkpoint\.history is damaged or is none; delete .*checkpoint to begin"):
+        CheckpointFile(tmp_path / "checkpoint").load()
+
+
+def test_a_checkpoint_of_another_version_is_said_to_be(tmp_path):
+    facts = json.dumps({"round": 1}).encode()
+    body = len(facts).to_bytes(8, "little") + facts + codec.encode({})
+    (tmp_path / "checkpoint").write_bytes(sha256(body).digest() + body)
+    with pytest.raises(DecodeError, match="is of another version of comity; delete it to begin anew"):
         CheckpointFile(tmp_path / "checkpoint").load()

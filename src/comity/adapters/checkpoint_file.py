@@ -51,6 +51,8 @@ class CheckpointFile:
             raise self._damaged(self._path)
         end = LENGTH + int.from_bytes(body[:LENGTH], "little")
         held = json.loads(bytes(body[LENGTH:end]))
+        if held.keys() != {"facts", "history"}:
+            raise DecodeError(f"the checkpoint {self._path} is of another version of comity; delete it to begin anew")
         return Checkpoint(held["facts"], codec.decode(body[end:]), self._history(*held["history"]))
 
     def _append(self, lines: bytes) -> None:

@@ -114,7 +114,7 @@ def _refuse(site: Site, bad: Array, word: str) -> None:
 def _finite_y(site: Site) -> Array:
     y = site.data.targets
     if y.dtype.kind not in "biuf":
-        raise InvalidInput(f"site {site.name!r}: y must hold numbers, not {y.dtype}")
+        raise InvalidInput(f"site {site.name!r}: y must hold numbers, not {y.dtype}; convert it first")
     y = y.astype(np.float64)
     if not np.isfinite(y).all():
         raise InvalidInput(f"site {site.name!r}: y has missing or infinite values; leave these rows out")

@@ -128,8 +128,9 @@ def missing_said(rows: Rows, where: str) -> Generator[None]:
         yield
     except ValueError as error:
         if missing := rows.missing():
+            led = str(error).partition("\n")[0]
             raise InvalidInput(
-                f"{where}: {missing}; leave these rows out or fill them in (it led to: {error})"
+                f"{where}: {missing}; leave these rows out or fill them in (it led to: {led})"
             ) from error
         raise
 

@@ -80,7 +80,7 @@ class Site:
         """
         work = self._work()
         if not len(self.train):
-            raise InvalidInput(f"site {self.name!r} has no training rows; leave it out of the experiment")
+            raise InvalidInput(f"site {self.name!r} has no training rows; leave it out, or give it as tests=")
         training = Training(
             params=params,
             rows=self.train,

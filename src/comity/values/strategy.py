@@ -80,7 +80,7 @@ class Strategy(ABC):
 
     def predict(self, model: Tree, x: Array) -> Array:
         """Predictions of a strategy that is a model in itself, e.g. Cox; refused unless replaced."""
-        raise NotSupported(f"{type(self).__name__} predicts nothing by itself; give the experiment a model")
+        raise NotSupported(f"{type(self).__name__} predicts nothing by itself; leave metrics= out")
 
 
 class SeesEach(ABC):
@@ -121,7 +121,7 @@ class SeesEach(ABC):
 
     def predict(self, model: Tree, x: Array) -> Array:
         """Predictions of a strategy that is a model in itself; refused unless replaced."""
-        raise NotSupported(f"{type(self).__name__} predicts nothing by itself; give the experiment a model")
+        raise NotSupported(f"{type(self).__name__} predicts nothing by itself; leave metrics= out")
 
 
 def sample(sites: Sequence[str], count: int, round: int, seed: int) -> Sequence[str]:
