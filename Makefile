@@ -29,6 +29,7 @@ bench: .venv/.dev ## our figures beside their floors
 
 docs: .venv/.dev ## write docs/reference.md, run every code block of README and docs
 	$(BIN)/python scripts/reference.py
+	$(BIN)/python scripts/state_machines.py
 	$(BIN)/python -m pytest -q tests/docs
 
 .venv/bin/python:
