@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from comity.domain.events import TaskAdded, TaskInput
 from comity.domain.membership import Act
-from comity.domain.plans import count, own_plan
+from comity.domain.plans import count, own_plan, placed
 from comity.domain.records import (
     Child,
     DataSample,
@@ -22,7 +22,6 @@ from comity.domain.records import (
     Task,
     need,
 )
-from comity.domain.states import ENDED
 from comity.domain.tasks import made, stands
 from comity.domain.words import Permission, union
 from comity.values.errors import Conflict, Forbidden, InvalidInput
@@ -69,7 +68,7 @@ def task_added(records: Draft, act: Act, event: TaskAdded) -> None:
             records.put(Child(key=f"{model.task}|{task.key}", parent=model.task, child=task.key))
     dead = any(parent.required and parent.status in ("STATUS_FAILED", "STATUS_CANCELED") for parent in parents)
     status, error = ("STATUS_CANCELED", "") if dead else stands(records, task, function)
-    records.put(replace(task, status=status, error=error, ended_at=act.at if status in ENDED else 0))
+    records.put(placed(replace(task, error=error), status, act.at))
     count(records, act, task, None, status)
 
 
@@ -139,7 +138,7 @@ def _check_samples(records: Draft, refs: list[TaskInput], dataset: Dataset | Non
 def _check_model(records: Draft, event: TaskAdded, ref: TaskInput, multiple: bool) -> None:
     if ref.asset:
         model = need(records, Model, ref.asset)
-        permission, owner, released = model.permission, model.owner, not model.blob
+        permission, owners, released = model.permission, (model.owner,), not model.blob
     else:
         parent = records.get(Task, ref.parent)
         if parent is None:
@@ -155,12 +154,13 @@ def _check_model(records: Draft, event: TaskAdded, ref: TaskInput, multiple: boo
             raise InvalidInput(
                 f"OE0101: the input {ref.identifier} takes one asset, the output {ref.output} is several"
             )
-        permission, owner = parent.outputs[ref.output].permission.including(parent.owner), parent.worker
+        # The owner of a task may process what it leaves, as `task_done` has it.
+        permission, owners = parent.outputs[ref.output].permission, (parent.worker, parent.owner)
         model = made(records, parent, ref.output) if parent.status == "STATUS_DONE" else None
         released = model is not None and not model.blob
     if released:
         raise InvalidInput(f"OE0101: the model at the input {ref.identifier} has been disabled")
-    if not permission.allows(event.worker, owner):
+    if not any(permission.allows(event.worker, owner) for owner in owners):
         raise Forbidden(f"OE0102: {event.worker} may not process the model at the input {ref.identifier}")
 
 

@@ -146,7 +146,7 @@ def build(records: Draft, act: Act, function: Function, to: FunctionStatus) -> N
     if to not in FUNCTION[function.status]:
         raise Conflict(f"the function {function.key} is {function.status} and cannot become {to}")
     records.put(replace(function, status=to))
-    for task in records.find(Task, "function", function.key):
+    for task in records.find(Task, "waits_on", function.key):
         function_changed(records, act, need(records, Task, task.key))
 
 
@@ -165,7 +165,7 @@ def function_judged(records: Draft, act: Act, event: FunctionApproved | Function
         )
     )
     for function in records.find(Function, "archive", event.archive):
-        for task in records.find(Task, "function", function.key):
+        for task in records.find(Task, "waits_on", function.key):
             if task.worker == act.author:
                 function_changed(records, act, need(records, Task, task.key))
 

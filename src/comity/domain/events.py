@@ -139,13 +139,13 @@ class Sample(msgspec.Struct, frozen=True, omit_defaults=True):
 @final
 class SamplesRegistered(Event, frozen=True, kw_only=True, tag="samples_registered"):
     samples: Annotated[tuple[Sample, ...], Meta(min_length=1)]
-    datasets: Annotated[tuple[Key, ...], Meta(min_length=1)]
+    datasets: Annotated[tuple[Key, ...], Meta(min_length=1, max_length=10)]
 
 
 @final
 class SamplesLinked(Event, frozen=True, kw_only=True, tag="samples_linked"):
     samples: Annotated[tuple[Key, ...], Meta(min_length=1)]
-    datasets: Annotated[tuple[Key, ...], Meta(min_length=1)]
+    datasets: Annotated[tuple[Key, ...], Meta(min_length=1, max_length=10)]
 
 
 @final

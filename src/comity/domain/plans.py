@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from comity.domain.events import PlanCancelled, PlanRegistered
 from comity.domain.membership import Act
 from comity.domain.records import Draft, Plan, Task, need
-from comity.domain.states import ENDED, OVER, TASK, TaskStatus, plan_status
+from comity.domain.states import ENDED, OVER, TASK, WAITING, TaskStatus, plan_status
 from comity.values.errors import Conflict, Forbidden, InvalidInput
 
 
@@ -40,9 +40,10 @@ def plan_cancelled(records: Draft, act: Act, event: PlanCancelled) -> None:
 def cancel(records: Draft, act: Act, plan: Plan) -> None:
     """End a plan and its open tasks."""
     records.put(replace(plan, cancelled_at=act.at, ended_at=act.at))
-    for task in _open(records, plan):
+    for each in records.find(Task, "plan", plan.key):
         # Optional tasks may have ended with the first of the required.
-        if need(records, Task, task.key).status not in ENDED:
+        task = need(records, Task, each.key)
+        if task.status not in ENDED:
             move(records, act, task, "STATUS_CANCELED")
 
 
@@ -58,20 +59,27 @@ def move(records: Draft, act: Act, task: Task, to: TaskStatus) -> None:
     """Give a task another status, and keep its plan's counts; raises Conflict where the table has no such step."""
     if to not in TASK[task.status]:
         raise Conflict(f"OE0104: task {task.key} is {task.status} and cannot become {to}")
-    records.put(replace(task, status=to, ended_at=act.at if to in ENDED else 0))
+    records.put(placed(task, to, act.at))
     count(records, act, task, task.status, to)
+
+
+def placed(task: Task, status: TaskStatus, at: int) -> Task:
+    """The task in this status since then, with all that follows from it."""
+    ended = status in ENDED
+    return replace(
+        task,
+        status=status,
+        ended_at=at if ended else 0,
+        waits_on=task.function if status in WAITING else "",
+        optional_in="" if ended or task.required else task.plan,
+    )
 
 
 def count(records: Draft, act: Act, task: Task, before: TaskStatus | None, after: TaskStatus) -> None:
     """Keep the counts of the task's plan; a plan that ends takes its open optional tasks with it."""
-    if before == after:
+    if not task.required or before == after:
         return
     plan = need(records, Plan, task.plan)
-    if not task.required:
-        opened = (before is None) - (after in ENDED)
-        if opened:
-            records.put(replace(plan, optional=plan.optional + opened))
-        return
     counts = dict(plan.counts)
     if before is not None:
         counts[before] -= 1
@@ -79,19 +87,15 @@ def count(records: Draft, act: Act, task: Task, before: TaskStatus | None, after
             del counts[before]
     counts[after] = counts.get(after, 0) + 1
     status = plan_status(counts, cancelled=bool(plan.cancelled_at))
+    over = status in OVER
     plan = replace(
         plan,
         counts=counts,
         started_at=plan.started_at or (act.at if status != "PLAN_STATUS_CREATED" else 0),
-        ended_at=(plan.ended_at or act.at) if status in OVER else 0,
+        ended_at=(plan.ended_at or act.at) if over else 0,
         failed_task=plan.failed_task or (task.key if after == "STATUS_FAILED" else ""),
     )
     records.put(plan)
-    if plan.optional and status in OVER:
-        for each in _open(records, plan):
-            if not each.required:
-                move(records, act, each, "STATUS_CANCELED")
-
-
-def _open(records: Draft, plan: Plan) -> list[Task]:
-    return [task for task in records.find(Task, "plan", plan.key) if task.status not in ENDED]
+    if over:
+        for each in records.find(Task, "optional_in", plan.key):
+            move(records, act, each, "STATUS_CANCELED")

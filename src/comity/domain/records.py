@@ -163,14 +163,12 @@ class Plan(Record, frozen=True, kw_only=True):
     cancelled_at: int = 0
     counts: dict[TaskStatus, int] = {}
     """Required tasks by status."""
-    optional: int = 0
-    """Optional tasks that have not ended."""
     failed_task: str = ""
 
 
 @final
 class Task(Record, frozen=True, kw_only=True):
-    index = ("plan", "function", "worker", "status", "owner")
+    index = ("plan", "function", "worker", "status", "owner", "waits_on", "optional_in")
     plan: str
     function: str
     owner: str
@@ -185,6 +183,10 @@ class Task(Record, frozen=True, kw_only=True):
     status: TaskStatus
     waiting: int = 0
     """How many parents are not done."""
+    waits_on: str = ""
+    """Its function, until it begins or ends: so a build or a word on it finds the tasks that it moves, and no other."""
+    optional_in: str = ""
+    """Its plan, while it is optional and has not ended."""
     created_at: int
     started_at: int = 0
     ended_at: int = 0

@@ -49,6 +49,15 @@ FUNCTION: Mapping[FunctionStatus, frozenset[FunctionStatus]] = {
 
 ENDED: frozenset[TaskStatus] = frozenset({"STATUS_DONE", "STATUS_FAILED", "STATUS_CANCELED"})
 
+WAITING: frozenset[TaskStatus] = frozenset(
+    {
+        "STATUS_WAITING_FOR_BUILDER_SLOT",
+        "STATUS_BUILDING",
+        "STATUS_WAITING_FOR_PARENT_TASKS",
+        "STATUS_WAITING_FOR_EXECUTOR_SLOT",
+    }
+)
+
 OVER: frozenset[PlanStatus] = frozenset({"PLAN_STATUS_DONE", "PLAN_STATUS_FAILED", "PLAN_STATUS_CANCELED"})
 
 _ENDS: frozenset[TaskStatus] = frozenset({"STATUS_FAILED", "STATUS_CANCELED"})

@@ -11,7 +11,7 @@ from comity.domain.events import OutputMade, OutputsReleased, TaskCancelled, Tas
 from comity.domain.membership import Act
 from comity.domain.plans import move
 from comity.domain.records import Approval, Child, Draft, Function, Model, Performance, Plan, Task, need
-from comity.domain.states import ENDED, TaskStatus
+from comity.domain.states import ENDED, WAITING, TaskStatus
 from comity.values.errors import Conflict, Forbidden, InvalidInput
 
 
@@ -105,6 +105,9 @@ def outputs_released(records: Draft, act: Act, event: OutputsReleased) -> None:
         task = need(records, Task, model.task)
         if model.owner != act.author:
             raise Forbidden(f"OE0102: the model {key} belongs to {model.owner}")
+        if not model.blob:
+            # Two who look after outputs may both have seen that it was due.
+            continue
         if not releasable(records, task, model.output):
             raise InvalidInput(f"OE0105: the model {key} is not transient, or a task still needs it")
         records.put(replace(model, blob=""))
@@ -125,7 +128,7 @@ def made(records: Draft, task: Task, output: str) -> Model | None:
 
 def function_changed(records: Draft, act: Act, task: Task) -> None:
     """Bring a task that has not begun to where its function, approval and parents put it."""
-    if task.status in ENDED or task.status == "STATUS_EXECUTING":
+    if task.status not in WAITING:
         return
     status, error = stands(records, task, need(records, Function, task.function))
     if status != task.status:

@@ -67,7 +67,7 @@ class Permission(msgspec.Struct, frozen=True, omit_defaults=True):
     """Who may process and download an asset, besides its owner, who always may."""
 
     public: bool = False
-    authorized: tuple[OrganizationId, ...] = ()
+    authorized: Annotated[tuple[OrganizationId, ...], Meta(max_length=1000)] = ()
     """As its owner gave them."""
 
     def allows(self, organization: str, owner: str) -> bool:
