@@ -50,6 +50,9 @@ STATUS: dict[type[ComityError], int] = {
 LONGEST_WAIT = 25.0
 """Seconds that a request for news is held; proxies often cut at 30."""
 
+LOOK = 0.5
+"""Seconds after which a waiting request looks whether the hub is about to end."""
+
 LARGEST_BODY = 4 << 20
 """Bytes of a request that is no parcel."""
 
@@ -98,6 +101,8 @@ class Hub:
     ordering: Ordering
     clock: Callable[[], int]
     started: int
+    stopping: Callable[[], bool] = lambda: False
+    """Whether the program is about to end; requests that wait are then answered."""
     nonces: dict[str, int] = field(default_factory=dict[str, int])
     presence: dict[tuple[int, str], tuple[int, str]] = field(default_factory=dict[tuple[int, str], tuple[int, str]])
     """(last request, version) by channel and organization."""
@@ -123,12 +128,13 @@ def hub(database: Database, key: Ed25519PrivateKey, founder: Founder, folder: Pa
     return Hub(database, key, founder, Spool(folder / "spool"), Ordering(database, key, now), now, now())
 
 
-def app(hub: Hub) -> FastAPI:
-    """The hub as an ASGI application."""
+def app(hub: Hub, ready: Callable[[], None]) -> FastAPI:
+    """The hub as an ASGI application; `ready` is called when it begins to answer."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
         task = asyncio.create_task(hub.ordering.run())
+        ready()
         yield
         task.cancel()
 
@@ -216,13 +222,16 @@ async def _news(request: Request) -> Response:
                 )
             )
         )
+    fresh, made = True, News([], 0, "", [])
     while True:
-        grown = asyncio.ensure_future(hub.ordering.grown(caller.channel, max(0.0, deadline - time.monotonic())))
-        made = await hub.database.aread(news)
-        if made.deliveries or made.mail or time.monotonic() >= deadline:
+        left = deadline - time.monotonic()
+        grown = asyncio.ensure_future(hub.ordering.grown(caller.channel, min(LOOK, max(0.0, left))))
+        if fresh:
+            made = await hub.database.aread(news)
+        if made.deliveries or made.mail or left <= 0 or hub.stopping():
             grown.cancel()
             return _json(made)
-        await grown
+        fresh = await grown
 
 
 async def _post(request: Request) -> Response:

@@ -73,14 +73,14 @@ class Ordering:
         """Let those who wait for news of a channel look again."""
         self._grown.pop(channel, asyncio.Event()).set()
 
-    async def grown(self, channel: int, seconds: float) -> None:
-        """Return when there may be news of the channel, or after so many seconds."""
+    async def grown(self, channel: int, seconds: float) -> bool:
+        """Whether there may be news of the channel, as soon as there may be, or after so many seconds."""
         event = self._grown[channel]
         try:
             async with asyncio.timeout(seconds):
-                await event.wait()
+                return await event.wait()
         except TimeoutError:
-            return
+            return False
 
     def note(self, connection: Connection, channel: int, origin: str) -> tuple[int, str]:
         """(size, signed checkpoint) of a channel as it stands on the disk."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import Literal, TypeAlias, final
 
@@ -68,8 +67,7 @@ class Building:
 
     async def _say(self, event: AnyEvent) -> None:
         """Say an event and wait until it is so; what the rules refuse has been overtaken by other news."""
-        while not self._following.connected:
-            await asyncio.sleep(0.05)
+        await self._following.caught_up()
         try:
             await self._following.write([event], {})
         except ComityError as error:

@@ -78,7 +78,7 @@ class Database:
     def _transaction(self, work: Callable[[Connection], T]) -> T:
         self._thread = threading.get_ident()
         if self._connection is None or self._connection.invalidated or self._connection.closed:
-            self._connection = self.engine.connect()
+            self._connection = self.engine.connect().execution_options(writes=True)
         with self._connection.begin():
             return work(self._connection)
 
@@ -100,13 +100,16 @@ def _engine(url: str) -> Engine:
             poolclass=QueuePool,
             pool_size=READERS,
             max_overflow=2,
+            hide_parameters=True,
             connect_args={"check_same_thread": False, "timeout": BUSY_SECONDS, "isolation_level": None},
         )
         event.listen(engine, "connect", _pragmas)
         event.listen(engine, "begin", _begin)
         return engine
     if kind == "postgresql":
-        return create_engine(url, pool_size=READERS, max_overflow=2, isolation_level="REPEATABLE READ")
+        return create_engine(
+            url, pool_size=READERS, max_overflow=2, hide_parameters=True, isolation_level="REPEATABLE READ"
+        )
     raise InvalidInput(f"a database is sqlite:///PATH or postgresql+psycopg://..., not {kind}")
 
 
@@ -119,4 +122,6 @@ def _pragmas(connection: Any, record: object) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN")
+    # A transaction that reads first and writes later would fail when another process wrote in between.
+    writes = connection.get_execution_options().get("writes")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

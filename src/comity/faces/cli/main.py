@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from comity.faces.cli import demo, run
+from comity.faces.cli import demo, run, up
 from comity.values.errors import ComityError
 
 INTERRUPTED = 130
@@ -22,6 +22,7 @@ app = typer.Typer(
 )
 app.command("demo")(demo.command)
 app.command("run")(run.command)
+app.command("up")(up.command)
 
 
 def _print_version(asked: bool) -> None:

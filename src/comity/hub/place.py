@@ -1,0 +1,103 @@
+"""A hub's folder: its keys, its certificate, its database and its spool."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, final
+
+from sqlalchemy import Connection, select
+
+from comity.adapters import folder
+from comity.adapters.certificate import fingerprint, self_signed
+from comity.adapters.sql.database import Database, sqlite_url
+from comity.adapters.sql.schema import channels
+from comity.domain.events import Admission
+from comity.domain.joining import Token
+from comity.hub import schema
+from comity.hub.app import now
+from comity.hub.founder import Founder
+from comity.values.errors import NotFound
+from comity.values.keys import Identity
+
+FOUNDER = "hub"
+
+DAY = 86_400_000
+
+
+@final
+@dataclass(frozen=True)
+class Place:
+    """Everything of one hub."""
+
+    folder: Path
+    database: Database
+    identity: Identity
+    """Signs checkpoints."""
+    founder: Founder
+
+    @property
+    def certificate(self) -> Path:
+        """PEM; made by the hub itself when nobody put one there."""
+        return self.folder / "tls.crt"
+
+    @property
+    def certificate_key(self) -> Path:
+        """PEM of its private key."""
+        return self.folder / "tls.key"
+
+    def channel(self) -> tuple[int, str]:
+        """(number, digest) of the hub's channel; raises NotFound before there is one."""
+        with self.database.read() as connection:
+            found = connection.execute(select(channels).order_by(channels.c.id)).first()
+        if found is None:
+            raise NotFound(f"the hub in {self.folder} has no channel yet; start it first: comity hub start")
+        return found.id, found.digest
+
+    def ready(self, *, name: str, hosts: list[str]) -> str:
+        """Make on the first start what is missing: certificate and channel; the channel's digest."""
+        if not self.certificate.exists():
+            certificate, key = self_signed(hosts, datetime.now(UTC))
+            folder.keep(self.certificate_key, key)
+            folder.keep(self.certificate, certificate)
+
+        def create(connection: Connection) -> str:
+            known = connection.execute(select(channels.c.digest)).scalar()
+            if known is not None:
+                return known
+            hub = self.identity.public.signing
+            return self.founder.create(connection, hub=hub, name=name, admission=Admission())[1]
+
+        return self.database.write(create)
+
+    def invite(self, organization: str, *, url: str, days: int = 7) -> Token:
+        """A token that lets the organization join once, for so many days."""
+        number, digest = self.channel()
+        expires = now() + days * DAY
+        secret = self.database.write(
+            lambda connection: self.founder.invite(connection, number, organization, expires=expires)
+        )
+        return Token(
+            url=url,
+            certificate=fingerprint(self.certificate.read_bytes()),
+            hub=self.identity.public.signing,
+            channel=digest,
+            organization=organization,
+            secret=secret,
+            expires=expires,
+        )
+
+
+def open_place(path: Path) -> Place:
+    """The hub in this folder; its keys are made when there are none."""
+    here = folder.private(path)
+    identity = Identity.from_bytes(folder.secret(here / "hub.key", lambda: Identity.generate().to_bytes()))
+    founder = Identity.from_bytes(folder.secret(here / "founder.key", lambda: Identity.generate().to_bytes()))
+    database = Database(sqlite_url(here / "hub.db"), schema.metadata)
+    return Place(here, database, identity, Founder(FOUNDER, founder, now))
+
+
+def locked(place: Place) -> IO[bytes]:
+    """Hold the folder for this process."""
+    return folder.lock(place.folder)

@@ -1,0 +1,34 @@
+"""The hub as a program."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+
+import uvicorn
+
+from comity.hub.app import app, hub
+from comity.hub.place import Place, locked
+
+GRACE = 2
+"""Seconds that open requests get when the hub is stopped; nodes ask again."""
+
+
+def serve(place: Place, listening: socket.socket, *, ready: Callable[[], None]) -> None:
+    """Serve until a signal ends it; `ready` is called once requests are answered."""
+    with locked(place):
+        made = hub(place.database, place.identity.signing, place.founder, place.folder)
+        config = uvicorn.Config(
+            app(made, ready),
+            loop="uvloop",
+            log_level="warning",
+            access_log=False,
+            ssl_certfile=place.certificate,
+            ssl_keyfile=place.certificate_key,
+            timeout_graceful_shutdown=GRACE,
+            timeout_keep_alive=75,
+        )
+        server = uvicorn.Server(config)
+        made.stopping = lambda: server.should_exit
+        server.run(sockets=[listening])
+    place.database.close()

@@ -1,0 +1,47 @@
+"""A node's folder: its keys, its database, its blobs, its tasks' logs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+from sqlalchemy import select
+
+from comity.adapters import folder
+from comity.adapters.sql.database import Database, sqlite_url
+from comity.node import schema
+from comity.node.accounts.accounts import Accounts
+from comity.values.keys import Identity
+
+
+@final
+@dataclass(frozen=True)
+class Place:
+    """Everything of one node."""
+
+    folder: Path
+    database: Database
+    identity: Identity
+    accounts: Accounts
+
+    def channels(self) -> Mapping[int, str]:
+        """The organization's name in each channel that this node is in, by the channel's number here."""
+        with self.database.read() as connection:
+            table = schema.joined
+            return {row.channel: row.organization for row in connection.execute(select(table))}
+
+
+def now() -> int:
+    """Milliseconds since 1970 by this machine's clock."""
+    return time.time_ns() // 1_000_000
+
+
+def open_place(path: Path) -> Place:
+    """The node in this folder; its keys are made when there are none."""
+    here = folder.private(path)
+    identity = Identity.from_bytes(folder.secret(here / "node.key", lambda: Identity.generate().to_bytes()))
+    database = Database(sqlite_url(here / "node.db"), schema.metadata)
+    return Place(here, database, identity, Accounts(database, now))

@@ -1,0 +1,60 @@
+"""A node as a program."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import final
+
+import uvicorn
+import uvloop
+
+from comity.adapters import folder
+from comity.domain.entry import RULES
+from comity.domain.events import RulesSupported
+from comity.node.building import Approve
+from comity.node.node import Node, running
+from comity.node.place import Place
+from comity.node.rest.app import app
+
+GRACE = 1
+"""Seconds that open requests get when the node is stopped."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """How a node does its work."""
+
+    tasks: int = 2
+    """How many run at once."""
+    approve: Approve = "ask"
+    """Whether functions of others wait for a steward."""
+
+
+def serve(place: Place, listening: socket.socket, way: Way, *, ready: Callable[[], None]) -> None:
+    """Serve until a signal ends it; `ready` is called once a write of this node was ordered in each channel."""
+    with folder.lock(place.folder):
+        uvloop.run(_serve(place, listening, way, ready))
+    place.database.close()
+
+
+async def _serve(place: Place, listening: socket.socket, way: Way, ready: Callable[[], None]) -> None:
+    at_work = running(place.folder, place.database, place.identity, tasks=way.tasks, approve=way.approve)
+    async with at_work as node:
+        config = uvicorn.Config(
+            app(node), lifespan="off", log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE
+        )
+        greeting = asyncio.create_task(_greet(node, ready))
+        await uvicorn.Server(config).serve(sockets=[listening])
+        greeting.cancel()
+
+
+async def _greet(node: Node, ready: Callable[[], None]) -> None:
+    """Say in each channel what this node supports, which also shows that it can write."""
+    for part in node.parts.values():
+        await part.following.caught_up()
+        await part.following.write([RulesSupported(version=RULES)], {})
+    ready()
