@@ -66,7 +66,7 @@ def read_token(text: str) -> Token:
     body = word[len(PREFIX) :]
     try:
         return _TOKEN.decode(urlsafe_b64decode(body + "=" * (-len(body) % 4)))
-    except (msgspec.MsgspecError, binascii.Error, UnicodeError, ValueError) as error:
+    except (msgspec.MsgspecError, binascii.Error, UnicodeError, ValueError, RecursionError) as error:
         raise DecodeError("the token is damaged; copy the whole word again") from error
 
 
@@ -87,7 +87,7 @@ def read_join(data: bytes) -> Join:
     """The request, its signature verified; raises DecodeError."""
     try:
         join = _JOIN.decode(data)
-    except (msgspec.MsgspecError, UnicodeError) as error:
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise DecodeError(f"this is no request to join: {error}") from error
     body = _signed(join.channel, join.organization, join.secret, join.keys)
     join.keys.verify("join", body, from_base64(join.signature, 64))

@@ -82,7 +82,7 @@ def open_letter(body: str, identity: Identity, sender: PublicKeys, context: byte
         sealed = from_base64(envelope.sealed)
         sender.verify("mail", context + sealed, from_base64(envelope.signature, 64))
         return _LETTER.decode(identity.open(sealed, context))
-    except (msgspec.MsgspecError, UnicodeError) as error:
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise DecodeError(f"this is no letter: {error}") from error
 
 

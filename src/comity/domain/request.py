@@ -62,7 +62,7 @@ def read_authorization(value: str) -> tuple[SignedRequest, bytes]:
         raise DecodeError("the request is not signed; its Authorization header must begin with 'Comity '")
     try:
         header = _HEADER.decode(urlsafe_b64decode(value[len(SCHEME) :]))
-    except (msgspec.MsgspecError, binascii.Error, UnicodeError, ValueError) as error:
+    except (msgspec.MsgspecError, binascii.Error, UnicodeError, ValueError, RecursionError) as error:
         raise DecodeError(f"the Authorization header cannot be read: {error}") from error
     return header.request, from_base64(header.signature, 64)
 

@@ -93,6 +93,7 @@ STATEMENTS = st.builds(
 
 
 @given(EVENTS)
+@settings(deadline=None, derandomize=True)
 def test_an_event_comes_back_from_its_one_form(event):
     data = canonical(event)
     assert msgspec.json.decode(data, type=AnyEvent) == event
@@ -101,6 +102,7 @@ def test_an_event_comes_back_from_its_one_form(event):
 
 
 @given(STATEMENTS, st.integers(1, 2**53 - 1))
+@settings(deadline=None, derandomize=True)
 def test_a_statement_comes_back_from_its_leaf(statement, at):
     entry = sign(statement, KEYS, {})
     data = leaf_bytes(entry, at)
@@ -228,6 +230,7 @@ def attempt(data):
 
 
 @given(st.binary(max_size=200))
+@settings(deadline=None, derandomize=True)
 @example(b"")
 @example(b"{}")
 @example(b'{"rules":1e400}')
@@ -236,12 +239,13 @@ def test_any_bytes_are_read_or_refused(data):
 
 
 @given(NESTED)
+@settings(deadline=None, derandomize=True)
 def test_any_document_is_read_or_refused(document):
     attempt(json.dumps(document).encode())
 
 
 @given(STATEMENTS, st.data())
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None, derandomize=True)
 def test_a_mutated_leaf_is_another_or_refused(made, data):
     valid = leaf_bytes(sign(made, KEYS, {}), 1)
     position = data.draw(st.integers(0, len(valid) - 1))
@@ -259,6 +263,7 @@ def test_a_mutated_leaf_is_another_or_refused(made, data):
 
 
 @given(STATEMENTS, st.data())
+@settings(deadline=None, derandomize=True)
 def test_a_statement_with_any_value_in_any_place_is_read_or_refused(made, data):
     document = json.loads(canonical(made))
     place = document if data.draw(st.booleans()) else document["events"][0]
