@@ -296,7 +296,7 @@ def test_a_wrong_argument_of_run_is_told_in_a_sentence(comity, write, arguments,
             "mine.py:4: there is no metric 'acuracy'; did you mean 'accuracy'?",
         ),
         ("x = 1\n", "mine.py does not define `experiment`; write `experiment = ...` in it"),
-        ("experiment = 3\n", "`experiment` in mine.py is a int, not a co.Experiment"),
+        ("experiment = 3\n", "`experiment` in mine.py is an int, not a co.Experiment"),
     ],
 )
 def test_a_broken_file_is_told_with_its_line(comity, write, text, said):

@@ -7,6 +7,7 @@ flamby/results/results_benchmark_fed_heart_disease (Ogier du Terrail et al., Neu
 import pytest
 
 from comity.faces.demos import heart
+from comity.faces.demos.picture import picture
 
 PUBLISHED = {
     "Cleveland alone": 0.7221,
@@ -73,3 +74,9 @@ def test_the_grid_is_shown_and_its_best_is_what_ran(outcome):
 def test_every_hospital_gains_by_the_federation(methods):
     alone = [methods[name].mean_over_sites for name in heart.ALONE]
     assert methods[heart.TUNED].mean_over_sites > max(alone)
+
+
+def test_the_picture_says_in_what_its_curves_differ_from_the_table(outcome):
+    assert (
+        picture(outcome).axes[1].get_title(loc="left").endswith("\nseed 42, all test rows, each hospital's own scale")
+    )

@@ -67,7 +67,7 @@ class Run:
     def chosen(self) -> str:
         """What the test rows decided, for a reader of figures measured on them; empty when nothing."""
         best, stop = self.experiment.best, self.experiment.stop
-        if best is None and (stop is None or len(self.history) == self.experiment.rounds):
+        if best is None and (stop is None or len(self.history) >= self.experiment.rounds):
             return ""
         what = f"round chosen by {best}" if best is not None else f"stopped by {stop.metric}" if stop else ""
         return f"{what} on these test rows"

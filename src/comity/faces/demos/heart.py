@@ -114,7 +114,7 @@ def demo(watch: Callable[[Sequence[str]], Iterator[str]]) -> Outcome:
         notes=NOTES,
         run=simulate(shown, Sites(sites), Simulation(baselines=("local", "pooled"))),
         shown=TUNED,
-        run_note=f"seed {SEEDS[0]} alone, over all test rows as each hospital standardized them",
+        run_note=f"seed {SEEDS[0]}, all test rows, each hospital's own scale",
         tables=[search.table],
     )
 
