@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection
 
 from comity.adapters.sql.database import Database
-from comity.adapters.sql.log import Delivery, Log
+from comity.adapters.sql.log import Delivery, Log, Memo
 from comity.domain.entry import Entry
 from comity.ledger.checkpoint import Checkpoint, sign_checkpoint
 from comity.values.errors import ComityError
@@ -40,6 +40,7 @@ class Ordering:
         self._key = key
         self._clock = clock
         self._queue: asyncio.Queue[Waiting] = asyncio.Queue(maxsize=10_000)
+        self._memos: defaultdict[int, Memo] = defaultdict(Memo)
         self._grown: defaultdict[int, asyncio.Event] = defaultdict(asyncio.Event)
 
     async def place(self, channel: int, entry: Entry) -> int:
@@ -93,7 +94,9 @@ class Ordering:
         made: list[int | ComityError] = []
         for waiting in batch:
             try:
-                made.append(Log(connection, waiting.channel).order(waiting.entry, self._clock()))
+                made.append(
+                    Log(connection, waiting.channel, self._memos[waiting.channel]).order(waiting.entry, self._clock())
+                )
             except ComityError as error:
                 made.append(error)
         return made

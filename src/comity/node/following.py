@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from comity.adapters.sql.database import Database
-from comity.adapters.sql.log import Delivery, Log
+from comity.adapters.sql.log import Delivery, Log, Memo
 from comity.domain.entry import MOST, Entry, Texts, canonical, read_statement, sign
 from comity.domain.events import AnyEvent, texts_of
 from comity.domain.membership import CHANNEL, Act
@@ -75,6 +75,7 @@ class Following:
         self.connected = False
         self.broken = ""
         self._written: dict[str, asyncio.Future[None]] = {}
+        self._memo = Memo()
         self._said = asyncio.Event()
         self._mail: Callable[[Mail], Any] | None = None
         self._watchers: list[asyncio.Event] = []
@@ -102,12 +103,8 @@ class Following:
         be away. From there on it is said for certain, even if this process dies. What is more than an entry
         holds is said in several: all of them, unless the rules come to refuse one.
         """
-        if self.broken:
-            raise Unavailable(f"this node has stopped following the channel: {self.broken}")
-        if not self.connected:
-            raise Unavailable("the hub is away; try again")
+        await self.check(events)
         portions = [(str(uuid.uuid4()), portion) for portion in _portions(events)]
-        await self.read(lambda log: self._try(log, events))
         futures = [asyncio.get_running_loop().create_future() for _ in portions]
         self._written |= {id: future for (id, _), future in zip(portions, futures, strict=True)}
 
@@ -127,6 +124,15 @@ class Following:
             await changed.wait()
             changed.clear()
         self._watchers.remove(changed)
+
+    async def check(self, events: Sequence[AnyEvent]) -> None:
+        """Raise what `write` would raise at once."""
+        if self.broken:
+            raise Unavailable(f"this node has stopped following the channel: {self.broken}")
+        if not self.connected:
+            raise Unavailable("the hub is away; try again")
+        _portions(events)
+        await self.read(lambda log: self._try(log, events))
 
     def say(self, connection: Connection, events: Sequence[AnyEvent], texts: Texts) -> None:
         """Put events into the outbox within a transaction of the caller's; call `said` once it is done."""
@@ -217,7 +223,7 @@ class Following:
 
     def _applied(self, connection: Connection, news: News) -> list[str]:
         """Append what came and compare with the hub's checkpoint; the outbox rows that are now in the log."""
-        log = Log(connection, self.channel)
+        log = Log(connection, self.channel, self._memo)
         mine: list[str] = []
         for delivery in news.deliveries:
             statement = log.append(bytes(delivery.leaf), delivery.texts)
@@ -305,7 +311,7 @@ class Following:
         if not events:
             return None
         id = str(uuid.uuid4())
-        statement = Log(connection, self.channel).next_statement(self.organization, id, events)
+        statement = Log(connection, self.channel, self._memo).next_statement(self.organization, id, events)
         entry = sign(statement, self.identity, texts)
         connection.execute(
             insert(table).values(channel=self.channel, id=id, entry=msgspec.json.encode(entry), last=last)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import msgspec
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from comity.adapters.sql import schema
-from comity.adapters.sql.records import RecordsSql, upsert
+from comity.adapters.sql.records import Known, RecordsSql, upsert
 from comity.domain.entry import Entry, Seen, Statement, Texts, check_texts, leaf_bytes, read_leaf, read_statement
 from comity.domain.events import AnyEvent, Redacted, texts_of
 from comity.domain.log import admit
@@ -20,25 +19,76 @@ from comity.ledger.merkle import Tree, leaf_hash
 from comity.values.errors import Conflict
 from comity.values.keys import to_base64
 
+_HASH = select(schema.hashes.c.hash).where(
+    schema.hashes.c.channel == bindparam("channel"),
+    schema.hashes.c.level == bindparam("level"),
+    schema.hashes.c.index == bindparam("index"),
+)
+
+_LAST = (
+    select(schema.leaves.c.place, schema.leaves.c.id)
+    .where(schema.leaves.c.channel == bindparam("channel"))
+    .order_by(schema.leaves.c.place.desc())
+    .limit(1)
+)
+
+_KNOWN = select(schema.leaves.c.place, schema.leaves.c.leaf).where(
+    schema.leaves.c.channel == bindparam("channel"),
+    schema.leaves.c.author == bindparam("author"),
+    schema.leaves.c.id == bindparam("id"),
+)
+
+MOST_KNOWN = 100_000
+"""Records and hashes that are remembered between transactions."""
+
+
+@final
+class Memo:
+    """What one writer remembers of a log between its transactions.
+
+    Records and hashes change with the log alone, so that what is remembered holds for as long as the log ends where
+    it ended; after anything else, a rollback or a write of another process, it is forgotten.
+    """
+
+    def __init__(self) -> None:
+        self.end: tuple[int, str] | None = None
+        """Size of the log, and the id of its last entry; None while an entry is being added."""
+        self.records: Known = {}
+        self.hashes: dict[tuple[int, int], bytes] = {}
+
+    def check(self, end: tuple[int, str]) -> None:
+        """Forget everything unless it is of a log that ends there."""
+        if end != self.end or len(self.records) + len(self.hashes) > MOST_KNOWN:
+            self.records.clear()
+            self.hashes.clear()
+        self.end = end
+
 
 @final
 class HashesSql:
     """The hashes of a channel's tree."""
 
-    def __init__(self, connection: Connection, channel: int) -> None:
+    def __init__(self, connection: Connection, channel: int, known: dict[tuple[int, int], bytes]) -> None:
         self._connection = connection
         self._channel = channel
+        self._known = known
+        self._new: list[dict[str, Any]] = []
 
     def get(self, level: int, index: int) -> bytes:
-        table = schema.hashes
-        query = select(table.c.hash).where(
-            table.c.channel == self._channel, table.c.level == level, table.c.index == index
-        )
-        return self._connection.execute(query).scalar_one()
+        found = self._known.get((level, index))
+        if found is None:
+            place = {"channel": self._channel, "level": level, "index": index}
+            found = self._known[level, index] = self._connection.execute(_HASH, place).scalar_one()
+        return found
 
     def put(self, level: int, index: int, hash: bytes) -> None:
-        row = {"channel": self._channel, "level": level, "index": index, "hash": hash}
-        self._connection.execute(insert(schema.hashes).values(row))
+        self._known[level, index] = hash
+        self._new.append({"channel": self._channel, "level": level, "index": index, "hash": hash})
+
+    def keep(self) -> None:
+        """Write what was put."""
+        self._connection.execute(insert(schema.hashes), self._new)
+        self._new = []
 
 
 @final
@@ -50,32 +100,23 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @final
-@dataclass(frozen=True)
 class Log:
     """One channel's log, within one transaction."""
 
-    connection: Connection
-    channel: int
-    """The channel's number in this database."""
-
-    @property
-    def records(self) -> RecordsSql:
-        """What the log has made so far."""
-        return RecordsSql(self.connection, self.channel)
-
-    @property
-    def tree(self) -> Tree:
-        """The Merkle tree over the leaves."""
-        return Tree(HashesSql(self.connection, self.channel), self.size)
-
-    @property
-    def size(self) -> int:
+    def __init__(self, connection: Connection, channel: int, memo: Memo | None = None) -> None:
+        self.connection = connection
+        self.channel = channel
+        """The channel's number in this database."""
+        last = connection.execute(_LAST, {"channel": channel}).first()
+        self.size: int = 0 if last is None else last.place + 1
         """How many leaves there are."""
-        table = schema.leaves
-        last = self.connection.execute(
-            select(func.max(table.c.place)).where(table.c.channel == self.channel)
-        ).scalar_one_or_none()
-        return 0 if last is None else last + 1
+        self._memo = memo or Memo()
+        self._memo.check((self.size, "" if last is None else last.id))
+        self._hashes = HashesSql(connection, channel, self._memo.hashes)
+        self.tree = Tree(self._hashes, self.size)
+        """The Merkle tree over the leaves."""
+        self.records = RecordsSql(connection, channel, self._memo.records)
+        """What the log has made so far."""
 
     def order(self, entry: Entry, now: int) -> int:
         """Give an entry its place (the hub's part) and return it; one that has its place already keeps it.
@@ -83,11 +124,8 @@ class Log:
         Raises what the rules raise, and DecodeError for texts that are not those committed to.
         """
         statement = read_statement(entry.statement)
-        table = schema.leaves
         known = self.connection.execute(
-            select(table.c.place, table.c.leaf).where(
-                table.c.channel == self.channel, table.c.author == statement.author, table.c.id == statement.id
-            )
+            _KNOWN, {"channel": self.channel, "author": statement.author, "id": statement.id}
         ).first()
         if known is not None:
             if bytes(read_leaf(known.leaf).statement) != bytes(entry.statement):
@@ -102,11 +140,13 @@ class Log:
 
         With `complete` every text must be there; otherwise some may have been redacted since.
         """
-        leaf, size, tree = read_leaf(data), self.size, self.tree
-        statement, draft = admit(self.records, leaf, size, tree.root)
+        leaf, size = read_leaf(data), self.size
+        statement, draft = admit(self.records, leaf, size, self.tree.root)
         committed = {text for event in statement.events for text in texts_of(event)}
         check_texts(sorted(committed if complete else committed & texts.keys()), texts)
-        tree.append(leaf_hash(data))
+        self._memo.end = None
+        self.tree.append(leaf_hash(data))
+        self._hashes.keep()
         row = {
             "channel": self.channel,
             "place": size,
@@ -114,12 +154,14 @@ class Log:
             "author": statement.author,
             "id": statement.id,
         }
-        self.connection.execute(insert(schema.leaves).values(row))
+        self.connection.execute(insert(schema.leaves), [row])
         self.records.keep(draft)
         self._keep_texts(size, texts)
         for event in statement.events:
             if isinstance(event, Redacted):
                 self._redact(event)
+        self.size = size + 1
+        self._memo.end = (self.size, statement.id)
         return statement
 
     def deliveries(self, start: int, limit: int) -> list[Delivery]:
@@ -162,7 +204,7 @@ class Log:
 
     def next_statement(self, author: str, id: str, events: Sequence[AnyEvent]) -> Statement:
         """What the author has to sign for these events to come next."""
-        tree, here = self.tree, need(self.records, Channel, CHANNEL)
+        here = need(self.records, Channel, CHANNEL)
         head = need(self.records, Organization, author)
         return Statement(
             rules=here.rules,
@@ -172,7 +214,7 @@ class Log:
             sequence=head.sequence,
             previous=head.previous,
             id=id,
-            seen=Seen(tree.size, to_base64(tree.root())),
+            seen=Seen(self.size, to_base64(self.tree.root())),
             events=tuple(events),
         )
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeVar, final
+from functools import cache
+from typing import Any, TypeAlias, TypeVar, final
 
 import msgspec
-from sqlalchemy import Connection, Select, Table, func, select
+from sqlalchemy import Connection, Insert, Select, Table, bindparam, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from comity.adapters.sql import schema
@@ -16,25 +17,50 @@ R = TypeVar("R", bound=Record)
 
 _DECODERS: dict[type[Record], msgspec.json.Decoder[Any]] = {k: msgspec.json.Decoder(k) for k in schema.records}
 
+_COLUMNS = {
+    kind: [column.name for column in table.columns if column.name not in ("channel", "body")]
+    for kind, table in schema.records.items()
+}
+
+_GET = {
+    kind: select(table.c.body).where(table.c.channel == bindparam("channel"), table.c.key == bindparam("key"))
+    for kind, table in schema.records.items()
+}
+
+_FIND = {
+    (kind, field): select(table.c.body)
+    .where(table.c.channel == bindparam("channel"), table.c[field] == bindparam("value"))
+    .order_by(table.c.key)
+    for kind, table in schema.records.items()
+    for field in kind.index
+}
+
+Known: TypeAlias = dict[tuple[type[Record], str], Any]
+"""Records that were read or written before and still are as they were."""
+
 
 @final
 class RecordsSql:
     """What a transaction sees of a channel's records, and may change."""
 
-    def __init__(self, connection: Connection, channel: int) -> None:
+    def __init__(self, connection: Connection, channel: int, known: Known | None = None) -> None:
         self._connection = connection
         self._channel = channel
+        self._known: Known = {} if known is None else known
 
     def get(self, kind: type[R], key: str) -> R | None:
-        table = schema.records[kind]
-        query = select(table.c.body).where(table.c.channel == self._channel, table.c.key == key)
-        body = self._connection.execute(query).scalar()
-        return None if body is None else _decoded(kind, body)
+        found = self._known.get((kind, key))
+        if found is not None:
+            return found
+        body = self._connection.execute(_GET[kind], {"channel": self._channel, "key": key}).scalar()
+        if body is None:
+            return None
+        made = self._known[kind, key] = _decoded(kind, body)
+        return made
 
     def find(self, kind: type[R], field: str, value: str) -> list[R]:
-        table = schema.records[kind]
-        query = select(table.c.body).where(table.c.channel == self._channel, table.c[field] == value)
-        return [_decoded(kind, body) for body in self._connection.execute(query.order_by(table.c.key)).scalars()]
+        found = self._connection.execute(_FIND[kind, field], {"channel": self._channel, "value": value})
+        return [_decoded(kind, body) for body in found.scalars()]
 
     def put(self, record: Record) -> None:
         self.put_all([record])
@@ -48,6 +74,7 @@ class RecordsSql:
         rows: dict[type[Record], list[dict[str, Any]]] = {}
         for record in records:
             rows.setdefault(type(record), []).append(self._row(record))
+            self._known[type(record), record.key] = record
         for kind, made in rows.items():
             upsert(self._connection, schema.records[kind], made)
 
@@ -73,22 +100,23 @@ class RecordsSql:
         return count, [_decoded(kind, body) for body in bodies]
 
     def _row(self, record: Record) -> dict[str, Any]:
-        kind = type(record)
-        table = schema.records[kind]
-        row: dict[str, Any] = {"channel": self._channel, "body": msgspec.json.encode(record)}
-        for column in table.columns:
-            if column.name not in row:
-                row[column.name] = getattr(record, column.name)
-        return row
+        row = {name: getattr(record, name) for name in _COLUMNS[type(record)]}
+        return {"channel": self._channel, "body": msgspec.json.encode(record), **row}
 
 
 def upsert(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert rows, each in place of the one with its primary key."""
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    insert = dialect.insert(table)
+    connection.execute(_upsert(connection.dialect.name, table), list(rows))
+
+
+@cache
+def _upsert(dialect: str, table: Table) -> Insert:
+    insert = (sqlite if dialect == "sqlite" else postgresql).insert(table)
     keys = [column.name for column in table.primary_key]
     rest = {column.name: insert.excluded[column.name] for column in table.columns if column.name not in keys}
-    connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=rest), list(rows))
+    if not rest:
+        return insert.on_conflict_do_nothing(index_elements=keys)
+    return insert.on_conflict_do_update(index_elements=keys, set_=rest)
 
 
 def _decoded(kind: type[R], body: bytes) -> R:
