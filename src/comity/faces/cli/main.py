@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from comity.faces.cli import demo, run, up
+from comity.faces.cli import demo, hub, node, run, up
 from comity.values.errors import ComityError
 
 INTERRUPTED = 130
@@ -23,6 +23,8 @@ app = typer.Typer(
 app.command("demo")(demo.command)
 app.command("run")(run.command)
 app.command("up")(up.command)
+app.add_typer(hub.app, name="hub")
+app.add_typer(node.app, name="node")
 
 
 def _print_version(asked: bool) -> None:

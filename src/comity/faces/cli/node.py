@@ -1,0 +1,70 @@
+"""`comity node`: an organization's server.
+
+What a node is made of is imported when a command runs, so that no other command waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from comity.values.errors import NotFound
+
+if TYPE_CHECKING:
+    from comity.node.place import Place
+
+app = typer.Typer(no_args_is_help=True, help="Run an organization's server: its data, its tasks, its users.")
+
+Directory = Annotated[Path, typer.Option("--dir", help="Where the node keeps everything.")]
+
+HERE = Path("comity-node")
+
+
+@app.command()
+def join(
+    token: Annotated[str, typer.Argument(help="As the hub printed it.")],
+    directory: Directory = HERE,
+) -> None:
+    """Make this node's keys and enrol them; may be repeated when it was interrupted."""
+    from comity.domain.joining import read_token
+    from comity.node import node
+    from comity.node.place import open_place
+
+    place = open_place(directory.absolute())
+    invited = read_token(token)
+    asyncio.run(node.join(place.database, place.identity, invited))
+    typer.echo(f"{invited.organization} has joined the channel {invited.channel} at {invited.url}.")
+    _show_first_password(place)
+    typer.echo(f"Start the node with: comity node start --dir {directory}")
+
+
+@app.command()
+def start(
+    directory: Directory = HERE,
+    host: Annotated[str, typer.Option(help="Address that the organization's own users call.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port of REST and pages; 0 lets the system choose.")] = 8000,
+    tasks: Annotated[int, typer.Option(help="How many tasks run at once.", min=1, max=1000)] = 2,
+) -> None:
+    """Start the node; it calls out to the hub and listens to the organization's own users only."""
+    from comity.adapters.listening import listen, port_of
+    from comity.node.place import open_place
+    from comity.node.server import Way, serve
+
+    place = open_place(directory.absolute())
+    if not place.channels():
+        raise NotFound(f"the node in {directory} is in no channel yet; join one first: comity node join TOKEN")
+    _show_first_password(place)
+    listening = listen(host, port)
+    called = ", ".join(sorted(set(place.channels().values())))
+    url = f"http://{host}:{port_of(listening)}"
+    serve(place, listening, Way(tasks=tasks), ready=lambda: typer.echo(f"{called} at {url}"))
+
+
+def _show_first_password(place: Place) -> None:
+    for channel in place.channels():
+        password = place.accounts.first_admin(channel)
+        if password is not None:
+            typer.echo(f"The first user is admin with the password {password}, which is not shown again.")
