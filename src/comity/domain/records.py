@@ -307,7 +307,7 @@ class Draft:
         """Every record that was put, as it is now."""
 
     def get(self, kind: type[R], key: str) -> R | None:
-        found = self._over.get(kind, key)
+        found = self.changed.get((kind, key))
         return found if found is not None else self._under.get(kind, key)
 
     def find(self, kind: type[R], field: str, value: str) -> Iterable[R]:

@@ -29,8 +29,9 @@ from comity.domain.entry import (
     statement_digest,
     verify,
 )
-from comity.domain.events import AnyEvent, PlanRegistered, TaskAdded, TaskDone, texts_of
+from comity.domain.events import AnyEvent, PlanRegistered, TaskAdded, TaskDone, TaskOutput, texts_of
 from comity.domain.rules import RULES
+from comity.domain.words import Permission
 from comity.values.digest import digest
 from comity.values.errors import DecodeError
 from comity.values.keys import Identity, PublicKeys
@@ -210,6 +211,18 @@ def test_limits():
         read_statement(canonical(msgspec.structs.replace(statement(), events=())))
     with pytest.raises(DecodeError, match=f"split its events, {LARGEST} is the most"):
         read_statement(b" " * (LARGEST + 1))
+
+
+def test_a_few_bytes_do_not_make_much_work():
+    """Links are samples times datasets, and every task that takes an output reads who may: both are bounded."""
+    link = events.SamplesLinked(samples=(KEY,), datasets=(KEY,) * 11)
+    with pytest.raises(DecodeError, match="length <= 10"):
+        read_statement(canonical(statement(link)))
+    many = TaskOutput(Permission(authorized=("b",) * 1001))
+    with pytest.raises(DecodeError, match="length <= 1000"):
+        read_statement(
+            canonical(statement(TaskAdded(key=KEY, plan=KEY, function=KEY, worker="b", outputs={"model": many})))
+        )
 
 
 # Foreign bytes.
