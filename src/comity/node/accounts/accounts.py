@@ -114,7 +114,7 @@ class Accounts:
 
     # Passwords
 
-    def change_password(self, principal: Principal, old: str, new: str, *, address: str) -> None:
+    def change_password(self, principal: Principal, *, old: str, new: str, address: str) -> None:
         """Set one's own password; ends every token of the user, the one shown too. Slow.
 
         Raises Forbidden for an API token, Unauthenticated for a wrong password, Unavailable after too many wrong

@@ -5,7 +5,7 @@ import threading
 import pytest
 from argon2 import PasswordHasher, extract_parameters
 from argon2.low_level import Type
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from comity.node.accounts import passwords
@@ -25,22 +25,26 @@ def test_the_parameters_are_those_of_rfc_9106():
     assert (found.salt_len * 8, found.hash_len * 8) == (128, 256)
 
 
+@settings(deadline=None, derandomize=True)
 @given(st.text(min_size=SHORTEST, max_size=LONGEST))
 def test_a_password_matches_its_hash(password: str):
     assert QUICK.matches(QUICK.hash(password), password)
 
 
+@settings(deadline=None, derandomize=True)
 @given(st.text(min_size=SHORTEST, max_size=LONGEST), ANYTHING)
 def test_no_other_text_matches(password: str, other: str):
     matched = QUICK.matches(QUICK.hash(password), other)
     assert not matched or passwords.normalize("NFC", other) == passwords.normalize("NFC", password)
 
 
+@settings(deadline=None, derandomize=True)
 @given(ANYTHING)
 def test_without_a_hash_nothing_matches(password: str):
     assert not QUICK.matches(None, password)
 
 
+@settings(deadline=None, derandomize=True)
 @given(ANYTHING)
 def test_foreign_text_is_hashed_or_refused_without_being_shown(password: str):
     proper = SHORTEST <= len(password) <= LONGEST and not any("\ud800" <= each <= "\udfff" for each in password)

@@ -5,7 +5,7 @@ import json
 import uuid
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from comity.node.accounts import preferences
@@ -21,11 +21,13 @@ SOME = st.builds(
 )
 
 
+@settings(deadline=None, derandomize=True)
 @given(SOME)
 def test_preferences_come_back_as_they_were(given_):
     assert preferences.decode(preferences.encode(given_)) == given_
 
 
+@settings(deadline=None, derandomize=True)
 @given(
     st.binary() | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(lambda x: json.dumps(x).encode())
 )

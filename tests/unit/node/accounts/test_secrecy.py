@@ -33,7 +33,7 @@ def test_nothing_is_logged(accounts, add, enter, caplog):
     secret = accounts.first_admin(1)
     add()
     token = accounts.login("ada", PASSWORD, address=HOME).secret
-    accounts.change_password(enter(), PASSWORD, WRONG, address=HOME)
+    accounts.change_password(enter(), old=PASSWORD, new=WRONG, address=HOME)
     assert not any(each in caplog.text for each in (secret, PASSWORD, WRONG, token, "$argon2id$"))
 
 
@@ -43,7 +43,7 @@ def test_errors_do_not_repeat_passwords_and_tokens(accounts, add, enter):
     for ask in (
         lambda: accounts.login("root", WRONG, address=HOME),
         lambda: accounts.login("bob", WRONG, address=HOME),
-        lambda: accounts.change_password(principal, WRONG, WRONG, address=HOME),
+        lambda: accounts.change_password(principal, old=WRONG, new=WRONG, address=HOME),
         lambda: accounts.add(1, "root", password=WRONG, role=Role.ADMIN),
         lambda: accounts.set_password("bob", WRONG),
         lambda: accounts.reset_password(WRONG, WRONG),

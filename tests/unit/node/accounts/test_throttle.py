@@ -3,7 +3,7 @@
 import contextlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from comity.node.accounts.throttle import Throttle
@@ -129,6 +129,7 @@ def test_an_ipv6_host_is_one_address(throttle: Throttle, one: str, other: str, s
         succeed(throttle, "ada", other)
 
 
+@settings(deadline=None, derandomize=True)
 @given(st.text(), st.text())
 def test_any_name_and_address_will_do(username: str, address: str):
     throttle = Throttle(Clock())

@@ -73,7 +73,7 @@ def test_a_token_is_for_something(accounts, add, enter, clock):
         accounts.add_token(enter(), note="", expires=clock.now + 1, scopes=[])
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None, derandomize=True)
 @given(st.text(st.characters() | st.characters(min_codepoint=0xD800, max_codepoint=0xDFFF), max_size=120))
 def test_a_foreign_note_is_kept_or_refused(accounts, add, enter, clock, note):
     if not accounts.users(1):
@@ -141,7 +141,7 @@ def test_others_tokens_are_not_ones_own(accounts, add, enter):
     assert [token.id for token in accounts.tokens(ada)] == [ada.token]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None, derandomize=True)
 @given(st.text(st.characters() | st.characters(min_codepoint=0xD800, max_codepoint=0xDFFF)))
 def test_foreign_ids_are_not_found(accounts, add, enter, token):
     if not accounts.users(1):
