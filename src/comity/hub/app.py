@@ -25,7 +25,7 @@ from comity.domain.records import Organization
 from comity.domain.request import TOLERANCE, SignedRequest, check_time, read_authorization, verify
 from comity.hub import schema
 from comity.hub.founder import Founder
-from comity.hub.ordering import Ordering, deliveries
+from comity.hub.ordering import Lost, Ordering, deliveries
 from comity.hub.spool import Spool
 from comity.values.digest import digest
 from comity.values.errors import (
@@ -133,6 +133,7 @@ def app(hub: Hub, ready: Callable[[], None]) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+        await hub.ordering.begin()
         task = asyncio.create_task(hub.ordering.run())
         ready()
         yield
@@ -144,6 +145,7 @@ def app(hub: Hub, ready: Callable[[], None]) -> FastAPI:
     made.add_api_route("/live", _live, methods=["GET"])
     made.add_api_route("/join", _join, methods=["POST"])
     made.add_api_route("/entries", _entries, methods=["POST"])
+    made.add_api_route("/lost", _lost, methods=["POST"])
     made.add_api_route("/news", _news, methods=["GET"])
     made.add_api_route("/mail", _post, methods=["POST"])
     made.add_api_route("/presence", _presence, methods=["GET"])
@@ -195,10 +197,21 @@ async def _entries(request: Request) -> Response:
     return _json(outcomes)
 
 
+async def _lost(request: Request) -> Response:
+    """A node gives back what this hub once signed and has no more, since it was restored from a backup."""
+    hub: Hub = request.app.state.hub
+    body = await _body(request)
+    caller = await _caller(request, body)
+    lost = _decoded(body, Lost)
+    await hub.ordering.take_back(caller.channel, caller.digest, lost)
+    return _json({})
+
+
 async def _news(request: Request) -> Response:
     hub: Hub = request.app.state.hub
     caller = await _caller(request, b"")
     start, letter = _number(request, "from"), _number(request, "mail")
+    await hub.ordering.heard(caller.channel, caller.organization, start)
     deadline = time.monotonic() + min(_number(request, "wait") / 1000, LONGEST_WAIT)
 
     def news(connection: Connection) -> News:

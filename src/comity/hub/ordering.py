@@ -3,22 +3,42 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import final
 
+import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from comity.adapters.sql.database import Database
 from comity.adapters.sql.log import Delivery, Log, Memo
+from comity.adapters.sql.schema import channels
 from comity.domain.entry import Entry
-from comity.ledger.checkpoint import Checkpoint, sign_checkpoint
-from comity.values.errors import ComityError
+from comity.domain.membership import CHANNEL
+from comity.domain.records import Channel, Organization, need
+from comity.ledger.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
+from comity.ledger.merkle import verify_consistency
+from comity.values.errors import ComityError, DecodeError, Unavailable
+from comity.values.keys import from_base64
 
 TOGETHER = 200
 """Entries of one transaction."""
+
+COMPARING = 15.0
+"""Seconds after its start that the hub waits at most for every member to compare histories, before it orders."""
+
+
+@final
+class Lost(msgspec.Struct, frozen=True):
+    """Entries that the hub has lost, and its own signature that they were there."""
+
+    deliveries: list[Delivery]
+    checkpoint: str
+    proof: list[str]
+    """That the log with these entries is a prefix of the one it signed (RFC 6962, section 2.1.2), base64."""
 
 
 @final
@@ -40,11 +60,64 @@ class Ordering:
         self._key = key
         self._clock = clock
         self._queue: asyncio.Queue[Waiting] = asyncio.Queue(maxsize=10_000)
+        self._unheard: dict[int, set[str]] = {}
+        self._until = 0.0
         self._memos: defaultdict[int, Memo] = defaultdict(Memo)
         self._grown: defaultdict[int, asyncio.Event] = defaultdict(asyncio.Event)
 
+    async def begin(self) -> None:
+        """Note who has to be heard before anything is ordered: every member that ever wrote.
+
+        A hub that was restored from a backup has forgotten what it signed since then; were it to order anything
+        before a node gave that back, there would be two histories.
+        """
+
+        def founder(connection: Connection, channel: int) -> str:
+            return need(Log(connection, channel).records, Channel, CHANNEL).founder
+
+        def members(connection: Connection) -> dict[int, set[str]]:
+            return {
+                channel: {
+                    member.key
+                    for member in Log(connection, channel).records.find(Organization, "status", "member")
+                    if member.seen and member.key != founder(connection, channel)
+                }
+                for channel in connection.execute(select(channels.c.id)).scalars()
+            }
+
+        self._unheard = await self._database.aread(members)
+        self._until = time.monotonic() + COMPARING
+
+    async def heard(self, channel: int, organization: str, size: int) -> None:
+        """A member has verified so many entries; when the hub has as many, there is nothing to wait for from it."""
+        unheard = self._unheard.get(channel)
+        if not unheard or organization not in unheard:
+            return
+        if size <= await self._database.aread(lambda connection: Log(connection, channel).size):
+            unheard.discard(organization)
+
+    async def take_back(self, channel: int, origin: str, lost: Lost) -> None:
+        """Append what was lost; raises DecodeError unless it goes on from here to what this hub once signed."""
+        signed = open_checkpoint(lost.checkpoint, origin, self._key.public_key())
+        proof = [from_base64(each, 32) for each in lost.proof]
+        if signed.origin != origin:
+            raise DecodeError(f"the checkpoint is of {signed.origin}, not of {origin}")
+
+        def append(connection: Connection) -> None:
+            log = Log(connection, channel, self._memos[channel])
+            for delivery in lost.deliveries:
+                log.append(bytes(delivery.leaf), delivery.texts)
+            root = log.tree.root()
+            verify_consistency(proof, old_size=log.size, old_root=root, new_size=signed.size, new_root=signed.root)
+
+        await self._database.awrite(append)
+        self.wake(channel)
+
     async def place(self, channel: int, entry: Entry) -> int:
-        """Where the entry stands now, durably; raises what the rules raise."""
+        """Where the entry stands now, durably; raises what the rules raise, Unavailable just after a start."""
+        if self._unheard.get(channel) and time.monotonic() < self._until:
+            names = ", ".join(sorted(self._unheard[channel]))
+            raise Unavailable(f"the hub has just started and compares histories; still to be heard: {names}")
         waiting = Waiting(channel, entry, asyncio.get_running_loop().create_future())
         await self._queue.put(waiting)
         return await waiting.place

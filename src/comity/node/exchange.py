@@ -17,14 +17,15 @@ from comity.domain.entry import canonical
 from comity.domain.letter import AnyLetter, Denied, Holds, Sent, Wanted, context, open_letter, seal
 from comity.domain.records import Dataset, Function, Model, Organization, need
 from comity.node import schema
-from comity.node.following import Following, Mail
+from comity.node.following import Following
+from comity.node.news import Mail
 from comity.ports.blobs import Blobs
 from comity.values.digest import Digest
 from comity.values.errors import ComityError, Conflict, DecodeError, Forbidden, NotFound, Unavailable
 from comity.values.keys import from_base64, to_base64
 from comity.values.stream import CHUNK, KEY, SEALED_CHUNK, open_chunks, seal_chunks, sealed_size
 
-PATIENCE = 30.0
+PATIENCE = 10.0
 """Seconds after which a blob that was asked for is asked for again."""
 
 ATTEMPTS = 8
@@ -57,13 +58,22 @@ class Exchange:
                 if await asyncio.to_thread(self.blobs.size, name) is not None:  # it came meanwhile
                     self._arrived(blob, None)
                     return
-                await self.post(owner, Wanted(blob=blob, holds=holds, asset=asset))
+                await self._ask(owner, Wanted(blob=blob, holds=holds, asset=asset))
             try:
                 async with asyncio.timeout(PATIENCE):
                     await asyncio.shield(future)
             except TimeoutError:
                 if self._arriving.get(blob) is future and not self._is_coming(blob):
                     del self._arriving[blob]
+
+    async def _ask(self, owner: str, letter: Wanted) -> None:
+        """Post the letter as soon as the hub is there."""
+        while True:
+            try:
+                return await self.post(owner, letter)
+            except Unavailable:
+                await self.following.caught_up()
+                await asyncio.sleep(secrets.SystemRandom().random())
 
     async def post(self, recipient: str, letter: AnyLetter) -> None:
         """Send a letter to another organization's node."""
@@ -111,10 +121,10 @@ class Exchange:
             skip = received - first * SEALED_CHUNK
             pieces = seal_chunks(key, self.blobs.open(Digest(blob), first * CHUNK), first=first)
             try:
-                await here.link.upload(f"/parcels/{parcel}/bytes?offset={received}", _stream(pieces, skip))
+                answer = await here.link.upload(f"/parcels/{parcel}/bytes?offset={received}", _stream(pieces, skip))
             except (Unavailable, Conflict):
                 await asyncio.sleep(0.2 * 2**attempt * secrets.SystemRandom().random())
-            answer = await here.link.call("GET", f"/parcels/{parcel}")
+                answer = await here.link.call("GET", f"/parcels/{parcel}")
             received = msgspec.json.decode(answer)["received"]
         raise Unavailable(f"the blob {blob} could not be sent in {ATTEMPTS} attempts")
 

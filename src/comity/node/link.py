@@ -83,15 +83,17 @@ class Link:
                 f"the hub at {self.address.url} cannot be reached: {error or type(error).__name__}"
             ) from error
 
-    async def upload(self, target: str, pieces: AsyncIterator[bytes]) -> None:
-        """Send a stream; raises as `call` does."""
+    async def upload(self, target: str, pieces: AsyncIterator[bytes]) -> bytes:
+        """The answer to a stream; raises as `call` does."""
         headers = self._headers("PUT", target, "")
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60)
         try:
             async with self.session.put(
                 self.address.url + target, data=pieces, headers=headers, ssl=self.address.tls, timeout=timeout
             ) as answer:
-                check(answer.status, await answer.read())
+                data = await answer.read()
+                check(answer.status, data)
+                return data
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise self._away(error) from error
 

@@ -28,7 +28,7 @@ from comity.node.bundles import Bundles
 from comity.node.exchange import Exchange
 from comity.ports.blobs import Blobs
 from comity.values.digest import Digest
-from comity.values.errors import ComityError, Conflict, InvalidInput, NotFound
+from comity.values.errors import ComityError, Conflict, InvalidInput, NotFound, Unavailable
 
 ATTEMPTS = 3
 """How many attempts may be lost before the task fails."""
@@ -116,8 +116,9 @@ class Scheduler:
     async def _attempted(self, task: Task) -> None:
         try:
             await self._attempt(task)
-        except asyncio.CancelledError:
-            raise
+        except Unavailable as error:
+            self._log.warning("task put off", task=task.key, reason=str(error))
+            await asyncio.sleep(1.0)
         except (ComityError, OSError) as error:
             self._log.warning("task failed before it ran", task=task.key, reason=str(error))
             await asyncio.to_thread(self._keep_log, task.key, f"{error}\n")
@@ -160,10 +161,12 @@ class Scheduler:
 
     async def _projected(self, task: Task) -> None:
         """Return once the log has this attempt, so that the next is counted after it."""
-        changed = self._following.watch()
-        while (await self._following.read(lambda log: need(log.records, Task, task.key))).attempt == task.attempt:
-            await changed.wait()
-            changed.clear()
+
+        async def counted() -> bool:
+            now = await self._following.read(lambda log: need(log.records, Task, task.key))
+            return now.attempt > task.attempt or now.status in ENDED
+
+        await self._following.until(counted)
 
     async def _job(self, task: Task, scratch: Path) -> Job:
         """The task with everything it needs at hand; waits for what is still on its way."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import final
 
 import uvicorn
@@ -32,6 +33,8 @@ class Way:
     """How many run at once."""
     approve: Approve = "ask"
     """Whether functions of others wait for a steward."""
+    sample_roots: Sequence[Path] = ()
+    """Folders below which data samples may be registered in place."""
 
 
 def serve(place: Place, listening: socket.socket, way: Way, *, ready: Callable[[], None]) -> None:
@@ -44,8 +47,9 @@ def serve(place: Place, listening: socket.socket, way: Way, *, ready: Callable[[
 async def _serve(place: Place, listening: socket.socket, way: Way, ready: Callable[[], None]) -> None:
     at_work = running(place.folder, place.database, place.identity, tasks=way.tasks, approve=way.approve)
     async with at_work as node:
+        made = app(node, place.accounts, folder=place.folder, sample_roots=way.sample_roots)
         config = uvicorn.Config(
-            app(node), lifespan="off", log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE
+            made, lifespan="off", log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE
         )
         greeting = asyncio.create_task(_greet(node, ready))
         await uvicorn.Server(config).serve(sockets=[listening])

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from signal import Signals
+from signal import SIGKILL, Signals
 from time import monotonic_ns
 from typing import final
 
@@ -115,6 +115,8 @@ def conclude(job: Job, end: Ended | Outcome) -> Outcome:
 
 def _judge(job: Job, ended: Ended) -> Outcome:
     report = ended.report
+    if ended.status == -SIGKILL:
+        return Outcome(Status.LOST, "the process was killed from outside; was memory short?")
     if report is None or (report.failed_in is None and ended.status != 0):
         return Outcome(Status.FAILED, f"the process {_cause(ended.status)} before the function returned")
     if report.failed_in is not None:

@@ -46,6 +46,9 @@ def start(
     directory: Directory = HERE,
     host: Annotated[str, typer.Option(help="Address that the organization's own users call.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port of REST and pages; 0 lets the system choose.")] = 8000,
+    data: Annotated[
+        list[Path] | None, typer.Option(help="A folder below which data samples may lie; may be given again.")
+    ] = None,
     tasks: Annotated[int, typer.Option(help="How many tasks run at once.", min=1, max=1000)] = 2,
 ) -> None:
     """Start the node; it calls out to the hub and listens to the organization's own users only."""
@@ -60,7 +63,12 @@ def start(
     listening = listen(host, port)
     called = ", ".join(sorted(set(place.channels().values())))
     url = f"http://{host}:{port_of(listening)}"
-    serve(place, listening, Way(tasks=tasks), ready=lambda: typer.echo(f"{called} at {url}"))
+    serve(
+        place,
+        listening,
+        Way(tasks=tasks, sample_roots=[each.absolute() for each in data or []]),
+        ready=lambda: typer.echo(f"{called} at {url}"),
+    )
 
 
 def _show_first_password(place: Place) -> None:

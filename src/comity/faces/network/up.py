@@ -101,7 +101,7 @@ def _node(here: Path, token: str, port: int, tasks: int) -> Callable[[Report], N
             "user": "admin",
             "password": _password(place),
         }
-        way = node_server.Way(tasks=tasks, approve="allow")
+        way = node_server.Way(tasks=tasks, approve="allow", sample_roots=[Path("/")])
         node_server.serve(place, listening, way, ready=lambda: report(said))
 
     return program

@@ -1,0 +1,127 @@
+"""What an organization has to say in a channel: kept before it is sent, gone once the log has it.
+
+Rows are said in their order, many in one entry when there are many. The one entry that is under way is kept
+signed, so that after a crash the very same entry is sent again, which the hub knows by its id.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
+
+import msgspec
+from sqlalchemy import Connection, delete, func, insert, select
+
+from comity.adapters.sql.log import Log
+from comity.domain.entry import MOST, Entry, Texts, sign
+from comity.domain.events import AnyEvent
+from comity.node import schema
+from comity.values.errors import InvalidInput
+from comity.values.keys import Identity
+
+LARGEST = 400_000
+"""Bytes of events that are said together; a statement has at most 1 MiB."""
+
+_EVENTS = msgspec.json.Decoder(tuple[AnyEvent, ...])
+_TEXTS = msgspec.json.Decoder(dict[str, tuple[str, str]])
+
+
+@final
+@dataclass(frozen=True)
+class Outbox:
+    """The outbox of one channel; every method runs within a transaction of the caller's."""
+
+    channel: int
+
+    def put(self, connection: Connection, id: str, events: Sequence[AnyEvent], texts: Texts) -> None:
+        """Keep events to be said, atomically, under an id."""
+        row = {
+            "channel": self.channel,
+            "id": id,
+            "events": msgspec.json.encode(list(events)),
+            "texts": msgspec.json.encode(texts),
+        }
+        connection.execute(insert(schema.outbox), [row])
+
+    def pending(self, connection: Connection) -> int:
+        """How many rows there are."""
+        table = schema.outbox
+        query = select(func.count()).select_from(table).where(table.c.channel == self.channel)
+        return connection.execute(query).scalar_one()
+
+    def next(self, log: Log, author: str, identity: Identity, most: int = MOST) -> Entry | None:
+        """The entry under way, or one of the oldest rows, at most so many events; None when there is nothing."""
+        table, box = schema.sending, schema.outbox
+        connection = log.connection
+        under_way = connection.execute(select(table.c.entry).where(table.c.channel == self.channel)).scalar()
+        if under_way is not None:
+            return msgspec.json.decode(under_way, type=Entry)
+        query = select(box).where(box.c.channel == self.channel).order_by(box.c.number).limit(most)
+        events: list[AnyEvent] = []
+        texts: dict[str, tuple[str, str]] = {}
+        last, size = 0, 0
+        for row in connection.execute(query):
+            said = _EVENTS.decode(row.events)
+            size += len(row.events)
+            if events and (len(events) + len(said) > most or size > LARGEST):
+                break
+            events += said
+            texts |= _TEXTS.decode(row.texts)
+            last = row.number
+        if not events:
+            return None
+        id = str(uuid.uuid4())
+        entry = sign(log.next_statement(author, id, events), identity, texts)
+        row = {"channel": self.channel, "id": id, "entry": msgspec.json.encode(entry), "last": last}
+        connection.execute(insert(table), [row])
+        return entry
+
+    def under_way(self, connection: Connection, id: str) -> bool:
+        """Whether this entry has been sent and is not in the log as this node knows it."""
+        table = schema.sending
+        query = select(table.c.id).where(table.c.channel == self.channel, table.c.id == id)
+        return connection.execute(query).first() is not None
+
+    def settled(self, connection: Connection, id: str) -> list[str]:
+        """This entry is in the log: forget its rows, and return their ids."""
+        return self._forget(connection) if self.under_way(connection, id) else []
+
+    def refused(self, connection: Connection, *, final: bool) -> list[str]:
+        """The entry under way was refused: its row if it is of one and the refusal `final`, which is then given up.
+
+        Otherwise nothing is given up, and an entry is made anew, of fewer rows.
+        """
+        table, box = schema.sending, schema.outbox
+        last = connection.execute(select(table.c.last).where(table.c.channel == self.channel)).scalar_one()
+        sent = (box.c.channel == self.channel) & (box.c.number <= last)
+        if final and connection.execute(select(func.count()).select_from(box).where(sent)).scalar_one() == 1:
+            return self._forget(connection)
+        connection.execute(delete(table).where(table.c.channel == self.channel))
+        return []
+
+    def _forget(self, connection: Connection) -> list[str]:
+        table, box = schema.sending, schema.outbox
+        last = connection.execute(select(table.c.last).where(table.c.channel == self.channel)).scalar_one()
+        sent = (box.c.channel == self.channel) & (box.c.number <= last)
+        ids = list(connection.execute(select(box.c.id).where(sent)).scalars())
+        connection.execute(delete(box).where(sent))
+        connection.execute(delete(table).where(table.c.channel == self.channel))
+        return ids
+
+
+def portions(events: Sequence[AnyEvent]) -> list[list[AnyEvent]]:
+    """The events, in their order, in portions that fit an entry; raises InvalidInput for one that never does."""
+    made: list[list[AnyEvent]] = [[]]
+    room = LARGEST
+    for event in events:
+        size = len(msgspec.json.encode(event))
+        if size > 2 * LARGEST:
+            raise InvalidInput(f"one {type(event).__name__} has {size} bytes, {2 * LARGEST} is the most; divide it")
+        if made[-1] and (size > room or len(made[-1]) == MOST // 2):
+            made.append([])
+            room = LARGEST
+        made[-1].append(event)
+        room -= size
+    return made
