@@ -77,7 +77,7 @@ def placed(task: Task, status: TaskStatus, at: int) -> Task:
 
 def count(records: Draft, act: Act, task: Task, before: TaskStatus | None, after: TaskStatus) -> None:
     """Keep the counts of the task's plan; a plan that ends takes its open optional tasks with it."""
-    if not task.required or before == after:
+    if not task.required:
         return
     plan = need(records, Plan, task.plan)
     counts = dict(plan.counts)

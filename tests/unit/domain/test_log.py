@@ -245,6 +245,13 @@ def test_the_keys_before_a_rotation_are_worth_nothing_after_it(three):
     three.put(three.leaf(three.statement("b", plan(three)), signer=new))
 
 
+@pytest.mark.parametrize("fields", [{"sequence": 2}, {"previous": "sha256:" + "0" * 64}])
+def test_an_entry_follows_its_authors_last_by_number_and_digest(three, fields):
+    three.write("b", plan(three, 1))
+    with pytest.raises(Conflict, match=r"number 1 after sha256:\w+ is next"):
+        three.put(changed(three, "b", **fields))
+
+
 def test_another_version_of_the_rules_is_refused(three):
     with pytest.raises(Conflict, match="by version 2 of the rules, this channel is at 1"):
         three.put(changed(three, "b", rules=2))

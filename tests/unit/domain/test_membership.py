@@ -86,6 +86,12 @@ def test_who_is_there_is_neither_invited_nor_admitted(three):
         three.write("a", admission(three, "b", "other keys"))
 
 
+def test_who_was_removed_may_be_invited_again(three):
+    three.write("a", OrganizationRemoved(organization="b"))
+    three.write("a", OrganizationInvited(organization="b", token=TOKEN, expires=1))
+    assert three.get(Invitation, TOKEN).organization == "b"
+
+
 def test_a_token_is_given_out_once(three):
     three.write("a", OrganizationInvited(organization="d", token=TOKEN, expires=1))
     with pytest.raises(Conflict, match="this token was given out before"):

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from msgspec.structs import replace
 
 from comity.domain.events import (
     FunctionOutput,
@@ -103,6 +104,14 @@ def test_a_task_is_done_once_by_its_worker(planned):
         ({"model": OutputMade(blob="sha256:" + "0" * 64)}, "is a model"),
         ({"model": OutputMade(key="00000000-0000-0000-0000-000000000000")}, "is a model"),
         ({"model": OutputMade(performance="0.5")}, "is a model"),
+        (
+            {
+                "model": OutputMade(
+                    key="00000000-0000-0000-0000-000000000000", blob="sha256:" + "0" * 64, performance="0.5"
+                )
+            },
+            "is a model",
+        ),
     ],
 )
 def test_a_task_leaves_what_it_was_to_leave(planned, made, message):
@@ -324,6 +333,8 @@ def test_a_transient_output_is_released_once_all_have_ended(transient):
     with pytest.raises(InvalidInput, match=r"OE0105: the model .* is not transient, or a task still needs it"):
         transient.write("b", release(transient))
     transient.run("child")
+    running = replace(transient.found("parent"), status="STATUS_EXECUTING")
+    assert not releasable(transient.records, running, "model")
     with pytest.raises(Forbidden, match=r"OE0102: the model .* belongs to b"):
         transient.write("a", release(transient))
     assert releasable(transient.records, transient.found("parent"), "model")
