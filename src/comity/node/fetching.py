@@ -1,0 +1,55 @@
+"""Blobs of assets for those at this node who ask for them."""
+
+from __future__ import annotations
+
+import asyncio
+
+from comity.adapters.sql.log import Log
+from comity.domain.letter import Holds, Wanted
+from comity.domain.records import Dataset, Function, Model, need
+from comity.node.exchange import check
+from comity.node.node import Part
+from comity.values.digest import Digest
+from comity.values.errors import NotFound, Unavailable
+
+PATIENCE = 100.0
+"""Seconds that the owner's node is given to send a blob."""
+
+
+async def fetch(part: Part, holds: Holds, asset: str) -> tuple[Digest, int] | None:
+    """(digest, size) of a blob that now lies in this node's store, brought from its owner if need be; None when it
+    was released.
+
+    Raises NotFound, Forbidden when this organization may not have it, Unavailable when its owner does not answer.
+    """
+    following = part.following
+    blob, owner = await following.read(lambda log: _of(log, holds, asset))
+    wanted = Wanted(blob=blob, holds=holds, asset=asset)
+    await following.read(lambda log: check(log, following.organization, wanted))
+    if not blob:
+        return None
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await part.exchange.have(blob, owner=owner, holds=holds, asset=asset)
+    except TimeoutError:
+        raise Unavailable(
+            f"the node of {owner} has not sent {blob} of {asset} yet; it may be away, try again"
+        ) from None
+    name = Digest(blob)
+    size = await asyncio.to_thread(part.exchange.blobs.size, name)
+    if size is None:
+        raise NotFound(f"the blob {blob} of {asset} is gone from this node")
+    return name, size
+
+
+def _of(log: Log, holds: Holds, asset: str) -> tuple[str, str]:
+    match holds:
+        case "model":
+            model = need(log.records, Model, asset)
+            return model.blob, model.owner
+        case "archive" | "function description":
+            function = need(log.records, Function, asset)
+            return (function.archive if holds == "archive" else function.description), function.owner
+        case "opener" | "dataset description":
+            dataset = need(log.records, Dataset, asset)
+            return (dataset.opener if holds == "opener" else dataset.description), dataset.owner

@@ -1,0 +1,29 @@
+"""Logs of tasks: they stay at the organization where the task ran."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from comity.domain.records import Task, need
+from comity.node.node import Part
+from comity.values.errors import Forbidden, NotFound, NotSupported
+
+
+async def log_of(part: Part, key: str) -> Path:
+    """Where the log of a failed task lies.
+
+    Raises NotFound when there is none, Forbidden when this organization may not read it, NotSupported when it lies
+    at another one.
+    """
+    me = part.following.organization
+    task = await part.following.read(lambda log: need(log.records, Task, key))
+    if not task.logs_permission.allows(me, task.worker):
+        raise Forbidden(f"OE0102: {me} may not read the log of task {key}")
+    if not task.log:
+        raise NotFound(f"there is no log of task {key}; it is {task.status}, and logs are kept of tasks that failed")
+    if task.worker != me:
+        raise NotSupported(f"the log of task {key} lies at {task.worker}; ask there, it cannot be fetched yet")
+    path = part.scheduler.log_of(key)
+    if not path.is_file():
+        raise NotFound(f"the log of task {key} is gone from this node")
+    return path

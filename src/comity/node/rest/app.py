@@ -1,0 +1,129 @@
+"""The node's REST API as an ASGI application."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from errno import EDQUOT, ENOSPC
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from prometheus_client import CollectorRegistry, Counter
+
+from comity.node.accounts.accounts import Accounts
+from comity.node.accounts.people import Principal
+from comity.node.accounts.roles import Right
+from comity.node.node import Node
+from comity.node.rest.call import Api, Call, answer
+from comity.node.rest.organizations import VERSION
+from comity.node.rest.routes import ROUTES, Route
+from comity.values.errors import (
+    ComityError,
+    Conflict,
+    Forbidden,
+    InvalidInput,
+    NotFound,
+    NotSupported,
+    Unauthenticated,
+    Unavailable,
+)
+
+ERRORS: Sequence[tuple[type[ComityError], int, str]] = (
+    (Unauthenticated, 401, ""),
+    (Forbidden, 403, "OE0102"),
+    (NotFound, 404, "OE0002"),
+    (Conflict, 409, "OE0006"),
+    (Unavailable, 503, ""),
+    (NotSupported, 501, "OE0010"),
+    (InvalidInput, 400, "OE0003"),
+)
+"""Status and Substra's code of each kind of error, for those whose message does not begin with one."""
+
+FULL = (ENOSPC, EDQUOT)
+
+
+def now() -> int:
+    """Milliseconds since 1970 by this machine's clock."""
+    return time.time_ns() // 1_000_000
+
+
+def app(
+    node: Node,
+    accounts: Accounts,
+    *,
+    folder: Path,
+    sample_roots: Sequence[Path] = (),
+    clock: Callable[[], int] = now,
+) -> FastAPI:
+    """The API of a node. Uploads are received below `folder`, and uploaded data samples stay there.
+
+    Data samples may be registered in place below the folders of `sample_roots`.
+    """
+    registry = CollectorRegistry()
+    requests = Counter("comity_http_requests", "Requests answered.", ["method", "path", "status"], registry=registry)
+    api = Api(node, accounts, folder, tuple(sample_roots), clock, registry, requests)
+    made = FastAPI(title="comity node", version=VERSION, openapi_url=None, docs_url=None, redoc_url=None)
+    for route in ROUTES:
+        made.add_api_route(
+            route.path,
+            _answering(api, route),
+            methods=[route.method],
+            name=f"{route.method} {route.path}",
+            summary=route.summary,
+            response_class=Response,
+            openapi_extra=_described(route),
+        )
+    return made
+
+
+def _answering(api: Api, route: Route) -> Callable[[Request], Awaitable[Response]]:
+    async def call(request: Request) -> Response:
+        try:
+            made = await route.endpoint(Call(api, request, await _caller(api, route, request)))
+        except ComityError as error:
+            made = refusal(error)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            made = answer({"detail": f"this node has no room left: {error}; ask who operates it"}, 507)
+        api.requests.labels(route.method, route.path, made.status_code).inc()
+        return made
+
+    return call
+
+
+async def _caller(api: Api, route: Route, request: Request) -> Principal | None:
+    """Who calls; raises Unauthenticated, or Forbidden without the right that the route needs."""
+    given = request.headers.get("authorization", "")
+    if route.needs == "anyone" or (route.needs == "anyone or user" and not given):
+        return None
+    kind, _, secret = given.partition(" ")
+    if kind.lower() not in ("token", "bearer") or not secret:
+        raise Unauthenticated("Authentication credentials were not provided.")
+    principal = await asyncio.to_thread(api.accounts.authenticate, secret.strip())
+    if isinstance(route.needs, Right):
+        principal.require(route.needs)
+    return principal
+
+
+def refusal(error: ComityError) -> Response:
+    """What an error is in HTTP."""
+    status, code = next(((status, code) for kind, status, code in ERRORS if isinstance(error, kind)), (400, "OE0003"))
+    detail = str(error)
+    made = answer({"detail": detail if not code or detail.startswith("OE") else f"{code}: {detail}"}, status)
+    if status == 401:
+        made.headers["www-authenticate"] = "Token"
+    return made
+
+
+def _described(route: Route) -> dict[str, Any]:
+    """What OpenAPI cannot tell from an endpoint that takes a request."""
+    parameters = [{"name": "key", "in": "path", "required": True}] if "{key}" in route.path else []
+    parameters += [{"name": name, "in": "query", "required": False} for name in route.parameters]
+    described: dict[str, Any] = {"parameters": [{**each, "schema": {"type": "string"}} for each in parameters]}
+    if route.needs != "anyone":
+        described["description"] = f"Needs `{route.needs}`; send `Authorization: Token ...`."
+        described["security"] = [{"token": []}]
+    return described

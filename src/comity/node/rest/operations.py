@@ -1,0 +1,45 @@
+"""For those who operate the node."""
+
+from __future__ import annotations
+
+from fastapi import Response
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
+
+from comity.domain.records import Task
+from comity.node.rest.call import Call, answer
+from comity.node.rest.render import View
+
+
+async def live(call: Call) -> Response:
+    """That this process answers."""
+    return answer({"live": True})
+
+
+async def ready(call: Call) -> Response:
+    """Whether every channel is followed and its hub can be reached; 503 if not."""
+    followed = [part.following for part in call.api.node.parts.values()]
+    is_ready = bool(followed) and all(each.connected and not each.broken for each in followed)
+    return answer({"ready": is_ready}, 200 if is_ready else 503)
+
+
+async def metrics(call: Call) -> Response:
+    """Figures of this node and of the caller's channel, for Prometheus."""
+    size, running = await call.read(_figures)
+    figures = CollectorRegistry()
+    Gauge("comity_connected", "Whether the hub can be reached.", registry=figures).set(call.part.following.connected)
+    Gauge("comity_log_entries", "Entries of the channel's log known here.", registry=figures).set(size)
+    Gauge("comity_tasks_running", "Tasks that run at this node.", registry=figures).set(running)
+    body = generate_latest(call.api.registry) + generate_latest(figures)
+    return Response(body, headers={"content-type": CONTENT_TYPE_LATEST})
+
+
+async def openapi(call: Call) -> Response:
+    """This API as an OpenAPI document."""
+    document = call.request.app.openapi()
+    token = {"type": "apiKey", "in": "header", "name": "Authorization"}
+    return answer({**document, "components": {**document.get("components", {}), "securitySchemes": {"token": token}}})
+
+
+def _figures(view: View) -> tuple[int, int]:
+    where = {"worker": [view.organization], "status": ["STATUS_EXECUTING"]}
+    return view.log.size, view.records.search(Task, where, limit=0)[0]

@@ -1,0 +1,125 @@
+"""Lists, as pages: which records match, in which order, and where the next page is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar, final
+from urllib.parse import urlencode
+
+from comity.adapters.sql import schema
+from comity.domain.records import Record
+from comity.node.rest.render import Json, View
+from comity.values.errors import InvalidInput, NotFound, unknown
+
+R = TypeVar("R", bound=Record)
+
+MOST = 10_000
+"""Records on a page."""
+
+ORDERS = {"creation_date": "created_at", "start_date": "started_at", "end_date": "ended_at", "rank": "rank"}
+
+PAGING = ("ordering", "page", "page_size")
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Listing(Generic[R]):
+    """How records of a kind are listed. A filter's values are alternatives; all filters must hold."""
+
+    kind: type[R]
+    write: Callable[[View, R], Json]
+    indexed: Mapping[str, str]
+    """The field that a filter is about."""
+    related: Mapping[str, Callable[[View, Sequence[str]], set[str]]] = field(
+        default_factory=dict[str, Callable[[View, Sequence[str]], set[str]]]
+    )
+    """The keys that a filter leaves."""
+    tests: Mapping[str, Callable[[View, R, str], bool]] = field(
+        default_factory=dict[str, Callable[[View, R, str], bool]]
+    )
+    """Whether a record passes a filter, given as it was sent."""
+    size: int = 100
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """All that a request may ask for."""
+        return (*PAGING, *self.indexed, *self.related, *self.tests)
+
+
+@final
+@dataclass(frozen=True)
+class Page:
+    """Which part of a list is asked for."""
+
+    number: int
+    size: int
+
+    @property
+    def start(self) -> int:
+        """How many come before it."""
+        return (self.number - 1) * self.size
+
+
+def page_of(parameters: Mapping[str, str], size: int) -> Page:
+    """The page that is asked for; raises InvalidInput."""
+    return Page(_whole(parameters, "page", 1), min(_whole(parameters, "page_size", size), MOST))
+
+
+def listed(view: View, listing: Listing[R], parameters: Mapping[str, str]) -> tuple[int, list[Json]]:
+    """(how many match, those on the page); raises InvalidInput for a parameter that is not known."""
+    for name in parameters:
+        if name not in listing.parameters:
+            raise unknown("parameter", name, listing.parameters)
+    page, order = page_of(parameters, listing.size), _order(listing, parameters.get("ordering", "-creation_date"))
+    where = {at: _values(parameters[name]) for name, at in listing.indexed.items() if name in parameters}
+    related = [keys(view, _values(parameters[name])) for name, keys in listing.related.items() if name in parameters]
+    tests = [(test, parameters[name]) for name, test in listing.tests.items() if name in parameters]
+    if not related and not tests:
+        count, found = view.records.search(listing.kind, where, order=order, limit=page.size, offset=page.start)
+    else:
+        _, every = view.records.search(listing.kind, where, order=order)
+        view.learn(every)
+        kept = [
+            each
+            for each in every
+            if all(each.key in keys for keys in related) and all(test(view, each, given) for test, given in tests)
+        ]
+        count, found = len(kept), kept[page.start : page.start + page.size]
+    view.learn(found)
+    return count, [listing.write(view, each) for each in found]
+
+
+def paged(url: str, parameters: Mapping[str, str], *, page: Page, count: int, results: Sequence[Json]) -> Json:
+    """The answer; its links name each parameter once. Raises NotFound for a page after the last."""
+    if page.number > 1 and page.start >= count:
+        raise NotFound(f"there is no page {page.number}; {count} are found, {page.size} on a page")
+
+    def link(number: int) -> str:
+        return f"{url}?{urlencode({**parameters, 'page': number})}"
+
+    return {
+        "count": count,
+        "next": link(page.number + 1) if page.start + page.size < count else None,
+        "previous": link(page.number - 1) if page.number > 1 else None,
+        "results": results,
+    }
+
+
+def _values(given: str) -> list[str]:
+    return [each.strip() for each in given.split(",")]
+
+
+def _order(listing: Listing[R], given: str) -> str:
+    column = ORDERS.get(given.removeprefix("-"))
+    if column is None or column not in schema.records[listing.kind].columns:
+        known = [name for name, each in ORDERS.items() if each in schema.records[listing.kind].columns]
+        raise unknown("ordering", given, [*known, *(f"-{name}" for name in known)])
+    return "-" + column if given.startswith("-") else column
+
+
+def _whole(parameters: Mapping[str, str], name: str, otherwise: int) -> int:
+    given = parameters.get(name, str(otherwise))
+    if not given.isascii() or not given.isdigit() or len(given) > 9 or int(given) < 1:
+        raise InvalidInput(f"{name} must be a whole number from 1 on, not {given[:40]!r}")
+    return int(given)

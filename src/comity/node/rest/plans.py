@@ -1,0 +1,86 @@
+"""Compute plans."""
+
+from __future__ import annotations
+
+from fastapi import Response
+
+from comity.domain.events import PlanCancelled, PlanRegistered
+from comity.domain.records import Performance, Plan, Task, need
+from comity.node import registering
+from comity.node.rest.bodies import Name, NewPlan, decoded
+from comity.node.rest.call import Call, answer
+from comity.node.rest.render import Json, View
+
+
+async def register(call: Call) -> Response:
+    """Register a plan without tasks; one that is there already, and the same, is shown."""
+    new = decoded(await call.body(), NewPlan)
+    known = await call.read(lambda view: _is_known(view, new))
+    if not known:
+        event = PlanRegistered(key=new.key, name="", creator=call.principal.user)
+        await registering.register(call.part, [(event, new.labels)])
+    shown = await call.read(lambda view: view.plan(need(view.records, Plan, new.key)))
+    return answer(shown, 200 if known else 201)
+
+
+async def rename(call: Call) -> Response:
+    """Give a plan another name."""
+    await registering.rename(call.part, "plan", call.key, name=decoded(await call.body(), Name).name)
+    return answer({})
+
+
+async def cancel(call: Call) -> Response:
+    """End a plan; its open tasks are cancelled and what runs is killed."""
+    await call.part.following.write([PlanCancelled(key=call.key)], {})
+    return answer({})
+
+
+async def performances(call: Call) -> Response:
+    """What a plan's tasks have measured."""
+    return answer(await call.read(lambda view: _performances(view, call.key)))
+
+
+def _is_known(view: View, new: NewPlan) -> bool:
+    plan = view.records.get(Plan, new.key)
+    if plan is None or plan.owner != view.organization:
+        return False
+    texts = view.text(plan.name), view.text(plan.tag_text), view.metadata(plan.metadata)
+    return texts == (new.name, new.tag or "", new.metadata or {})
+
+
+def _performances(view: View, key: str) -> Json:
+    plan = need(view.records, Plan, key)
+    found = [(need(view.records, Task, each.task), each) for each in view.records.find(Performance, "plan", plan.key)]
+    found.sort(key=lambda each: (each[0].rank, each[0].worker, each[1].key))
+    view.learn(task for task, _ in found)
+    rounds = {named for task, _ in found if (named := _round(view, task)) is not None}
+    return {
+        "count": len(found),
+        "next": None,
+        "previous": None,
+        "results": [_measured(task, each, _round(view, task)) for task, each in found],
+        "compute_plan_statistics": {
+            "compute_tasks_distinct_ranks": sorted({task.rank for task, _ in found}),
+            "compute_tasks_distinct_rounds": sorted(rounds, key=int),
+        },
+    }
+
+
+def _measured(task: Task, each: Performance, round: str | None) -> Json:
+    return {
+        "compute_task": {
+            "key": task.key,
+            "function_key": task.function,
+            "rank": task.rank,
+            "round_idx": round,
+            "worker": task.worker,
+        },
+        "identifier": each.output,
+        "perf": float(each.value),
+    }
+
+
+def _round(view: View, task: Task) -> str | None:
+    """The round as a task's metadata name it; None where that is no number, which the stock client cannot read."""
+    named = view.metadata(task.metadata).get("round_idx", "")
+    return named if named.isascii() and named.isdigit() else None

@@ -1,0 +1,270 @@
+"""Records as Substra's clients expect them: each noun is written in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeAlias, final
+
+import msgspec
+
+from comity.adapters.sql.log import Log
+from comity.domain.events import TEXTS, TaskInput
+from comity.domain.membership import CHANNEL
+from comity.domain.records import (
+    Channel,
+    DataSample,
+    Dataset,
+    Draft,
+    Function,
+    Model,
+    Organization,
+    Performance,
+    Plan,
+    Record,
+    SampleOf,
+    Task,
+    need,
+)
+from comity.domain.states import OVER, PlanStatus, plan_status
+from comity.domain.tasks import waits_for_approval
+from comity.domain.words import Permission
+from comity.node.rest.dates import date
+
+Json: TypeAlias = dict[str, Any]
+
+REDACTED = "(redacted)"
+
+EXTERNAL = "external"
+"""Who created a plan of another organization: its users are its own."""
+
+_METADATA = msgspec.json.Decoder(dict[str, str])
+
+
+@final
+class View:
+    """One reading of a channel, for a caller at one organization."""
+
+    def __init__(
+        self, log: Log, organization: str, *, base: str, now: int, names: Callable[[Iterable[str]], dict[str, str]]
+    ) -> None:
+        self.log = log
+        self.records = log.records
+        self.organization = organization
+        self._base = base
+        self._now = now
+        self._names = names
+        self._texts: dict[str, str] = {}
+        self._functions: dict[str, Json] = {}
+
+    # Texts
+
+    def learn(self, records: Iterable[Record]) -> None:
+        """Look up the texts of many records at once."""
+        commitments = {getattr(each, field, "") for each in records for field in TEXTS}
+        self._texts |= dict.fromkeys(commitments, REDACTED) | self.log.texts(commitments) | {"": ""}
+
+    def text(self, commitment: str) -> str:
+        """The text, or that it was redacted."""
+        if commitment not in self._texts:
+            self._texts[commitment] = self.log.texts([commitment]).get(commitment, REDACTED) if commitment else ""
+        return self._texts[commitment]
+
+    def metadata(self, commitment: str) -> dict[str, str]:
+        """Metadata; none where they were redacted, or another organization wrote something else."""
+        try:
+            return _METADATA.decode(self.text(commitment) or "{}")
+        except (msgspec.MsgspecError, UnicodeError, RecursionError):
+            return {}
+
+    @property
+    def channel(self) -> str:
+        """The channel's name."""
+        return self.text(need(self.records, Channel, CHANNEL).name)
+
+    # Nouns
+
+    def organization_of(self, each: Organization) -> Json:
+        """A member of the channel; only this node has an address that clients can reach."""
+        mine = each.key == self.organization
+        return {
+            "id": each.key,
+            "address": self._base if mine else "",
+            "creation_date": date(each.created_at),
+            "is_current": mine,
+        }
+
+    def dataset(self, each: Dataset) -> Json:
+        """A `data_manager`."""
+        at = f"data_manager/{each.key}"
+        return {
+            "key": each.key,
+            "name": self.text(each.name),
+            "owner": each.owner,
+            "permissions": _permissions(each.permission, each.owner),
+            "logs_permission": _permission(each.logs_permission.including(each.owner)),
+            "opener": self._file(each.opener, f"{at}/opener/"),
+            "description": self._file(each.description, f"{at}/description/"),
+            "metadata": self.metadata(each.metadata),
+            "creation_date": date(each.created_at),
+            "data_sample_keys": [found.sample for found in self.records.find(SampleOf, "dataset", each.key)],
+        }
+
+    def sample(self, each: DataSample) -> Json:
+        """A `data_sample`."""
+        return {
+            "key": each.key,
+            "owner": each.owner,
+            "data_manager_keys": [found.dataset for found in self.records.find(SampleOf, "sample", each.key)],
+            "creation_date": date(each.created_at),
+        }
+
+    def function(self, each: Function) -> Json:
+        """A `function`."""
+        at = f"function/{each.key}"
+        return {
+            "key": each.key,
+            "name": self.text(each.name),
+            "owner": each.owner,
+            "permissions": _permissions(each.permission, each.owner),
+            "metadata": self.metadata(each.metadata),
+            "inputs": {
+                name: {"kind": given.kind, "optional": given.optional, "multiple": given.multiple}
+                for name, given in each.inputs.items()
+            },
+            "outputs": {name: {"kind": left.kind, "multiple": left.multiple} for name, left in each.outputs.items()},
+            "description": self._file(each.description, f"{at}/description/"),
+            "archive": self._file(each.archive, f"{at}/file/"),
+            "status": each.status,
+            "creation_date": date(each.created_at),
+        }
+
+    def plan(self, each: Plan) -> Json:
+        """A `compute_plan`; its counts are of required tasks."""
+        counts, status = each.counts, status_of(each)
+        total, done = sum(counts.values()), counts.get("STATUS_DONE", 0)
+        return {
+            "key": each.key,
+            "name": self.text(each.name),
+            "owner": each.owner,
+            "tag": self.text(each.tag_text),
+            "metadata": self.metadata(each.metadata),
+            "creator": self.creator(each),
+            "status": status,
+            "creation_date": date(each.created_at),
+            "start_date": date(each.started_at),
+            "end_date": date(each.ended_at),
+            "estimated_end_date": date(self._estimated_end(each, done, total)),
+            "duration": self.duration(each),
+            "failed_task_key": each.failed_task or None,
+            "task_count": total,
+            "waiting_builder_slot_count": counts.get("STATUS_WAITING_FOR_BUILDER_SLOT", 0),
+            "building_count": counts.get("STATUS_BUILDING", 0),
+            "waiting_parent_tasks_count": counts.get("STATUS_WAITING_FOR_PARENT_TASKS", 0),
+            "waiting_executor_slot_count": counts.get("STATUS_WAITING_FOR_EXECUTOR_SLOT", 0),
+            "executing_count": counts.get("STATUS_EXECUTING", 0),
+            "done_count": done,
+            "failed_count": counts.get("STATUS_FAILED", 0),
+            "canceled_count": counts.get("STATUS_CANCELED", 0),
+        }
+
+    def task(self, each: Task) -> Json:
+        """A `task`, with its whole function."""
+        return {
+            "key": each.key,
+            "function": self._function_of(each),
+            "compute_plan_key": each.plan,
+            "owner": each.owner,
+            "worker": each.worker,
+            "rank": each.rank,
+            "tag": self.text(each.tag_text),
+            "metadata": self.metadata(each.metadata),
+            "status": each.status,
+            "error_type": each.error or None,
+            "creation_date": date(each.created_at),
+            "start_date": date(each.started_at),
+            "end_date": date(each.ended_at),
+            "duration": self.duration(each),
+            "logs_permission": _permission(each.logs_permission),
+            "inputs": [_input(given) for given in each.inputs],
+            "outputs": {
+                name: {"permissions": _permissions(left.permission, each.owner), "transient": left.transient}
+                for name, left in each.outputs.items()
+            },
+            "required": each.required,
+            "waiting_for": self._waiting_for(each),
+        }
+
+    def model(self, each: Model) -> Json:
+        """A `model`; it has no address once it was released."""
+        return {
+            "key": each.key,
+            "compute_task_key": each.task,
+            "owner": each.owner,
+            "permissions": _permissions(each.permission, each.owner),
+            "address": self._file(each.blob, f"model/{each.key}/file/") if each.blob else None,
+            "creation_date": date(each.created_at),
+        }
+
+    def performance(self, each: Performance) -> Json:
+        """A performance as an output of its task."""
+        return {
+            "channel": self.channel,
+            "compute_task_key": each.task,
+            "compute_task_output_identifier": each.output,
+            "performance_value": float(each.value),
+            "creation_date": date(each.created_at),
+        }
+
+    # Parts of them
+
+    def duration(self, each: Plan | Task) -> int:
+        """Seconds from its start to its end, or to now."""
+        return max(0, (each.ended_at or self._now) - each.started_at) // 1000 if each.started_at else 0
+
+    def _estimated_end(self, each: Plan, done: int, total: int) -> int:
+        if status_of(each) in OVER:
+            return each.ended_at
+        return each.started_at + (self._now - each.started_at) * total // done if each.started_at and done else 0
+
+    def creator(self, each: Plan) -> str:
+        if each.owner != self.organization:
+            return EXTERNAL
+        return self._names([each.creator]).get(each.creator, each.creator) if each.creator else ""
+
+    def _function_of(self, each: Task) -> Json:
+        if each.function not in self._functions:
+            self._functions[each.function] = self.function(need(self.records, Function, each.function))
+        return self._functions[each.function]
+
+    def _waiting_for(self, each: Task) -> str | None:
+        """What only a person can end: a steward of the worker has to approve of the function."""
+        if each.status != "STATUS_WAITING_FOR_BUILDER_SLOT":
+            return None
+        function = need(self.records, Function, each.function)
+        return f"approval by {each.worker}" if waits_for_approval(Draft(self.records), each, function) else None
+
+    def _file(self, blob: str, path: str) -> Json:
+        return {"checksum": blob.removeprefix("sha256:"), "storage_address": self._base + path}
+
+
+def status_of(plan: Plan) -> PlanStatus:
+    """The status of a plan."""
+    return plan_status(plan.counts, cancelled=bool(plan.cancelled_at))
+
+
+def _permission(permission: Permission) -> Json:
+    return {"public": permission.public, "authorized_ids": list(permission.authorized)}
+
+
+def _permissions(permission: Permission, owner: str) -> Json:
+    made = _permission(permission.including(owner))
+    return {"process": made, "download": made}
+
+
+def _input(given: TaskInput) -> Json:
+    return {
+        "identifier": given.identifier,
+        "asset_key": given.asset or None,
+        "parent_task_key": given.parent or None,
+        "parent_task_output_identifier": given.output or None,
+    }

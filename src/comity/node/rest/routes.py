@@ -1,0 +1,122 @@
+"""Every route of the API, and the right that it needs: what has no row here does not exist."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, final
+
+from comity.domain.records import DataSample, Dataset, Function, Model, Plan, Task
+from comity.node.accounts.roles import Right
+from comity.node.rest import datasets, functions, operations, organizations, plans, samples, tasks, tokens
+from comity.node.rest.call import Endpoint
+from comity.node.rest.filters import DATASETS, FUNCTIONS, MODELS, PLANS, SAMPLES, TASKS
+from comity.node.rest.reading import BINARY, TEXT, file, one, several
+from comity.node.rest.render import View
+
+Access: TypeAlias = Right | Literal["anyone", "anyone or user", "user"]
+"""A right in the caller's channel; or any user will do; or no token is looked at, or only one that is shown."""
+
+
+@final
+@dataclass(frozen=True)
+class Route:
+    """One method of one path."""
+
+    method: Literal["GET", "POST", "PUT", "DELETE"]
+    path: str
+    needs: Access
+    endpoint: Endpoint
+    summary: str
+    parameters: tuple[str, ...] = ()
+    """Of the query."""
+
+
+ROUTES = (
+    # Users
+    Route("POST", "/api-token-auth/", "anyone", tokens.log_in, "Log in"),
+    Route("GET", "/active-api-tokens/", "user", tokens.active, "List one's tokens"),
+    Route("DELETE", "/active-api-tokens/", "user", tokens.revoke, "End one of one's tokens", ("id",)),
+    Route("POST", "/api-token/", "user", tokens.create, "Make a token for programs"),
+    # The node and its network
+    Route("GET", "/info/", "anyone or user", organizations.info, "What this node is"),
+    Route("GET", "/organization/", Right.READ, organizations.organizations, "List organizations"),
+    # Datasets and samples
+    Route("POST", "/data_manager/", Right.REGISTER, datasets.register, "Register a dataset"),
+    Route("GET", "/data_manager/", Right.READ, several(DATASETS), "List datasets", DATASETS.parameters),
+    Route("GET", "/data_manager/{key}/", Right.READ, one(Dataset, View.dataset), "Show a dataset"),
+    Route("PUT", "/data_manager/{key}/", Right.REGISTER, datasets.rename, "Rename a dataset"),
+    Route(
+        "GET",
+        "/data_manager/{key}/opener/",
+        Right.READ,
+        file("opener", name="opener.py", media=TEXT),
+        "Download an opener",
+    ),
+    Route(
+        "GET",
+        "/data_manager/{key}/description/",
+        Right.READ,
+        file("dataset description", name="description.md", media=TEXT),
+        "Download a dataset's description",
+    ),
+    Route("POST", "/data_sample/", Right.REGISTER, samples.register, "Register data samples"),
+    Route("GET", "/data_sample/", Right.READ, several(SAMPLES), "List data samples", SAMPLES.parameters),
+    Route("GET", "/data_sample/{key}/", Right.READ, one(DataSample, View.sample), "Show a data sample"),
+    Route("POST", "/data_sample/bulk_update/", Right.REGISTER, samples.relate, "Link data samples to datasets"),
+    # Functions
+    Route("POST", "/function/", Right.REGISTER, functions.register, "Register a function"),
+    Route("GET", "/function/", Right.READ, several(FUNCTIONS), "List functions", FUNCTIONS.parameters),
+    Route("GET", "/function/{key}/", Right.READ, one(Function, View.function), "Show a function"),
+    Route("PUT", "/function/{key}/", Right.REGISTER, functions.rename, "Rename a function"),
+    Route(
+        "GET",
+        "/function/{key}/file/",
+        Right.READ,
+        file("archive", name="function", media=BINARY),
+        "Download a function's archive",
+    ),
+    Route(
+        "GET",
+        "/function/{key}/description/",
+        Right.READ,
+        file("function description", name="description.md", media=TEXT),
+        "Download a function's description",
+    ),
+    # Plans
+    Route("POST", "/compute_plan/", Right.RUN, plans.register, "Register a plan"),
+    Route("GET", "/compute_plan/", Right.READ, several(PLANS), "List plans", PLANS.parameters),
+    Route("GET", "/compute_plan/{key}/", Right.READ, one(Plan, View.plan), "Show a plan"),
+    Route("PUT", "/compute_plan/{key}/", Right.RUN, plans.rename, "Rename a plan"),
+    Route("POST", "/compute_plan/{key}/cancel/", Right.RUN, plans.cancel, "Cancel a plan"),
+    Route("GET", "/compute_plan/{key}/perf/", Right.READ, plans.performances, "Show what a plan measured"),
+    # Tasks
+    Route("POST", "/task/bulk_create/", Right.RUN, tasks.register, "Add tasks to a plan"),
+    Route("GET", "/task/", Right.READ, several(TASKS), "List tasks", TASKS.parameters),
+    Route("GET", "/task/{key}/", Right.READ, one(Task, View.task), "Show a task"),
+    Route(
+        "GET",
+        "/task/{key}/input_assets/",
+        Right.READ,
+        tasks.assets(tasks.inputs),
+        "List what a task takes",
+        tasks.ASSETS,
+    ),
+    Route(
+        "GET",
+        "/task/{key}/output_assets/",
+        Right.READ,
+        tasks.assets(tasks.outputs),
+        "List what a task left",
+        tasks.ASSETS,
+    ),
+    Route("GET", "/task/{key}/logs/", Right.READ, tasks.logs, "Download the log of a failed task"),
+    # Models
+    Route("GET", "/model/", Right.READ, several(MODELS), "List models", MODELS.parameters),
+    Route("GET", "/model/{key}/", Right.READ, one(Model, View.model), "Show a model"),
+    Route("GET", "/model/{key}/file/", Right.READ, file("model", name="model", media=BINARY), "Download a model"),
+    # Operations
+    Route("GET", "/live", "anyone", operations.live, "Whether the process answers"),
+    Route("GET", "/ready", "anyone", operations.ready, "Whether the hub can be reached"),
+    Route("GET", "/metrics", Right.READ, operations.metrics, "Figures for Prometheus"),
+    Route("GET", "/openapi.json", "anyone", operations.openapi, "This document"),
+)
