@@ -13,7 +13,7 @@ Rule = Callable[[Draft, Act, Any], None]
 
 
 def redacted(records: Draft, act: Act, event: events.Redacted) -> None:
-    """Any member may have texts deleted; what they stood for is not told by the log, only that they are gone."""
+    """A member has texts deleted, its own or as the founder any; those of others stay, which no rule can see."""
     membership.member(records, act.author)
 
 

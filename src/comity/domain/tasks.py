@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from comity.domain.events import OutputMade, OutputsReleased, TaskCancelled, TaskDone, TaskFailed, TaskStarted
 from comity.domain.membership import Act
 from comity.domain.plans import move
-from comity.domain.records import Approval, Child, Draft, Function, Model, Performance, Plan, Task, need
+from comity.domain.records import Approval, Child, Draft, Function, Model, Performance, Plan, Records, Task, need
 from comity.domain.states import ENDED, WAITING, TaskStatus
 from comity.values.errors import Conflict, Forbidden, InvalidInput
 
@@ -121,7 +121,7 @@ def releasable(records: Draft, task: Task, output: str) -> bool:
     return bool(children) and all(child.status in ENDED for child in children)
 
 
-def made(records: Draft, task: Task, output: str) -> Model | None:
+def made(records: Records, task: Task, output: str) -> Model | None:
     """The model that a task has left as this output, if it is there."""
     return next((each for each in records.find(Model, "task", task.key) if each.output == output), None)
 

@@ -22,7 +22,8 @@ from comity.adapters.sql import schema as log_schema
 from comity.adapters.sql.log import Log
 from comity.domain.events import AnyEvent, OutputMade, TaskDone, TaskFailed, TaskStarted
 from comity.domain.records import Dataset, Function, Model, Plan, Task, need
-from comity.domain.states import ENDED, plan_status
+from comity.domain.states import ENDED, OVER, plan_status
+from comity.domain.tasks import made
 from comity.node import samples, schema
 from comity.node.bundles import Bundles
 from comity.node.exchange import Exchange
@@ -94,7 +95,7 @@ class Scheduler:
         found: list[tuple[int, Task]] = []
         for key in plans:
             plan = need(log.records, Plan, key)
-            if plan_status(plan.counts, cancelled=bool(plan.cancelled_at)) != "PLAN_STATUS_DOING":
+            if plan_status(plan.counts, cancelled=bool(plan.cancelled_at)) in OVER:
                 continue
             query = (
                 select(table.c.key)
@@ -288,8 +289,10 @@ def _needed(log: Log, task: Task) -> tuple[Function, Dataset | None, dict[str, l
         if each.asset:
             model = need(log.records, Model, each.asset)
         else:
-            key = str(uuid.uuid5(uuid.UUID(each.parent), each.output))
-            model = need(log.records, Model, key)
+            found = made(log.records, need(log.records, Task, each.parent), each.output)
+            if found is None:
+                raise NotFound(f"task {each.parent} left no output {each.output}")
+            model = found
         if not model.blob:
             raise NotFound(f"the model {model.key} was released")
         models.setdefault(each.identifier, []).append(model)

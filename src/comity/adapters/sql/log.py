@@ -159,7 +159,7 @@ class Log:
         self._keep_texts(size, texts)
         for event in statement.events:
             if isinstance(event, Redacted):
-                self._redact(event)
+                self._redact(event, statement.author)
         self.size = size + 1
         self._memo.end = (self.size, statement.id)
         return statement
@@ -226,9 +226,10 @@ class Log:
         if rows:
             upsert(self.connection, schema.texts, rows)
 
-    def _redact(self, event: Redacted) -> None:
-        self.connection.execute(
-            delete(schema.texts).where(
-                schema.texts.c.channel == self.channel, schema.texts.c.commitment.in_(event.texts)
-            )
-        )
+    def _redact(self, event: Redacted, author: str) -> None:
+        """Delete texts: an author's own, or any at the word of the channel's founder; others stay."""
+        texts, leaves = schema.texts, schema.leaves
+        founder = need(self.records, Channel, CHANNEL).founder
+        own = select(leaves.c.place).where(leaves.c.channel == self.channel, leaves.c.author == author)
+        query = delete(texts).where(texts.c.channel == self.channel, texts.c.commitment.in_(event.texts))
+        self.connection.execute(query if author == founder else query.where(texts.c.place.in_(own)))
