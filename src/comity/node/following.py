@@ -89,12 +89,8 @@ class Following:
         be away. From there on it is said for certain, even if this process dies. What is more than an entry
         holds is said in several: all of them, unless the rules come to refuse one.
         """
-        if self.broken:
-            raise Unavailable(f"this node has stopped following the channel: {self.broken}")
-        if not self.connected:
-            raise Unavailable("the hub is away; try again")
-        parts = {str(uuid.uuid4()): portion for portion in portions(events)}
         await self.check(events)
+        parts = {str(uuid.uuid4()): portion for portion in portions(events)}
         futures = {id: asyncio.get_running_loop().create_future() for id in parts}
         self._waiting |= futures
 
@@ -108,7 +104,12 @@ class Following:
         await asyncio.gather(*futures.values())
 
     async def check(self, events: Sequence[AnyEvent]) -> None:
-        """Raise what the rules would, as far as this node knows."""
+        """Raise what `write` would raise at once."""
+        if self.broken:
+            raise Unavailable(f"this node has stopped following the channel: {self.broken}")
+        if not self.connected:
+            raise Unavailable("the hub is away; try again")
+        portions(events)
         await self.read(lambda log: self._try(log, events))
 
     def say(self, connection: Connection, events: Sequence[AnyEvent], texts: Texts) -> None:
