@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Literal, TypeAlias, final
 
 import structlog
@@ -40,6 +41,10 @@ class Building:
                 for archive in await self._following.read(self._unjudged):
                     await self._say(FunctionApproved(archive=archive, by="policy"))
             await changed.wait()
+
+    async def unpacked(self, function: Function) -> Path:
+        """The folder of a function's archive, fetched if need be; raises what `Bundles.have` raises."""
+        return await self._bundles.have(self._exchange, function)
 
     def _unbuilt(self, log: Log) -> list[Function]:
         waiting = log.records.find(Function, "status", "FUNCTION_STATUS_WAITING")

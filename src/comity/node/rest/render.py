@@ -106,6 +106,7 @@ class View:
             "description": self._file(each.description, f"{at}/description/"),
             "metadata": self.metadata(each.metadata),
             "creation_date": date(each.created_at),
+            "withdrawn_date": date(each.withdrawn_at),
             "data_sample_keys": [found.sample for found in self.records.find(SampleOf, "dataset", each.key)],
         }
 

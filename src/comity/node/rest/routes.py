@@ -7,7 +7,18 @@ from typing import Literal, TypeAlias, final
 
 from comity.domain.records import DataSample, Dataset, Function, Model, Plan, Task
 from comity.node.accounts.roles import Right
-from comity.node.rest import datasets, functions, operations, organizations, plans, samples, tasks, tokens
+from comity.node.rest import (
+    approvals,
+    datasets,
+    functions,
+    log,
+    operations,
+    organizations,
+    plans,
+    samples,
+    tasks,
+    tokens,
+)
 from comity.node.rest.call import Endpoint
 from comity.node.rest.filters import DATASETS, FUNCTIONS, MODELS, PLANS, SAMPLES, TASKS
 from comity.node.rest.reading import BINARY, TEXT, file, one, several
@@ -40,11 +51,16 @@ ROUTES = (
     # The node and its network
     Route("GET", "/info/", "anyone or user", organizations.info, "What this node is"),
     Route("GET", "/organization/", Right.READ, organizations.organizations, "List organizations"),
+    Route("GET", "/network/", Right.READ, log.network, "Show the channel at a glance"),
+    Route("GET", "/log/", Right.READ, log.entries, "List entries of the log", log.ENTRIES),
+    Route("GET", "/log/leaves/", Right.READ, log.leaves, "Download leaves of the log", log.LEAVES),
+    Route("GET", "/log/checkpoint/", Right.READ, log.checkpoint, "Download the log's last signed checkpoint"),
     # Datasets and samples
     Route("POST", "/data_manager/", Right.REGISTER, datasets.register, "Register a dataset"),
     Route("GET", "/data_manager/", Right.READ, several(DATASETS), "List datasets", DATASETS.parameters),
     Route("GET", "/data_manager/{key}/", Right.READ, one(Dataset, View.dataset), "Show a dataset"),
     Route("PUT", "/data_manager/{key}/", Right.REGISTER, datasets.rename, "Rename a dataset"),
+    Route("POST", "/data_manager/{key}/withdraw/", Right.WITHDRAW, approvals.withdraw, "End a dataset's use"),
     Route(
         "GET",
         "/data_manager/{key}/opener/",
@@ -82,6 +98,10 @@ ROUTES = (
         file("function description", name="description.md", media=TEXT),
         "Download a function's description",
     ),
+    Route("GET", "/approval/", Right.READ, approvals.listed, "List functions to approve of", approvals.PARAMETERS),
+    Route("GET", "/function/{key}/review/", Right.READ, approvals.review, "Show a function's source and its changes"),
+    Route("POST", "/function/{key}/approve/", Right.APPROVE, approvals.approve, "Let a function run here"),
+    Route("POST", "/function/{key}/refuse/", Right.APPROVE, approvals.refuse, "Let a function not run here"),
     # Plans
     Route("POST", "/compute_plan/", Right.RUN, plans.register, "Register a plan"),
     Route("GET", "/compute_plan/", Right.READ, several(PLANS), "List plans", PLANS.parameters),

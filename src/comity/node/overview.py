@@ -1,0 +1,81 @@
+"""A channel at a glance: its organizations, when each was heard of, and how their tasks stand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, final
+
+import msgspec
+from sqlalchemy import func, select
+
+from comity.adapters.sql import schema
+from comity.adapters.sql.log import Log
+from comity.domain.membership import CHANNEL
+from comity.domain.records import Channel, Organization, Task, need
+from comity.node.node import Part
+from comity.values.errors import ComityError
+
+SILENT = 45_000
+"""Milliseconds: a node that is there asks for news every 20 seconds at least."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """An organization as the channel sees it."""
+
+    organization: str
+    status: str
+    connected: bool | None
+    """None when this node cannot ask the hub."""
+    version: str
+    seen: int
+    """Entries of the log that it last said it had verified."""
+    tasks: dict[str, int]
+    """At its node, by status."""
+
+
+async def members(part: Part) -> list[Member]:
+    """The organizations of the channel, by name."""
+    present = await _present(part)
+    me = part.following.organization
+    now = present[me]["last_seen"] if me in present else 0  # the hub's clock, as of this question
+
+    def found(log: Log) -> list[Member]:
+        tasks = _tasks(log)
+        every = sorted(log.records.search(Organization, {})[1], key=lambda each: each.key)
+        founder = need(log.records, Channel, CHANNEL).founder
+        return [
+            Member(
+                organization=each.key,
+                status=each.status,
+                connected=now - present.get(each.key, {"last_seen": 0})["last_seen"] < SILENT if present else None,
+                version=present.get(each.key, {"version": ""})["version"],
+                seen=each.seen,
+                tasks=tasks.get(each.key, {}),
+            )
+            for each in every
+            if each.key != founder
+        ]
+
+    return await part.following.read(found)
+
+
+async def _present(part: Part) -> dict[str, dict[str, Any]]:
+    try:
+        return msgspec.json.decode(await part.following.link.call("GET", "/presence", seconds=5))
+    except ComityError:
+        return {}
+
+
+def _tasks(log: Log) -> dict[str, dict[str, int]]:
+    table = schema.records[Task]
+    query = (
+        select(table.c.worker, table.c.status, func.count())
+        .where(table.c.channel == log.channel)
+        .group_by(table.c.worker, table.c.status)
+    )
+    made: dict[str, dict[str, int]] = {}
+    for worker, status, count in log.connection.execute(query):
+        made.setdefault(worker, {})[status] = count
+    return made

@@ -1,0 +1,95 @@
+"""The channel's log, and the channel at a glance."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from fastapi import Response
+
+from comity.domain.entry import statement_digest
+from comity.domain.events import TEXTS, AnyEvent
+from comity.node import history, overview
+from comity.node.history import Placed, Wanted
+from comity.node.rest.call import Call, answer
+from comity.node.rest.dates import date
+from comity.node.rest.render import Json, View
+from comity.values.errors import InvalidInput
+
+ENTRIES = ("before", "limit", "author", "type", "about")
+LEAVES = ("start", "limit")
+
+MOST = 1000
+
+
+async def entries(call: Call) -> Response:
+    """Entries in words, the latest first."""
+    given = call.parameters
+    wanted = Wanted(author=given.get("author", ""), kind=given.get("type", ""), about=given.get("about", ""))
+    before, limit = _number(call, "before", 2**53), min(_number(call, "limit", 100), MOST)
+
+    def work(view: View) -> Json:
+        found = history.entries(view.log, wanted, before=before, limit=limit)
+        results = [_entry(view, each) for each in found.entries]
+        return {"size": view.log.size, "before": found.before, "results": results}
+
+    return answer(await call.read(work))
+
+
+async def leaves(call: Call) -> Response:
+    """Leaves as they stand in the log, byte for byte, with the texts beside them."""
+    start, limit = _number(call, "start", 0), min(_number(call, "limit", 100), MOST)
+    return answer(await call.read(lambda view: {"results": view.log.deliveries(start, limit)}))
+
+
+async def checkpoint(call: Call) -> Response:
+    """The hub's signed note of the log's size and root, as this node last held it against its own."""
+    return answer(await call.read(lambda view: {"checkpoint": history.checkpoint(view.log)}))
+
+
+async def network(call: Call) -> Response:
+    """The channel at a glance, as this node sees it."""
+    members = await overview.members(call.part)
+    following = call.part.following
+    size, name = await call.read(lambda view: (view.log.size, view.channel))
+    return answer(
+        {
+            "organization": following.organization,
+            "channel": name,
+            "digest": following.link.channel,
+            "hub": following.link.address.url,
+            "connected": following.connected,
+            "broken": following.broken or None,
+            "log_size": size,
+            "organizations": [msgspec.to_builtins(each) for each in members],
+        }
+    )
+
+
+def _entry(view: View, each: Placed) -> Json:
+    said = each.statement
+    return {
+        "place": each.place,
+        "date": date(each.leaf.ordered_at),
+        "author": said.author,
+        "epoch": said.epoch,
+        "sequence": said.sequence,
+        "id": said.id,
+        "digest": statement_digest(each.leaf.statement),
+        "previous": said.previous or None,
+        "seen": said.seen.size,
+        "signature": each.leaf.signature,
+        "events": [_event(view, event) for event in said.events],
+    }
+
+
+def _event(view: View, event: AnyEvent) -> dict[str, Any]:
+    shown: dict[str, Any] = msgspec.to_builtins(event)
+    return {**shown, **{name: view.text(shown[name]) for name in TEXTS if name in shown}}
+
+
+def _number(call: Call, name: str, otherwise: int) -> int:
+    given = call.parameters.get(name, str(otherwise))
+    if not given.isascii() or not given.isdigit() or len(given) > 16:
+        raise InvalidInput(f"{name} must be a whole number, not {given[:40]!r}")
+    return int(given)
