@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Callable, Generator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, final
 
-from sqlalchemy import Connection, Engine, MetaData, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.pool import QueuePool
 
+from comity.adapters.sql.branch import Branch, prepare
+from comity.adapters.sql.writer import Writer
 from comity.values.errors import InvalidInput
 
 T = TypeVar("T")
+
+WRITER = 0x636F6D697479
+"""The advisory lock of whoever writes to a PostgreSQL database."""
 
 READERS = 8
 """Connections that read at once; more wait."""
@@ -36,23 +39,15 @@ class Database:
     def __init__(self, url: str, metadata: MetaData) -> None:
         self.engine = _engine(url)
         metadata.create_all(self.engine)
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="writer")
-        self._connection: Connection | None = None
-        self._thread: int | None = None
-
-    def submit(self, work: Callable[[Connection], T]) -> Future[T]:
-        """Run `work` in a transaction on the writer thread; what it raises takes everything back."""
-        return self._writer.submit(self._transaction, work)
+        self._writer = Writer(self.engine)
 
     def write(self, work: Callable[[Connection], T]) -> T:
-        """As `submit`, and wait for what `work` returns."""
-        if threading.get_ident() == self._thread:
-            raise InvalidInput("a transaction is open on this thread; pass its connection instead")
-        return self.submit(work).result()
+        """Run `work` in a transaction on the writer thread; what it raises takes everything of it back."""
+        return self._writer.write(work)
 
     async def awrite(self, work: Callable[[Connection], T]) -> T:
-        """As `submit`, without blocking the event loop."""
-        return await asyncio.wrap_future(self.submit(work))
+        """As `write`, without blocking the event loop."""
+        return await asyncio.wrap_future(self._writer.submit(work))
 
     @contextmanager
     def read(self) -> Generator[Connection]:
@@ -71,20 +66,8 @@ class Database:
 
     def close(self) -> None:
         """Finish what was submitted and let go of the database."""
-        self._writer.submit(self._disconnect).result()
-        self._writer.shutdown()
+        self._writer.close()
         self.engine.dispose()
-
-    def _transaction(self, work: Callable[[Connection], T]) -> T:
-        self._thread = threading.get_ident()
-        if self._connection is None or self._connection.invalidated or self._connection.closed:
-            self._connection = self.engine.connect().execution_options(writes=True)
-        with self._connection.begin():
-            return work(self._connection)
-
-    def _disconnect(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
 
 
 def sqlite_url(path: Path) -> str:
@@ -104,12 +87,14 @@ def _engine(url: str) -> Engine:
             connect_args={"check_same_thread": False, "timeout": BUSY_SECONDS, "isolation_level": None},
         )
         event.listen(engine, "connect", _pragmas)
-        event.listen(engine, "begin", _begin)
+        event.listen(engine, "begin", _begin_sqlite)
         return engine
     if kind == "postgresql":
-        return create_engine(
+        engine = create_engine(
             url, pool_size=READERS, max_overflow=2, hide_parameters=True, isolation_level="REPEATABLE READ"
         )
+        event.listen(engine, "begin", _begin_postgresql)
+        return engine
     raise InvalidInput(f"a database is sqlite:///PATH or postgresql+psycopg://..., not {kind}")
 
 
@@ -121,7 +106,19 @@ def _pragmas(connection: Any, record: object) -> None:
     cursor.close()
 
 
-def _begin(connection: Connection) -> None:
+def _begin_sqlite(connection: Connection) -> None:
     # A transaction that reads first and writes later would fail when another process wrote in between.
-    writes = connection.get_execution_options().get("writes")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if _writes(connection) else "BEGIN")
+
+
+def _begin_postgresql(connection: Connection) -> None:
+    # As on SQLite, one process writes at a time. It must see what was committed while it waited for the lock, which
+    # a repeatable read would not, and nothing changes under it afterwards.
+    if _writes(connection):
+        connection.exec_driver_sql(
+            f"SET TRANSACTION ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({WRITER})"
+        )
+
+
+def _writes(connection: Connection) -> bool:
+    return connection.get_execution_options().get("writes", False)
