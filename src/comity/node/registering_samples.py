@@ -89,7 +89,7 @@ async def _register(part: Part, folders: Mapping[str, Path], datasets: Sequence[
 
 
 async def _check_own(part: Part, datasets: Sequence[str]) -> None:
-    """Before anything is unpacked or read."""
+    """Before anything is unpacked or read: raise what would be refused in the end."""
 
     def check(log: Log) -> None:
         for key in datasets:
@@ -101,6 +101,7 @@ async def _check_own(part: Part, datasets: Sequence[str]) -> None:
 
     if not datasets:
         raise InvalidInput("missing or empty field 'data_manager_keys'")
+    await part.following.check([])
     await part.following.read(check)
 
 
