@@ -89,12 +89,12 @@ class Place:
         )
 
 
-def open_place(path: Path) -> Place:
-    """The hub in this folder; its keys are made when there are none."""
+def open_place(path: Path, url: str | None = None) -> Place:
+    """The hub in this folder; its keys are made when there are none, and its database unless another has its URL."""
     here = folder.private(path)
     identity = Identity.from_bytes(folder.secret(here / "hub.key", lambda: Identity.generate().to_bytes()))
     founder = Identity.from_bytes(folder.secret(here / "founder.key", lambda: Identity.generate().to_bytes()))
-    database = Database(sqlite_url(here / "hub.db"), schema.metadata)
+    database = Database(url or sqlite_url(here / "hub.db"), schema.BRANCHES)
     return Place(here, database, identity, Founder(FOUNDER, founder, now))
 
 

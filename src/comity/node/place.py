@@ -39,9 +39,9 @@ def now() -> int:
     return time.time_ns() // 1_000_000
 
 
-def open_place(path: Path) -> Place:
-    """The node in this folder; its keys are made when there are none."""
+def open_place(path: Path, url: str | None = None) -> Place:
+    """The node in this folder; its keys are made when there are none, and its database unless another has its URL."""
     here = folder.private(path)
     identity = Identity.from_bytes(folder.secret(here / "node.key", lambda: Identity.generate().to_bytes()))
-    database = Database(sqlite_url(here / "node.db"), schema.metadata)
+    database = Database(url or sqlite_url(here / "node.db"), schema.BRANCHES)
     return Place(here, database, identity, Accounts(database, now))

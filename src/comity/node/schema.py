@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, String, Table
+from pathlib import Path
 
-from comity.adapters.sql.schema import metadata as metadata
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Table
+
+from comity.adapters.sql import schema
+from comity.adapters.sql.branch import Branch
+from comity.adapters.sql.schema import Word
+from comity.node.accounts.schema import metadata
+
+BRANCHES = (schema.BRANCH, Branch(metadata, head="node_1", migrations=Path(__file__).parent / "migrations"))
+"""All that a node's database holds."""
 
 joined = Table(
     "joined",
     metadata,
     Column("channel", BigInteger, primary_key=True, autoincrement=False),
-    Column("digest", String, nullable=False, unique=True),
-    Column("url", String, nullable=False),
-    Column("certificate", String, nullable=False),
-    Column("organization", String, nullable=False),
+    Column("digest", Word, nullable=False, unique=True),
+    Column("url", Word, nullable=False),
+    Column("certificate", Word, nullable=False),
+    Column("organization", Word, nullable=False),
     Column("mail", BigInteger, nullable=False),
-    Column("broken", String, nullable=False),
+    Column("broken", Word, nullable=False),
 )
 """Channels this node is in; `mail` is the last letter it has dealt with, `broken` why it stopped following."""
 
@@ -24,7 +32,7 @@ outbox = Table(
     metadata,
     Column("number", Integer, primary_key=True, autoincrement=True),
     Column("channel", BigInteger, nullable=False),
-    Column("id", String, nullable=False, unique=True),
+    Column("id", Word, nullable=False, unique=True),
     Column("events", LargeBinary, nullable=False),
     Column("texts", LargeBinary, nullable=False),
     Index("outbox_by_channel", "channel", "number"),
@@ -36,7 +44,7 @@ sending = Table(
     "sending",
     metadata,
     Column("channel", BigInteger, primary_key=True, autoincrement=False),
-    Column("id", String, nullable=False),
+    Column("id", Word, nullable=False),
     Column("entry", LargeBinary, nullable=False),
     Column("last", BigInteger, nullable=False),
 )
@@ -46,7 +54,7 @@ commits = Table(
     "commits",
     metadata,
     Column("channel", BigInteger, primary_key=True),
-    Column("task", String, primary_key=True),
+    Column("task", Word, primary_key=True),
     Column("outcome", LargeBinary, nullable=False),
 )
 """What an attempt left behind, written once for each task: first writer wins."""
@@ -55,8 +63,8 @@ parcels = Table(
     "sent_parcels",
     metadata,
     Column("channel", BigInteger, primary_key=True),
-    Column("blob", String, primary_key=True),
-    Column("parcel", String, nullable=False),
+    Column("blob", Word, primary_key=True),
+    Column("parcel", Word, nullable=False),
     Column("key", LargeBinary, nullable=False),
 )
 """The content key of a blob that was sent: one for a blob and channel, so that an upload goes on where it ended."""
@@ -65,8 +73,8 @@ samples = Table(
     "samples",
     metadata,
     Column("channel", BigInteger, primary_key=True),
-    Column("key", String, primary_key=True),
-    Column("path", String, nullable=False),
+    Column("key", Word, primary_key=True),
+    Column("path", Word, nullable=False),
     Column("manifest", LargeBinary, nullable=False),
 )
 """Where the data samples lie, and what they were when they were registered."""

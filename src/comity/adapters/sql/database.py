@@ -33,13 +33,17 @@ class Database:
     """One database; close it when done.
 
     What is written in one call is written whole or not at all, and survives a crash of the machine once the call
-    returns.
+    returns. Raises what `prepare` raises.
     """
 
-    def __init__(self, url: str, metadata: MetaData) -> None:
+    def __init__(self, url: str, branches: Sequence[Branch]) -> None:
         self.engine = _engine(url)
-        metadata.create_all(self.engine)
         self._writer = Writer(self.engine)
+        try:
+            self.write(lambda connection: prepare(connection, branches))
+        except BaseException:
+            self.close()
+            raise
 
     def write(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in a transaction on the writer thread; what it raises takes everything of it back."""

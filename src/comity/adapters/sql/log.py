@@ -184,7 +184,7 @@ class Log:
             )
         )
         for row in rows:
-            by_place.setdefault(row.place, {})[row.commitment] = (row.salt, row.text)
+            by_place.setdefault(row.place, {})[row.commitment] = (row.salt, row.text.decode())
         return [Delivery(leaf=msgspec.Raw(leaf), texts=by_place.get(place, {})) for place, leaf in found]
 
     def children(self, task: str) -> list[Task]:
@@ -199,7 +199,7 @@ class Log:
             query = select(schema.texts.c.commitment, schema.texts.c.text).where(
                 schema.texts.c.channel == self.channel, schema.texts.c.commitment.in_(wanted[at : at + 500])
             )
-            found.update((row.commitment, row.text) for row in self.connection.execute(query))
+            found.update((row.commitment, row.text.decode()) for row in self.connection.execute(query))
         return found
 
     def next_statement(self, author: str, id: str, events: Sequence[AnyEvent]) -> Statement:
@@ -220,7 +220,7 @@ class Log:
 
     def _keep_texts(self, place: int, texts: Texts) -> None:
         rows = [
-            {"channel": self.channel, "commitment": name, "place": place, "salt": salt, "text": text}
+            {"channel": self.channel, "commitment": name, "place": place, "salt": salt, "text": text.encode()}
             for name, (salt, text) in texts.items()
         ]
         if rows:

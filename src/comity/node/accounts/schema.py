@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, LargeBinary, String, Table
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, LargeBinary, MetaData, Table
 
-from comity.adapters.sql.schema import metadata as metadata
+from comity.adapters.sql.schema import Word
+
+metadata = MetaData()
 
 users = Table(
     "users",
     metadata,
-    Column("id", String, primary_key=True),
-    Column("username", String, nullable=False, unique=True),
+    Column("id", Word, primary_key=True),
+    Column("username", Word, nullable=False, unique=True),
     Column("channel", BigInteger, nullable=False),
-    Column("role", String, nullable=False),
-    Column("password", String, nullable=False),
+    Column("role", Word, nullable=False),
+    Column("password", Word, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("expires", BigInteger),
     Index("users_by_channel", "channel", "username"),
@@ -23,12 +25,12 @@ users = Table(
 tokens = Table(
     "tokens",
     metadata,
-    Column("hash", String, primary_key=True),
-    Column("id", String, nullable=False, unique=True),
-    Column("user", String, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
-    Column("kind", String, nullable=False),
-    Column("note", String, nullable=False),
-    Column("scopes", String, nullable=False),
+    Column("hash", Word, primary_key=True),
+    Column("id", Word, nullable=False, unique=True),
+    Column("user", Word, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("kind", Word, nullable=False),
+    Column("note", Word, nullable=False),
+    Column("scopes", Word, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("expires", BigInteger, nullable=False),
     Index("tokens_by_user", "user", "created_at"),
@@ -39,7 +41,7 @@ tokens = Table(
 preferences = Table(
     "preferences",
     metadata,
-    Column("user", String, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("user", Word, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
     Column("body", LargeBinary, nullable=False),
 )
 """What a user's pages look like, as JSON."""

@@ -12,7 +12,7 @@ from comity.adapters.sql.database import Database, sqlite_url
 from comity.node.accounts.accounts import Accounts
 from comity.node.accounts.people import Principal, User
 from comity.node.accounts.roles import Role
-from comity.node.accounts.schema import metadata
+from comity.node.schema import BRANCHES
 
 PASSWORD = "correct horse battery"
 HOME = "192.0.2.1"
@@ -40,7 +40,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def database(tmp_path: Path) -> Generator[Database]:
-    made = Database(sqlite_url(tmp_path / "node.db"), metadata)
+    made = Database(sqlite_url(tmp_path / "node.db"), BRANCHES)
     yield made
     made.close()
 

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from aiohttp import ClientConnectionError
 from argon2 import PasswordHasher
 from sqlalchemy import Connection, insert
 
@@ -81,6 +82,13 @@ class Clock:
     def __call__(self) -> int:
         self.now += 1000
         return self.now
+
+
+class NoHub:
+    """A session that reaches nobody."""
+
+    def request(self, *_: Any, **__: Any) -> Any:
+        raise ClientConnectionError("there is no hub")
 
 
 @dataclass(frozen=True)
@@ -352,7 +360,7 @@ class Network:
     def _join(self, place: Place, name: str, number: int, digest: str) -> None:
         node, mine = place.node, len(place.numbers) + 1
         node.database.write(lambda c: c.execute(insert(channels).values(id=mine, digest=digest)))
-        link = Link(None, Address("https://hub.example"), digest, place.name, node.identity)  # type: ignore[arg-type]
+        link = Link(NoHub(), Address("https://hub.example"), digest, place.name, node.identity)  # type: ignore[arg-type]
         following = Following(node.database, mine, link, node.identity)
         exchange = Exchange(following, node.blobs)
         bundles = Bundles(place.folder / "bundles", node.blobs)
