@@ -11,7 +11,7 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import unquote, urlencode
 
 import pytest
 from aiohttp import ClientConnectionError
@@ -78,9 +78,10 @@ class Clock:
 
     def __init__(self) -> None:
         self.now = 1_800_000_000_000
+        self.step = 1000
 
     def __call__(self) -> int:
-        self.now += 1000
+        self.now += self.step
         return self.now
 
 
@@ -149,7 +150,7 @@ class Client:
             "http_version": "1.1",
             "method": method,
             "scheme": "http",
-            "path": path,
+            "path": unquote(path),
             "raw_path": path.encode(),
             "query_string": query.encode(),
             "root_path": "",
