@@ -47,6 +47,7 @@ class Log:
 
     def __init__(self) -> None:
         self.records, self.tree = RecordsInMemory(), Tree(HashesInMemory(), size=0)
+        self.taken = list[bytes]()
 
     def written(self, *events: AnyEvent) -> bytes:
         """The next leaf."""
@@ -68,6 +69,7 @@ class Log:
         for record in draft.changed.values():
             self.records.put(record)
         self.tree.append(leaf_hash(data))
+        self.taken.append(data)
 
 
 def begun() -> Log:
