@@ -16,6 +16,7 @@ from comity.domain.words import SALT, written
 from comity.node.node import Part
 from comity.values.digest import digest
 from comity.values.errors import Forbidden
+from comity.values.legible import legible
 
 LARGEST = 1 << 20
 """Bytes of a file that is shown."""
@@ -147,12 +148,10 @@ def _texts(folder: Path, paths: Sequence[Path]) -> dict[str, str]:
 
 
 def _text(data: bytes) -> str:
-    """A text with every sign that is not seen spelled out: it could hide code from whoever reads it."""
     try:
-        text = data.decode()
+        return legible(data.decode())
     except UnicodeDecodeError:
         return _named(data)
-    return "".join(sign if sign.isprintable() or sign in "\n\t" else ascii(sign)[1:-1] for sign in text)
 
 
 def _named(data: bytes) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from comity.faces.cli import demo, hub, node, run, up
+from comity.faces.cli import approve, data, demo, function, hub, log, node, plan, run, status, up
 from comity.values.errors import ComityError
 
 INTERRUPTED = 130
@@ -23,6 +23,12 @@ app = typer.Typer(
 app.command("demo")(demo.command)
 app.command("run")(run.command)
 app.command("up")(up.command)
+app.command("status")(status.command)
+app.command("approve")(approve.command)
+app.add_typer(data.app, name="data")
+app.add_typer(function.app, name="function")
+app.add_typer(plan.app, name="plan")
+app.add_typer(log.app, name="log")
 app.add_typer(hub.app, name="hub")
 app.add_typer(node.app, name="node")
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,16 @@ def watched(names: Sequence[str]) -> Iterator[str]:
             bar.update(task, description=name)
             yield name
             bar.advance(task)
+
+
+@contextmanager
+def waiting() -> Generator[Callable[[int, int], None]]:
+    """What shows how many of how many are done, on the error stream."""
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    screen = Console(stderr=True)
+    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
+        task = bar.add_task("")
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def folder_to_save(path: Path) -> Path:

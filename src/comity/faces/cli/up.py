@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from comity.faces.cli.show import json_line
 from comity.values.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from comity.node.building import Approve
 
 
 def command(
@@ -17,6 +20,7 @@ def command(
     names: Annotated[str | None, typer.Option(help="Their names, with commas between.")] = None,
     directory: Annotated[Path, typer.Option("--dir", help="Where everything is kept.")] = Path(".comity"),
     port: Annotated[int, typer.Option(help="Of the first node; the others follow. 0: the system chooses.")] = 0,
+    ask: Annotated[bool, typer.Option("--ask", help="Functions of others wait for: comity approve.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line when ready.")] = False,
 ) -> None:
     """Start a hub and its nodes on this machine; Ctrl-C stops them, the next start goes on."""
@@ -26,7 +30,9 @@ def command(
         raise InvalidInput("give --organizations or --names, not both")
     called = names.split(",") if names else [f"org{number}" for number in range(1, (organizations or 4) + 1)]
     signal.signal(signal.SIGTERM, _end)
-    forked, said = start(Embedded(folder=directory.absolute(), organizations=called, port=port))
+    approve: Approve = "ask" if ask else "allow"
+    network = Embedded(folder=directory.absolute(), organizations=called, port=port, approve=approve)
+    forked, said = start(network)
     try:
         if as_json:
             typer.echo(json_line(said))

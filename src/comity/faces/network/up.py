@@ -17,6 +17,7 @@ from comity.hub import place as hub_place
 from comity.hub import server as hub_server
 from comity.node import place as node_place
 from comity.node import server as node_server
+from comity.node.building import Approve
 from comity.node.node import join
 from comity.values.errors import InvalidInput
 
@@ -37,6 +38,8 @@ class Embedded:
     """Of the first node; the others follow. 0 lets the system choose."""
     tasks: int = 1
     """How many run at once at each node."""
+    approve: Approve = "allow"
+    """Whether functions of others wait for a steward."""
 
 
 def start(network: Embedded) -> tuple[Forked, Mapping[str, Any]]:
@@ -50,7 +53,7 @@ def start(network: Embedded) -> tuple[Forked, Mapping[str, Any]]:
         hub = forked.wait_for("hub", SECONDS)
         for position, name in enumerate(network.organizations):
             port = network.port + position if network.port else 0
-            forked.start(name, _node(here / name, hub["tokens"][name], port, network.tasks))
+            forked.start(name, _node(here / name, hub["tokens"][name], port, network))
         nodes = [forked.wait_for(name, SECONDS) for name in network.organizations]
     except BaseException:
         forked.stop()
@@ -87,7 +90,7 @@ def _token(place: hub_place.Place, here: Path, name: str, url: str) -> str:
     return folder.secret(path, lambda: write_token(place.invite(name, url=url)).encode()).decode()
 
 
-def _node(here: Path, token: str, port: int, tasks: int) -> Callable[[Report], None]:
+def _node(here: Path, token: str, port: int, network: Embedded) -> Callable[[Report], None]:
     def program(report: Report) -> None:
         place = node_place.open_place(here)
         invited: Token = read_token(token)
@@ -101,7 +104,7 @@ def _node(here: Path, token: str, port: int, tasks: int) -> Callable[[Report], N
             "user": "admin",
             "password": _password(place),
         }
-        way = node_server.Way(tasks=tasks, approve="allow", sample_roots=[Path("/")])
+        way = node_server.Way(tasks=network.tasks, approve=network.approve, sample_roots=[Path("/")])
         node_server.serve(place, listening, way, ready=lambda: report(said))
 
     return program

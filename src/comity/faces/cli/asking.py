@@ -1,0 +1,122 @@
+"""Commands that ask a node: which one, as whom, and how the answer is printed."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from inspect import Parameter, signature
+from pathlib import Path
+from typing import Annotated, Any, final
+
+import typer
+
+from comity.faces.cli.show import json_line, line, printer, terminal_table
+from comity.faces.client import Account, Client, embedded
+from comity.values.errors import Conflict, InvalidInput, NotFound
+from comity.values.legible import legible
+from comity.values.table import Table
+
+
+@final
+@dataclass(frozen=True)
+class Answer:
+    """What a command found or did."""
+
+    value: Any
+    """Printed with --json."""
+    shown: Table | str
+    """For people."""
+
+
+OPTIONS: dict[str, tuple[Any, Any]] = {
+    "node": (
+        Annotated[str, typer.Option(envvar="COMITY_NODE", help="The node's address; its user by COMITY_TOKEN.")],
+        "",
+    ),
+    "organization": (Annotated[str, typer.Option("--as", help="Or an organization of a network of comity up.")], ""),
+    "directory": (Annotated[Path, typer.Option("--dir", help="Where comity up keeps that network.")], Path(".comity")),
+    "user": (Annotated[str, typer.Option(envvar="COMITY_USER", help="Who logs in at the node.")], ""),
+    "password": (Annotated[str, typer.Option(envvar="COMITY_PASSWORD", help="Asked for unless given.")], ""),
+    "as_json": (Annotated[bool, typer.Option("--json", help="Print one JSON value.")], False),
+}
+
+
+def asking(command: Callable[..., Answer]) -> Callable[..., None]:
+    """The command, whose first parameter is a client, with options that say which node the client asks."""
+    first, *own = signature(command, eval_str=True).parameters.values()
+    options = [
+        Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+        for name, (kind, default) in OPTIONS.items()
+    ]
+    parameters = [*(each.replace(kind=Parameter.KEYWORD_ONLY) for each in own), *options]
+
+    @wraps(command)
+    def run(**given: Any) -> None:
+        node, organization, directory, user, password, as_json = (given.pop(name) for name in OPTIONS)
+
+        def account() -> Account:
+            if organization or not node:
+                return embedded(directory, organization)
+            if not user:
+                return Account(url=node, token=os.environ.get("COMITY_TOKEN", ""))
+            return Account(url=node, user=user, password=password or _asked(user))
+
+        client = Client(account)
+        try:
+            answer = command(**{first.name: client}, **given)
+        finally:
+            client.close()
+        _print(answer, as_json)
+
+    run.__signature__ = signature(command).replace(parameters=parameters, return_annotation=None)  # type: ignore[attr-defined]
+    run.__annotations__ = {each.name: each.annotation for each in parameters}
+    del run.__wrapped__  # type: ignore[attr-defined]
+    return run
+
+
+def key_of(client: Client, noun: str, given: str) -> str:
+    """The key of what is called so, or has this key; raises NotFound, and Conflict when several are called so."""
+    every = [(each["key"], each["name"]) for each in client.pages(f"/{noun}/")]
+    called = noun.replace("_", " ")
+    found = [key for key, name in every if given in (key, name)]
+    if not found:
+        raise NotFound(f"there is no {called} {given!r}; see what there is with comity {COMMANDS[noun]} list")
+    if len(found) > 1:
+        raise Conflict(f"{len(found)} of the kind {called} are called {given!r}; give a key: {', '.join(found)}")
+    return found[0]
+
+
+COMMANDS = {"data_manager": "data", "function": "function", "compute_plan": "plan"}
+
+
+def permissions(authorize: str, public: bool) -> dict[str, Any]:
+    """As REST takes them, from `--authorize A,B` and `--public`."""
+    if public and authorize:
+        raise InvalidInput("give --authorize or --public, not both")
+    return {"public": public, "authorized_ids": [each.strip() for each in authorize.split(",") if each.strip()]}
+
+
+def allowed(noun: dict[str, Any]) -> str:
+    """Who may use a thing, in a cell."""
+    process = noun["permissions"]["process"]
+    return "everyone" if process["public"] else ", ".join(process["authorized_ids"])
+
+
+def _asked(user: str) -> str:
+    if not sys.stdin.isatty():
+        raise InvalidInput(f"give the password of {user} in COMITY_PASSWORD")
+    return str(typer.prompt(f"Password of {user}", hide_input=True, err=True))
+
+
+def _print(answer: Answer, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json_line(answer.value))
+    elif isinstance(answer.shown, Table):
+        shown = answer.shown
+        rows = [[legible(cell) if isinstance(cell, str) else cell for cell in row] for row in shown.rows]
+        printer().print(terminal_table(Table(legible(shown.title), shown.columns, rows)))
+    else:
+        printer().print(line(legible(answer.shown)))

@@ -1,0 +1,190 @@
+"""`comity plan`: tasks that wait for each other, at several organizations."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from comity.faces.cli.asking import Answer, asking, key_of
+from comity.faces.cli.show import folder_to_save, waiting
+from comity.faces.client import Client
+from comity.values.errors import Conflict, Forbidden, InvalidInput, NotFound
+from comity.values.table import Cell, Table
+
+app = typer.Typer(no_args_is_help=True, help="Create plans of tasks, follow them, and download what they left.")
+
+ENDED = ("PLAN_STATUS_DONE", "PLAN_STATUS_FAILED", "PLAN_STATUS_CANCELED")
+
+LOOK = 0.2
+"""Seconds between two looks at a plan that is waited for."""
+
+Plan = Annotated[str, typer.Argument(help="Its key or name.")]
+
+
+@app.command()
+@asking
+def create(
+    client: Client,
+    file: Annotated[Path, typer.Argument(help="The plan, as TOML or JSON; see docs/howto/network.md.")],
+) -> Answer:
+    """Create a plan and its tasks from a file."""
+    from comity.faces import plan_file
+
+    read, key = plan_file.read(file), str(uuid.uuid4())
+
+    def found(noun: str, given: str) -> Mapping[str, Any]:
+        return client.get(f"/{noun}/{key_of(client, noun, given)}/")
+
+    tasks = plan_file.tasks(read, key, found)
+    client.post("/compute_plan/", {"key": key, "name": read.name, "tag": read.tag, "metadata": read.metadata})
+    try:
+        client.post("/task/bulk_create/", {"tasks": tasks})
+    except BaseException:
+        client.post(f"/compute_plan/{key}/cancel/")
+        raise
+    made = {**client.get(f"/compute_plan/{key}/"), "tasks": {each["tag"]: each["key"] for each in tasks}}
+    return Answer(made, f"{read.name} {key} with {len(tasks)} tasks")
+
+
+@app.command("list")
+@asking
+def listed(client: Client) -> Answer:
+    """List the plans that this organization knows of, the latest first."""
+    found = list(client.pages("/compute_plan/"))
+    rows = [
+        (each["name"], each["key"], each["owner"], _status(each), each["done_count"], each["task_count"])
+        for each in found
+    ]
+    return Answer(found, Table("Plans", ("name", "key", "owner", "status", "done", "tasks"), rows))
+
+
+@app.command()
+@asking
+def show(
+    client: Client,
+    plan: Plan,
+    wait: Annotated[bool, typer.Option("--wait", help="Until it has ended; an error unless it is done.")] = False,
+) -> Answer:
+    """Show a plan's tasks and what they measured."""
+    key = key_of(client, "compute_plan", plan)
+    if wait:
+        _wait(client, key)
+    found, tasks = client.get(f"/compute_plan/{key}/"), _tasks(client, key)
+    measured = client.get(f"/compute_plan/{key}/perf/")["results"]
+    value = {**found, "tasks": tasks, "performances": measured}
+    rows = [_row(each, measured) for each in tasks]
+    title = f"{found['name']} {key}: {_status(found)}"
+    return Answer(value, Table(title, ("task", "rank", "at", "status", "seconds", "measured", "why"), rows))
+
+
+@app.command()
+@asking
+def cancel(client: Client, plan: Plan) -> Answer:
+    """End a plan: open tasks are cancelled, and what runs is killed."""
+    key = key_of(client, "compute_plan", plan)
+    client.post(f"/compute_plan/{key}/cancel/")
+    return Answer(client.get(f"/compute_plan/{key}/"), f"{plan} is cancelled.")
+
+
+@app.command()
+@asking
+def download(
+    client: Client,
+    plan: Plan,
+    outputs: Annotated[list[str] | None, typer.Argument(help="TASK.OUTPUT; everything this one may have.")] = None,
+    into: Annotated[Path, typer.Option(help="A folder.")] = Path("outputs"),
+) -> Answer:
+    """Download models that a plan's tasks have left, each as TASK.OUTPUT.
+
+    What is named must be given, or it is an error; without names, what is refused is listed.
+    """
+    key = key_of(client, "compute_plan", plan)
+    models = _models(client, key)
+    missing = next((each for each in outputs or () if each not in models), None)
+    if missing is not None:
+        raise NotFound(f"{plan} has left no model {missing}; there are: {', '.join(models) or 'none yet'}")
+    folder_to_save(into)
+    files: dict[str, str] = {}
+    refused: dict[str, str] = {}
+    for name in outputs or models:
+        try:
+            client.download(f"/model/{models[name]}/file/", into / name)
+            files[name] = str(into / name)
+        except (Forbidden, NotFound) as error:
+            if outputs:
+                raise
+            refused[name] = str(error)
+    rows: list[Sequence[Cell]] = [
+        *((name, Path(path).stat().st_size, path) for name, path in files.items()),
+        *((name, None, why) for name, why in refused.items()),
+    ]
+    table = Table(f"{plan}: {len(files)} downloaded", ("output", "bytes", "file"), rows)
+    return Answer({"files": files, "refused": refused}, table)
+
+
+@app.command()
+@asking
+def log(client: Client, task: Annotated[str, typer.Argument(help="Its key, as show --json has it.")]) -> Answer:
+    """Show why a task failed, if this organization may read it."""
+    text = client.raw(f"/task/{task}/logs/").decode(errors="replace")
+    return Answer({"task": task, "log": text}, text)
+
+
+def _wait(client: Client, key: str) -> None:
+    with waiting() as progress:
+        while True:
+            found = client.get(f"/compute_plan/{key}/")
+            progress(found["done_count"], found["task_count"])
+            if found["status"] in ENDED:
+                break
+            time.sleep(LOOK)
+    if found["status"] != ENDED[0]:
+        failed = found["failed_task_key"]
+        why = f": task {failed}; see comity plan show {key}, and comity plan log {failed} at its worker"
+        raise Conflict(f"the plan {found['name']} {key} is {_status(found)}{why if failed else ''}")
+
+
+def _tasks(client: Client, key: str) -> list[dict[str, Any]]:
+    return list(client.pages("/task/", compute_plan_key=key, ordering="rank"))
+
+
+def _models(client: Client, plan: str) -> dict[str, str]:
+    """Keys of models by task and output."""
+    made: dict[str, str] = {}
+    for task in _tasks(client, plan):
+        for each in client.pages(f"/task/{task['key']}/output_assets/"):
+            if each["kind"] == "ASSET_MODEL":
+                name = f"{task['tag'] or task['key']}.{each['identifier']}"
+                made[_plain(name)] = each["asset"]["key"]
+    return made
+
+
+def _plain(name: str) -> str:
+    """The name, if it can be that of a file in a folder: another organization may have made it."""
+    if "/" in name or "\0" in name or name.startswith("."):
+        raise InvalidInput(f"an output is called {name!r}, which cannot be the name of a file; use the REST API")
+    return name
+
+
+def _row(task: dict[str, Any], measured: Sequence[Mapping[str, Any]]) -> Sequence[Cell]:
+    numbers = [
+        f"{each['identifier']}={each['perf']:.4g}" for each in measured if each["compute_task"]["key"] == task["key"]
+    ]
+    return (
+        task["tag"] or task["key"],
+        task["rank"],
+        task["worker"],
+        task["status"].removeprefix("STATUS_").lower(),
+        task["duration"],
+        " ".join(numbers),
+        task["error_type"] or task["waiting_for"] or "",
+    )
+
+
+def _status(plan: Mapping[str, Any]) -> str:
+    return plan["status"].removeprefix("PLAN_STATUS_").lower()
