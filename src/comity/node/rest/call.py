@@ -19,7 +19,7 @@ from comity.node.node import Node, Part
 from comity.node.rest.pages import Page, paged
 from comity.node.rest.render import Json, View
 from comity.node.rest.uploads import Upload, received
-from comity.values.errors import InvalidInput, Unauthenticated
+from comity.values.errors import InvalidInput, NotFound, Unauthenticated
 
 T = TypeVar("T")
 
@@ -66,8 +66,11 @@ class Call:
 
     @property
     def key(self) -> str:
-        """The key in the path."""
-        return self.request.path_params["key"]
+        """The key in the path; raises NotFound for one that no database could hold."""
+        key: str = self.request.path_params["key"]
+        if "\0" in key:
+            raise NotFound(f"there is nothing called {key!r:.80}")
+        return key
 
     @property
     def base(self) -> str:
@@ -76,8 +79,11 @@ class Call:
 
     @property
     def parameters(self) -> Mapping[str, str]:
-        """The query's parameters; of one that is repeated, the last."""
-        return dict(self.request.query_params)
+        """The query's parameters; of one that is repeated, the last. Raises InvalidInput for what is no text."""
+        given = dict(self.request.query_params)
+        if any("\0" in each for each in (*given, *given.values())):
+            raise InvalidInput("a parameter of the query holds a zero byte; leave it out")
+        return given
 
     async def read(self, work: Callable[[View], T]) -> T:
         """What `work` finds in the caller's channel."""

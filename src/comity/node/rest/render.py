@@ -78,8 +78,9 @@ class View:
 
     @property
     def channel(self) -> str:
-        """The channel's name."""
-        return self.text(need(self.records, Channel, CHANNEL).name)
+        """The channel's name; empty until its first entry has come."""
+        here = self.records.get(Channel, CHANNEL)
+        return self.text(here.name) if here else ""
 
     # Nouns
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from fastapi import Response
 from fastapi.responses import FileResponse
 
+from comity.domain.events import TaskInput
 from comity.domain.records import DataSample, Dataset, Draft, Function, Model, Performance, Task, need
 from comity.domain.tasks import made
 from comity.node import registering
@@ -63,7 +64,7 @@ def inputs(view: View, task: Task) -> list[Json]:
         elif kind == "ASSET_DATA_SAMPLE":
             asset = view.sample(need(view.records, DataSample, each.asset))
         else:
-            asset = _model(view, each.asset, each.parent, each.output)
+            asset = _model(view, each)
         if asset is not None:
             shown.append({"kind": kind, "identifier": each.identifier, "asset": asset})
     return shown
@@ -79,10 +80,10 @@ def outputs(view: View, task: Task) -> list[Json]:
     return [{"kind": kind, "identifier": name, "asset": asset} for kind, name, asset in [*models, *measured]]
 
 
-def _model(view: View, asset: str, parent: str, output: str) -> Json | None:
-    if asset:
-        return view.model(need(view.records, Model, asset))
-    model = made(Draft(view.records), need(view.records, Task, parent), output)
+def _model(view: View, given: TaskInput) -> Json | None:
+    if given.asset:
+        return view.model(need(view.records, Model, given.asset))
+    model = made(Draft(view.records), need(view.records, Task, given.parent), given.output)
     return None if model is None else view.model(model)
 
 

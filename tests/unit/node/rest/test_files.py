@@ -107,7 +107,7 @@ def test_a_file_that_is_gone_from_its_node(network, trained):
     assert network.client("a").get(f"/model/{model}/file/").status == 404
 
 
-@pytest.mark.parametrize("key", ["x", "..", "%2e%2e%2f", "11111111-2222-4333-8444-555555555555"])
+@pytest.mark.parametrize("key", ["x", "..", "%2e%2e%2f", "%00", "11111111-2222-4333-8444-555555555555"])
 def test_no_such_thing(network, key):
     for path in ("/model/{}/file/", "/model/{}/", "/function/{}/file/", "/data_manager/{}/opener/", "/task/{}/logs/"):
         assert network.client().get(path.format(key)).status == 404

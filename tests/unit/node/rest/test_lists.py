@@ -73,6 +73,7 @@ def test_pages_of_plans(network):
         ({"creation_date_after": "yesterday"}, 400),
         ({"duration_min": "long"}, 400),
         ({"onwer": "a"}, 400),
+        ({"owner": "a\x00"}, 400),
     ],
 )
 def test_what_cannot_be_asked(network, query, status):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 
+from comity.adapters.sql import schema
 from comity.domain.events import TaskStarted
 
 
@@ -23,6 +24,18 @@ def test_a_node_in_no_channel_is_not_ready(network):
     place.node.parts.clear()
     assert place.anyone.get("/ready").status == 503
     assert place.anyone.get("/info/").json["organization_id"] == ""
+
+
+def test_a_node_that_has_seen_nothing_yet(network):
+    place = network.places["a"]
+    client = place.client()
+    with place.node.database.engine.begin() as connection:
+        for table in schema.metadata.sorted_tables:
+            if table.name.endswith("_records") or table.name in ("leaves", "hashes", "texts"):
+                connection.execute(table.delete())
+    assert client.get("/info/").json["channel"] == ""
+    assert client.get("/organization/").json == []
+    assert client.get("/task/").json["count"] == 0
 
 
 def test_metrics(network):

@@ -38,6 +38,11 @@ def test_half_a_login(network, fields):
     assert set(reply.json) == {"username", "password"} - set(fields)
 
 
+def test_a_name_that_is_no_text(network):
+    reply = network.places["a"].anyone.form("/api-token-auth/", {"username": "a\x00", "password": "x"})
+    assert reply.status == 400
+
+
 def test_guessing_is_slowed(network):
     network.clock.step = 0
     guess = {"username": "x", "password": "y"}
