@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any, TypeAlias, TypeVar, final
 
 import msgspec
-from sqlalchemy import Connection, Insert, Select, Table, bindparam, func, select
+from sqlalchemy import Connection, Insert, Select, Table, bindparam, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from comity.adapters.sql import schema
@@ -35,8 +35,16 @@ _FIND = {
     for field in kind.index
 }
 
+_UPDATE = {
+    kind: update(table).where(table.c.channel == bindparam("at"), table.c.key == bindparam("of"))
+    for kind, table in schema.records.items()
+}
+
+NUL = "\0"
+"""No word of a record holds it; PostgreSQL cannot even be asked."""
+
 Known: TypeAlias = dict[tuple[type[Record], str], Any]
-"""Records that were read or written before and still are as they were."""
+"""Records that were read or written before and still are as they were; None for one that is not there."""
 
 
 @final
@@ -49,34 +57,45 @@ class RecordsSql:
         self._known: Known = {} if known is None else known
 
     def get(self, kind: type[R], key: str) -> R | None:
-        found = self._known.get((kind, key))
-        if found is not None:
-            return found
-        body = self._connection.execute(_GET[kind], {"channel": self._channel, "key": key}).scalar()
-        if body is None:
+        if (kind, key) in self._known:
+            return self._known[kind, key]
+        if NUL in key:
             return None
-        made = self._known[kind, key] = _decoded(kind, body)
+        body = self._connection.execute(_GET[kind], {"channel": self._channel, "key": key}).scalar()
+        made = self._known[kind, key] = None if body is None else _decoded(kind, body)
         return made
 
     def find(self, kind: type[R], field: str, value: str) -> list[R]:
+        if NUL in value:
+            return []
         found = self._connection.execute(_FIND[kind, field], {"channel": self._channel, "value": value})
         return [_decoded(kind, body) for body in found.scalars()]
 
     def put(self, record: Record) -> None:
-        self.put_all([record])
+        self._put_all([record])
 
     def keep(self, draft: Draft) -> None:
-        """Put everything that a draft changed."""
-        self.put_all(draft.changed.values())
+        """Put everything that a draft changed, with one statement for each kind and each choice of columns."""
+        self._put_all(draft.changed.values())
 
-    def put_all(self, records: Iterable[Record]) -> None:
-        """Put many records with one statement for each kind."""
-        rows: dict[type[Record], list[dict[str, Any]]] = {}
+    def _put_all(self, records: Iterable[Record]) -> None:
+        rows: dict[tuple[type[Record], Sequence[str]], list[dict[str, Any]]] = {}
         for record in records:
-            rows.setdefault(type(record), []).append(self._row(record))
-            self._known[type(record), record.key] = record
-        for kind, made in rows.items():
-            upsert(self._connection, schema.records[kind], made)
+            kind = type(record)
+            old, self._known[kind, record.key] = self._known.get((kind, record.key)), record
+            row = {name: getattr(record, name) for name in _COLUMNS[kind]}
+            if old is None:
+                row["channel"] = self._channel
+            else:
+                # An index costs as much for a column that stays as it is as for one that changes.
+                row = {name: value for name, value in row.items() if getattr(old, name) != value}
+                row |= {"at": self._channel, "of": record.key}
+            rows.setdefault((kind, tuple(row)), []).append({"body": msgspec.json.encode(record), **row})
+        for (kind, columns), made in rows.items():
+            if "channel" in columns:
+                upsert(self._connection, schema.records[kind], made)
+            else:
+                self._connection.execute(_UPDATE[kind], made)
 
     def search(
         self,
@@ -91,17 +110,13 @@ class RecordsSql:
         table = schema.records[kind]
         query: Select[Any] = select(table.c.body).where(table.c.channel == self._channel)
         for field, values in where.items():
-            query = query.where(table.c[field].in_(list(values)))
+            query = query.where(table.c[field].in_([value for value in values if NUL not in value]))
         count = self._connection.execute(select(func.count()).select_from(query.subquery())).scalar_one()
         column = table.c[order.lstrip("-")]
         down = order.startswith("-")
         query = query.order_by(column.desc() if down else column, table.c.key.desc() if down else table.c.key)
         bodies = self._connection.execute(query.limit(limit).offset(offset)).scalars()
         return count, [_decoded(kind, body) for body in bodies]
-
-    def _row(self, record: Record) -> dict[str, Any]:
-        row = {name: getattr(record, name) for name in _COLUMNS[type(record)]}
-        return {"channel": self._channel, "body": msgspec.json.encode(record), **row}
 
 
 def upsert(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
