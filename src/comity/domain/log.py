@@ -101,5 +101,6 @@ def _link(draft: Draft, leaf: Leaf, statement: Statement, size: int) -> None:
     digest = statement_digest(leaf.statement)
     if size == 0:
         here = replace(here, digest=digest, rules=statement.rules)
-    draft.put(replace(author, sequence=statement.sequence + 1, previous=digest, seen=statement.seen.size))
-    draft.put(replace(here, ordered_at=leaf.ordered_at))
+    seen, at = statement.seen.size, leaf.ordered_at
+    draft.put(replace(author, sequence=statement.sequence + 1, previous=digest, seen=seen, ordered_at=at))
+    draft.put(replace(here, ordered_at=at))

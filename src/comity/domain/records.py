@@ -59,6 +59,8 @@ class Organization(Record, frozen=True, kw_only=True):
     """Digest of its last statement."""
     seen: int = 0
     """Size of the log that it last said it had verified."""
+    ordered_at: int = 0
+    """Of its last entry: a hub that shows it another log must withhold what it writes, which shows as silence."""
     rules: int = 1
     """The highest version of the rules that it supports."""
     created_at: int

@@ -62,15 +62,21 @@ class Founder:
 
     def admit(self, connection: Connection, channel: int, join: Join) -> None:
         """Let in who shows the secret of an invitation; raises Forbidden, saying why not."""
+        if self.check(connection, channel, join):
+            event = OrganizationAdmitted(organization=join.organization, keys=join.keys)
+            self.write(connection, channel, [event], {})
+
+    def check(self, connection: Connection, channel: int, join: Join) -> bool:
+        """Whether it is to be admitted, or is a member by these keys already; raises Forbidden, saying why not."""
         log = Log(connection, channel)
         invitation = log.records.get(Invitation, digest(join.secret.encode()))
         if invitation is None or invitation.organization != join.organization:
             raise Forbidden(f"this token invites nobody called {join.organization}; ask for a new one")
         member = log.records.get(Organization, join.organization)
         if member is not None and member.status == "member" and member.keys == join.keys:
-            return  # the answer was lost: the node asks again with the same keys
+            return False  # the answer was lost: the node asks again with the same keys
         if invitation.used:
             raise Forbidden("this token was used before; ask for a new one")
         if invitation.expires < self.clock():
             raise Forbidden("this token has expired; ask for a new one")
-        self.write(connection, channel, [OrganizationAdmitted(organization=join.organization, keys=join.keys)], {})
+        return True

@@ -156,12 +156,14 @@ class Ordering:
         except TimeoutError:
             return False
 
-    def note(self, connection: Connection, channel: int, origin: str) -> tuple[int, str]:
-        """(size, signed checkpoint) of a channel as it stands on the disk."""
+    def news(
+        self, connection: Connection, channel: int, origin: str, *, start: int, limit: int, most_bytes: int
+    ) -> tuple[list[Delivery], int, str]:
+        """(leaves from a place on, the log's size, the checkpoint of the log with these) as they stand on the disk."""
         log = Log(connection, channel)
-        tree = log.tree
-        checkpoint = Checkpoint(origin, tree.size, tree.root())
-        return tree.size, sign_checkpoint(checkpoint, origin, self._key)
+        found = log.deliveries(start, limit, most_bytes=most_bytes)
+        size = min(log.size, start + len(found))
+        return found, log.size, sign_checkpoint(Checkpoint(origin, size, log.tree.root(size)), origin, self._key)
 
     def _ordered(self, connection: Connection, batch: Sequence[Waiting]) -> list[int | ComityError]:
         made: list[int | ComityError] = []
@@ -173,15 +175,3 @@ class Ordering:
             except ComityError as error:
                 made.append(error)
         return made
-
-
-def deliveries(connection: Connection, channel: int, start: int, *, most: int, most_bytes: int) -> list[Delivery]:
-    """Leaves from a place on, not many more bytes than asked for."""
-    made: list[Delivery] = []
-    size = 0
-    for delivery in Log(connection, channel).deliveries(start, most):
-        made.append(delivery)
-        size += len(bytes(delivery.leaf))
-        if size > most_bytes:
-            break
-    return made

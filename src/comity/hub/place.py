@@ -16,8 +16,8 @@ from comity.adapters.sql.schema import channels
 from comity.domain.events import Admission
 from comity.domain.joining import Token
 from comity.hub import schema
-from comity.hub.app import now
 from comity.hub.founder import Founder
+from comity.hub.hub import now
 from comity.values.errors import NotFound
 from comity.values.keys import Identity
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, Table
+from sqlalchemy import BigInteger, Column, Index, LargeBinary, MetaData, Table
 
 from comity.adapters.sql import schema
 from comity.adapters.sql.branch import Branch
@@ -18,14 +18,13 @@ BRANCHES = (schema.BRANCH, Branch(metadata, head="hub_1", migrations=Path(__file
 mail = Table(
     "mail",
     metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("channel", BigInteger, nullable=False),
+    Column("channel", BigInteger, primary_key=True),
+    Column("recipient", Word, primary_key=True),
+    Column("id", BigInteger, primary_key=True),
     Column("sender", Word, nullable=False),
-    Column("recipient", Word, nullable=False),
     Column("body", LargeBinary, nullable=False),
-    Index("mail_by_recipient", "channel", "recipient", "id"),
-    sqlite_autoincrement=True,  # a number is never used again, since readers remember the last one they saw
 )
+"""Letters that their recipients do not have yet; `id` is their number at the recipient, and about when they came."""
 
 parcels = Table(
     "parcels",
@@ -34,6 +33,7 @@ parcels = Table(
     Column("id", Word, primary_key=True),
     Column("sender", Word, nullable=False),
     Column("size", BigInteger, nullable=False),
+    Column("announced_at", BigInteger, nullable=False),
     Index("parcels_by_sender", "channel", "sender"),
 )
 

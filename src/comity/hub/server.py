@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import uvicorn
 
-from comity.hub.app import app, hub
+from comity.hub.app import app
+from comity.hub.hub import hub
 from comity.hub.place import Place, locked
 
 GRACE = 2

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import BinaryIO, final
 
-from comity.values.errors import Conflict, InvalidInput
+from comity.values.errors import Conflict, InvalidInput, Unavailable
 
 PIECE = 1 << 20
 """Bytes read or written at a time."""
@@ -28,6 +29,12 @@ class Spool:
         """How many bytes have arrived."""
         path = self._directory / name
         return path.stat().st_size if path.exists() else 0
+
+    def check_room(self, size: int, free: int) -> None:
+        """Raises Unavailable when so many more bytes would leave less than `free` on the disk."""
+        left = shutil.disk_usage(self._directory).free - size
+        if left < free:
+            raise Unavailable(f"the hub's disk has no room for {size} more bytes; try later, or give it more room")
 
     async def write(self, name: str, offset: int, size: int, pieces: AsyncIterator[bytes]) -> int:
         """Append pieces from an offset on, which must be where the parcel ends so far; return its new length.
@@ -77,6 +84,12 @@ class Spool:
         """Forget a parcel."""
         (self._directory / name).unlink(missing_ok=True)
         self._wake(name)
+
+    def keep_only(self, names: set[str]) -> None:
+        """Forget every other parcel that is not being written."""
+        for path in self._directory.iterdir():
+            if path.name not in names and path.name not in self._writing:
+                self.remove(path.name)
 
     def _wake(self, name: str) -> None:
         self._grown.pop(name, asyncio.Event()).set()

@@ -6,10 +6,11 @@ import asyncio
 import random
 import uuid
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar, final
+from typing import Annotated, Any, TypeVar, final
 
 import msgspec
 import structlog
+from msgspec import Meta
 from sqlalchemy import Connection, select, update
 
 from comity.adapters.sql.database import Database
@@ -21,9 +22,9 @@ from comity.domain.records import Channel, Draft
 from comity.domain.rules import apply
 from comity.node import schema
 from comity.node.link import Link, refusal
-from comity.node.news import Mail, apply_news, lost, read_news
+from comity.node.news import Evidence, Mail, Member, apply_news, keep_evidence, lost, read_news
 from comity.node.outbox import Outbox, portions
-from comity.values.errors import ComityError, Conflict, Unavailable
+from comity.values.errors import ComityError, Conflict, NotSupported, Unavailable
 from comity.values.keys import Identity
 
 T = TypeVar("T")
@@ -37,6 +38,20 @@ PAUSES = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 MOST_LOST = 500
 """Entries that are given back to a hub at a time."""
 
+LARGEST_LOST = 4 << 20
+"""Bytes of them; one more may be given."""
+
+
+@final
+class Outcome(msgspec.Struct, frozen=True):
+    """What became of an entry at the hub."""
+
+    error: str = ""
+    detail: str = ""
+
+
+_OUTCOMES = msgspec.json.Decoder(Annotated[list[Outcome], Meta(min_length=1)])
+
 
 @final
 class Following:
@@ -48,10 +63,13 @@ class Following:
         self.link = link
         self.identity = identity
         self.connected = False
+        self.trouble = ""
+        """Why it is not connected."""
         self.broken = ""
-        """Why this node does not follow any more; it shows the same after a restart."""
+        """Why this node does not follow any more; unless newer rules are all it needs, it shows so after a restart."""
         self._outbox = Outbox(channel)
         self._memo = Memo()
+        self._verified = ""
         self._waiting: dict[str, asyncio.Future[None]] = {}
         self._said = asyncio.Event()
         self._watchers: list[asyncio.Event] = []
@@ -128,6 +146,37 @@ class Following:
 
         await self.until(connected)
 
+    async def catch_up(self, deal: Callable[[Mail], Any]) -> None:
+        """Ask the hub once what is new, and take it; `deal` is awaited for each letter.
+
+        Raises Unavailable when the hub is away or withholds something, NotSupported for later rules. What is evidence
+        of a breach is kept, and makes it `broken`.
+        """
+        mail = (await self.database.aread(self._row)).mail
+        size = await self.read(lambda log: log.size)
+        body = await self._ask(size, mail)
+        news = read_news(body)
+        if news.deliveries or news.checkpoint != self._verified:
+            me = Member(self.link.channel, self.organization, self.identity.public)
+            try:
+                await self._take(lambda log: apply_news(log, me, news))
+            except (Unavailable, NotSupported):
+                raise
+            except ComityError as error:
+                return await self._break(str(error), body)
+            self._verified = news.checkpoint
+        if news.size < size:
+            return await self._give_back(news.size, size)
+        for letter in news.mail:
+            await deal(letter)
+        if news.mail:
+            last = max(mail, news.mail[-1].id)
+            await self.database.awrite(lambda connection: self._update(connection, mail=last))
+        missing = news.size - size - len(news.deliveries)
+        self._connect(not missing, f"{missing} entries are still to come" if missing else "")
+        if news.deliveries:
+            self._wake()
+
     async def run(self, deal: Callable[[Mail], Any]) -> None:
         """Follow and send, until cancelled; `deal` is awaited for each letter."""
         async with asyncio.TaskGroup() as group:
@@ -147,38 +196,24 @@ class Following:
         away = 0
         while not self.broken:
             try:
-                await self._catch_up(deal)
+                await self.catch_up(deal)
                 away = 0
             except Unavailable as error:
                 if self.connected or away == len(PAUSES):
                     self._log.warning("hub away", reason=str(error))
-                self._connect(False)
+                self._connect(False, str(error))
                 await asyncio.sleep(random.random() * PAUSES[min(away, len(PAUSES) - 1)])
                 away += 1
-            except ComityError as error:
-                await self._break(str(error))
+            except NotSupported as error:
+                self._stop(str(error))  # a newer version of this program goes on from here
 
-    async def _catch_up(self, deal: Callable[[Mail], Any]) -> None:
-        mail = (await self.database.aread(self._row)).mail
-        size = await self.read(lambda log: log.size)
+    async def _ask(self, size: int, mail: int) -> bytes:
         wait = WAIT if self.connected else 0
         target = f"/news?from={size}&mail={mail}&wait={wait}"
         try:
-            body = await self.link.call("GET", target, seconds=WAIT / 1000 + 15)
+            return await self.link.call("GET", target, seconds=WAIT / 1000 + 15)
         except ComityError as error:
             raise Unavailable(str(error)) from error  # whatever the hub says of a request, it is no news
-        news = read_news(body)
-        if news.deliveries or news.size != size:
-            await self._take(lambda log: apply_news(log, self.link.channel, news))
-        if news.size < size:
-            await self._give_back(news.size)
-        for letter in news.mail:
-            await deal(letter)
-        if news.mail:
-            await self._keep(mail=news.mail[-1].id)
-        self._connect(size <= news.size <= size + len(news.deliveries))
-        if news.deliveries:
-            self._wake()
 
     async def _take(self, work: Callable[[Log], Any]) -> None:
         """Apply what came, in one transaction, and tell those whose words are now in the log."""
@@ -193,23 +228,34 @@ class Following:
         for id in await self.database.awrite(applied):
             self._resolve(id, None)
 
-    async def _give_back(self, start: int) -> None:
+    async def _give_back(self, start: int, size: int) -> None:
         """A hub that was restored from a backup is given what it has lost and once signed."""
-        missing = await self.read(lambda log: lost(log, start, MOST_LOST))
+        missing = await self.read(lambda log: lost(log, start, most=MOST_LOST, most_bytes=LARGEST_LOST))
         if missing is None:
-            raise Unavailable(f"the hub has {start} entries, fewer than this node; waiting for another node's help")
+            raise Unavailable(f"the hub shows {start} entries of the {size} here, and never signed more")
+        self._connect(False, f"the hub has lost {size - start} entries, which it gets back")
         self._log.warning("giving the hub back what it lost", start=start)
         try:
             await self.link.call("POST", "/lost", canonical(missing))
         except ComityError as error:
-            raise Unavailable(str(error)) from error
+            raise Unavailable(
+                f"the hub shows {start} entries of the {size} that it signed, and does not take them back: {error}"
+            ) from error
 
-    async def _break(self, reason: str) -> None:
-        """Stop following, for good: what the hub showed cannot be trusted, or not be understood here."""
+    async def _break(self, reason: str, answer: bytes) -> None:
+        """Stop following, for good, and keep the evidence: what the hub showed cannot be trusted."""
+
+        def keep(connection: Connection) -> None:
+            self._update(connection, broken=reason)
+            keep_evidence(connection, self.channel, Evidence(reason, answer))
+
+        await self.database.awrite(keep)
+        self._stop(reason)
+
+    def _stop(self, reason: str) -> None:
         self.broken = reason
-        self._connect(False)
+        self._connect(False, reason)
         self._log.error("stopped following", reason=reason)
-        await self._keep(broken=reason)
         for id in list(self._waiting):
             self._resolve(id, Unavailable(f"this node has stopped following the channel: {reason}"))
 
@@ -217,13 +263,13 @@ class Following:
         table = schema.joined
         return connection.execute(select(table).where(table.c.channel == self.channel)).one()
 
-    async def _keep(self, *, broken: str | None = None, mail: int | None = None) -> None:
-        values = {name: value for name, value in (("broken", broken), ("mail", mail)) if value is not None}
-        change = update(schema.joined).where(schema.joined.c.channel == self.channel).values(values)
-        await self.database.awrite(lambda connection: connection.execute(change))
+    def _update(self, connection: Connection, **values: str | int) -> None:
+        table = schema.joined
+        connection.execute(update(table).where(table.c.channel == self.channel).values(values))
 
-    def _connect(self, connected: bool) -> None:
+    def _connect(self, connected: bool, trouble: str = "") -> None:
         before, self.connected = self.connected, connected
+        self.trouble = trouble
         if connected and not before:
             self._said.set()
         if connected != before:
@@ -245,17 +291,17 @@ class Following:
                 await self._said.wait()
                 continue
             try:
-                answer = msgspec.json.decode(await self.link.call("POST", "/entries", canonical([entry])))
+                outcome = _outcome(await self.link.call("POST", "/entries", canonical([entry])))
             except ComityError as error:
                 self._log.info("not sent", reason=str(error))
                 await asyncio.sleep(random.random() * PAUSES[3])
                 continue
-            if "error" not in answer[0]:
+            if outcome is None:
                 id = read_statement(entry.statement).id
                 await self.until(lambda id=id: self._is_settled(id))
                 most = MOST
             else:
-                most = await self._refused(refusal(answer[0]))
+                most = await self._refused(outcome)
 
     def _next(self, connection: Connection, most: int) -> Any:
         log = Log(connection, self.channel, self._memo)
@@ -298,3 +344,12 @@ class Following:
             future.set_result(None)
         else:
             future.set_exception(error)
+
+
+def _outcome(body: bytes) -> ComityError | None:
+    """Why the hub refused the one entry that it was sent, None when it did not; raises Unavailable."""
+    try:
+        first: Outcome = _OUTCOMES.decode(body)[0]
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise Unavailable(f"the hub's answer cannot be read: {error}") from error
+    return refusal(first.error, first.detail) if first.error else None

@@ -7,7 +7,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 import aiohttp
 import msgspec
@@ -33,7 +33,21 @@ ERRORS: dict[str, type[ComityError]] = {
 
 PIECE = 1 << 20
 
+LARGEST = 64 << 20
+"""Bytes of an answer that is no parcel."""
+
 AGENT = "comity/0.1"
+
+
+@final
+class Refusal(msgspec.Struct, frozen=True):
+    """An answer that is not 200."""
+
+    error: str
+    detail: str
+
+
+_REFUSAL = msgspec.json.Decoder(Refusal)
 
 
 @final
@@ -75,7 +89,7 @@ class Link:
                 ssl=self.address.tls,
                 timeout=timeout,
             ) as answer:
-                data = await answer.read()
+                data = await read(answer)
                 check(answer.status, data)
                 return data
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -91,7 +105,7 @@ class Link:
             async with self.session.put(
                 self.address.url + target, data=pieces, headers=headers, ssl=self.address.tls, timeout=timeout
             ) as answer:
-                data = await answer.read()
+                data = await read(answer)
                 check(answer.status, data)
                 return data
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -106,7 +120,7 @@ class Link:
                 self.address.url + target, headers=headers, ssl=self.address.tls, timeout=timeout
             ) as answer:
                 if answer.status != 200:
-                    check(answer.status, await answer.read())
+                    check(answer.status, await read(answer))
                 async for piece in answer.content.iter_chunked(PIECE):
                     yield piece
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -133,13 +147,22 @@ def check(status: int, body: bytes) -> None:
     if status == 200:
         return
     try:
-        said: Any = msgspec.json.decode(body)
-        raise refusal(said)
-    except (msgspec.MsgspecError, UnicodeError, KeyError, TypeError) as error:
+        said = _REFUSAL.decode(body)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise Unavailable(f"the hub answered {status}: {body[:200]!r}") from error
+    raise refusal(said.error, said.detail)
 
 
-def refusal(said: dict[str, str]) -> ComityError:
+def refusal(kind: str, detail: str) -> ComityError:
     """The error that a hub's words stand for."""
-    kind = ERRORS.get(said["error"])
-    return DecodeError(said["detail"]) if kind is None else kind(said["detail"])
+    return ERRORS.get(kind, DecodeError)(detail)
+
+
+async def read(answer: aiohttp.ClientResponse) -> bytes:
+    """The body; raises Unavailable for one that no hub needs, before it fills the memory."""
+    body = bytearray()
+    async for piece in answer.content.iter_chunked(PIECE):
+        body += piece
+        if len(body) > LARGEST:
+            raise Unavailable(f"the hub's answer has more than {LARGEST} bytes")
+    return bytes(body)

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import final
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from sqlalchemy import delete, select
+from sqlalchemy import Connection, delete, select
 
 from comity.adapters.sql.log import Delivery, Log
 from comity.adapters.sql.records import upsert
 from comity.adapters.sql.schema import checkpoints
 from comity.domain.entry import Statement
+from comity.domain.events import Count
 from comity.domain.membership import CHANNEL
-from comity.domain.records import Channel
+from comity.domain.records import Channel, Organization
 from comity.ledger.checkpoint import open_checkpoint
-from comity.values.errors import DecodeError
-from comity.values.keys import from_base64, to_base64
+from comity.node import schema
+from comity.values.errors import DecodeError, Forbidden, Unavailable
+from comity.values.keys import PublicKeys, from_base64, to_base64
 
 
 @final
 class Mail(msgspec.Struct, frozen=True):
     """A letter as it came."""
 
-    id: int
+    id: Count
     sender: str
     body: str
 
@@ -33,10 +36,10 @@ class News(msgspec.Struct, frozen=True):
     """What the hub has that this node has not."""
 
     deliveries: list[Delivery]
-    size: int
+    size: Count
     """Of the hub's log."""
     checkpoint: str
-    """Of it, signed by the hub."""
+    """Of the log with these deliveries, signed by the hub."""
     mail: list[Mail]
 
 
@@ -53,45 +56,100 @@ class Lost(msgspec.Struct, frozen=True):
 _NEWS = msgspec.json.Decoder(News)
 
 
+@final
+@dataclass(frozen=True)
+class Evidence:
+    """What a hub said that it must not say."""
+
+    reason: str
+    answer: bytes
+    """Its news, byte for byte, with the leaves and the checkpoint as they were signed. What they contradict is the log
+    that this node holds, and the hub's last checkpoint of it."""
+
+
+@final
+@dataclass(frozen=True)
+class Member:
+    """Who follows which channel, and by which keys."""
+
+    channel: str
+    organization: str
+    keys: PublicKeys
+
+
 def read_news(body: bytes) -> News:
-    """The news; raises DecodeError."""
+    """The news; raises Unavailable for anything else, which may be a proxy's page as well as a hub's fault."""
     try:
         return _NEWS.decode(body)
-    except (msgspec.MsgspecError, UnicodeError) as error:
-        raise DecodeError(f"the hub's news cannot be read: {error}") from error
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise Unavailable(f"the hub's news cannot be read: {error}") from error
 
 
-def apply_news(log: Log, channel: str, news: News) -> list[Statement]:
+def apply_news(log: Log, me: Member, news: News) -> list[Statement]:
     """Append what came, hold it against the hub's signed checkpoint, and keep that; the statements that are new.
 
-    Raises what the rules raise and DecodeError for a hub that shows another history than before: evidence of a
-    breach, after which nothing it sends can be trusted.
+    Raises what the rules raise and DecodeError for a hub that shows another history than before, or one that it has
+    not signed: evidence of a breach, after which nothing it sends can be trusted. Raises Unavailable for texts that
+    are withheld.
     """
     made = [log.append(bytes(delivery.leaf), delivery.texts) for delivery in news.deliveries]
     here = log.records.get(Channel, CHANNEL)
-    if here is None or here.digest != channel:
-        raise DecodeError(f"the hub sent the channel {here.digest if here else 'none'} for {channel}")
-    key = Ed25519PublicKey.from_public_bytes(from_base64(here.hub, 32))
-    checkpoint = open_checkpoint(news.checkpoint, channel, key)
-    if checkpoint.origin != channel or checkpoint.size != news.size:
-        raise DecodeError("the hub's checkpoint is of another log than its news")
-    if checkpoint.size > log.size:
-        return made  # more is to come, and is compared then
-    if checkpoint.root != log.tree.root(checkpoint.size):
-        raise DecodeError(f"the hub signed two histories: of {checkpoint.size} entries it now shows others than before")
-    if checkpoint.size == log.size:
-        log.connection.execute(delete(checkpoints).where(checkpoints.c.channel == log.channel))
-        row = {"channel": log.channel, "size": checkpoint.size, "note": news.checkpoint}
-        upsert(log.connection, checkpoints, [row])
+    if here is None or here.digest != me.channel:
+        raise DecodeError(f"the hub sent the channel {here.digest if here else 'none'} for {me.channel}")
+    _check_signed(log, news, here)
+    if news.size == log.size:
+        _check_own_keys(log, me)
+        if text := log.withheld():
+            raise Unavailable(f"the hub withholds the text {text}, which nobody has deleted")
     return made
 
 
-def lost(log: Log, start: int, most: int) -> Lost | None:
+def keep_evidence(connection: Connection, channel: int, evidence: Evidence) -> None:
+    """Keep what shows a breach."""
+    row = {"channel": channel, "reason": evidence.reason, "answer": evidence.answer}
+    upsert(connection, schema.evidence, [row])
+
+
+def evidence(connection: Connection, channel: int) -> Evidence | None:
+    """What showed a breach, if there was one."""
+    table = schema.evidence
+    found = connection.execute(select(table).where(table.c.channel == channel)).first()
+    return None if found is None else Evidence(found.reason, found.answer)
+
+
+def _check_signed(log: Log, news: News, here: Channel) -> None:
+    """What was sent, and nothing else, is what the hub has signed; so a fork leaves two signatures behind."""
+    key = Ed25519PublicKey.from_public_bytes(from_base64(here.hub, 32))
+    checkpoint = open_checkpoint(news.checkpoint, here.digest, key)
+    size = log.size if news.deliveries else min(news.size, log.size)
+    if checkpoint.origin != here.digest or checkpoint.size != size or news.size < size:
+        raise DecodeError(
+            f"the hub's checkpoint is of {checkpoint.size} entries of {checkpoint.origin}; what it sent are {size} of "
+            f"{here.digest}, of {news.size} in all"
+        )
+    if checkpoint.root != log.tree.root(size):
+        raise DecodeError(f"the hub signed two histories: of {size} entries it now shows others than before")
+    if size == log.size:
+        log.connection.execute(delete(checkpoints).where(checkpoints.c.channel == log.channel))
+        row = {"channel": log.channel, "size": size, "note": news.checkpoint}
+        upsert(log.connection, checkpoints, [row])
+
+
+def _check_own_keys(log: Log, me: Member) -> None:
+    found = log.records.get(Organization, me.organization)
+    if found is not None and found.status == "member" and found.keys != me.keys:
+        raise Forbidden(
+            f"the log has the key {found.keys.signing} for {me.organization}, this node's is {me.keys.signing}: "
+            "another was admitted in its name, or its keys were replaced elsewhere"
+        )
+
+
+def lost(log: Log, start: int, *, most: int, most_bytes: int) -> Lost | None:
     """What a hub that has only `start` entries has to be given back; None when it never signed more."""
     table = checkpoints
     row = log.connection.execute(select(table).where(table.c.channel == log.channel)).first()
     if row is None or row.size <= start:
         return None
-    given = log.deliveries(start, min(most, row.size - start))
+    given = log.deliveries(start, min(most, row.size - start), most_bytes=most_bytes)
     proof = log.tree.consistency(start + len(given), row.size)
     return Lost(given, row.note, [to_base64(each) for each in proof])

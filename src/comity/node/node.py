@@ -22,7 +22,7 @@ from comity.node.building import Approve, Building
 from comity.node.bundles import Bundles
 from comity.node.exchange import Exchange
 from comity.node.following import Following
-from comity.node.link import Address, Link, check
+from comity.node.link import Address, Link, check, read
 from comity.node.scheduler import Scheduler
 from comity.ports.blobs import Blobs
 from comity.values.errors import NotFound, Unavailable
@@ -119,7 +119,7 @@ async def join(database: Database, identity: Identity, token: Token) -> int:
     async with aiohttp.ClientSession() as session:
         try:
             async with session.post(f"{address.url}/join", data=write_join(token, identity), ssl=address.tls) as answer:
-                check(answer.status, await answer.read())
+                check(answer.status, await read(answer))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unavailable(
                 f"the hub at {token.url} cannot be reached: {error}; check the address and the proxy"

@@ -78,3 +78,21 @@ samples = Table(
     Column("manifest", LargeBinary, nullable=False),
 )
 """Where the data samples lie, and what they were when they were registered."""
+
+held = Table(
+    "held",
+    metadata,
+    Column("channel", BigInteger, primary_key=True),
+    Column("owner", Word, primary_key=True),
+    Column("blob", Word, primary_key=True),
+)
+"""Blobs that other organizations have sent: that somebody names a blob does not show that they have it."""
+
+evidence = Table(
+    "evidence",
+    metadata,
+    Column("channel", BigInteger, primary_key=True, autoincrement=False),
+    Column("reason", Word, nullable=False),
+    Column("answer", LargeBinary, nullable=False),
+)
+"""What the hub said that it must not say, byte for byte; its last good checkpoint lies beside the log."""

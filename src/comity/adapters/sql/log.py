@@ -7,6 +7,7 @@ from typing import Any, final
 
 import msgspec
 from sqlalchemy import Connection, bindparam, delete, insert, select
+from sqlalchemy.exc import IntegrityError
 
 from comity.adapters.sql import schema
 from comity.adapters.sql.records import Known, RecordsSql, upsert
@@ -37,6 +38,9 @@ _KNOWN = select(schema.leaves.c.place, schema.leaves.c.leaf).where(
     schema.leaves.c.author == bindparam("author"),
     schema.leaves.c.id == bindparam("id"),
 )
+
+PAGE = 50
+"""Leaves that are read at a time, since one may have 1 MiB and its texts more."""
 
 MOST_KNOWN = 100_000
 """Records and hashes that are remembered between transactions."""
@@ -138,7 +142,7 @@ class Log:
     def append(self, data: bytes, texts: Texts, *, complete: bool = False) -> Statement:
         """Add the next leaf and project it; raises what the rules raise, and nothing is changed.
 
-        With `complete` every text must be there; otherwise some may have been redacted since.
+        With `complete` every text must be there; otherwise some may have been redacted since, see `withheld`.
         """
         leaf, size = read_leaf(data), self.size
         statement, draft = admit(self.records, leaf, size, self.tree.root)
@@ -154,9 +158,12 @@ class Log:
             "author": statement.author,
             "id": statement.id,
         }
-        self.connection.execute(insert(schema.leaves), [row])
+        try:
+            self.connection.execute(insert(schema.leaves), [row])
+        except IntegrityError as error:
+            raise Conflict(f"there is another entry of {statement.author} with the id {statement.id}") from error
         self.records.keep(draft)
-        self._keep_texts(size, texts)
+        self._keep_texts(size, texts, committed - texts.keys())
         for event in statement.events:
             if isinstance(event, Redacted):
                 self._redact(event, statement.author)
@@ -164,9 +171,20 @@ class Log:
         self._memo.end = (self.size, statement.id)
         return statement
 
-    def deliveries(self, start: int, limit: int) -> list[Delivery]:
-        """Leaves from a place on, with their texts."""
-        table = schema.leaves
+    def deliveries(self, start: int, limit: int, *, most_bytes: int | None = None) -> list[Delivery]:
+        """Leaves from a place on, with their texts; not many more bytes than asked for."""
+        made: list[Delivery] = []
+        size = 0
+        while len(made) < limit and (page := self._page(start + len(made), min(PAGE, limit - len(made)))):
+            for delivery in page:
+                made.append(delivery)
+                size += len(bytes(delivery.leaf)) + sum(len(text) for _, text in delivery.texts.values())
+                if most_bytes is not None and size > most_bytes:
+                    return made
+        return made
+
+    def _page(self, start: int, limit: int) -> list[Delivery]:
+        table, texts = schema.leaves, schema.texts
         found = self.connection.execute(
             select(table.c.place, table.c.leaf)
             .where(table.c.channel == self.channel, table.c.place >= start)
@@ -176,14 +194,8 @@ class Log:
         if not found:
             return []
         by_place: dict[int, dict[str, tuple[str, str]]] = {}
-        rows = self.connection.execute(
-            select(schema.texts).where(
-                schema.texts.c.channel == self.channel,
-                schema.texts.c.place >= found[0].place,
-                schema.texts.c.place <= found[-1].place,
-            )
-        )
-        for row in rows:
+        within = (texts.c.place >= found[0].place) & (texts.c.place <= found[-1].place)
+        for row in self.connection.execute(select(texts).where(texts.c.channel == self.channel, within)):
             by_place.setdefault(row.place, {})[row.commitment] = (row.salt, row.text.decode())
         return [Delivery(leaf=msgspec.Raw(leaf), texts=by_place.get(place, {})) for place, leaf in found]
 
@@ -218,18 +230,32 @@ class Log:
             events=tuple(events),
         )
 
-    def _keep_texts(self, place: int, texts: Texts) -> None:
+    def withheld(self) -> str:
+        """The commitment of a text that never came and that nobody has deleted; empty when there is none.
+
+        Only once the log is whole does this say anything of who delivered it: a later entry may delete the text.
+        """
+        absent, texts = schema.absent, schema.texts
+        there = (texts.c.channel == absent.c.channel) & (texts.c.commitment == absent.c.commitment)
+        query = select(absent.c.commitment).where(absent.c.channel == self.channel)
+        return self.connection.execute(query.where(~select(texts).where(there).exists()).limit(1)).scalar() or ""
+
+    def _keep_texts(self, place: int, texts: Texts, absent: set[str]) -> None:
         rows = [
             {"channel": self.channel, "commitment": name, "place": place, "salt": salt, "text": text.encode()}
             for name, (salt, text) in texts.items()
         ]
         if rows:
             upsert(self.connection, schema.texts, rows)
+        if absent:
+            gone = [{"channel": self.channel, "commitment": name, "place": place} for name in sorted(absent)]
+            upsert(self.connection, schema.absent, gone)
 
     def _redact(self, event: Redacted, author: str) -> None:
         """Delete texts: an author's own, or any at the word of the channel's founder; others stay."""
-        texts, leaves = schema.texts, schema.leaves
+        leaves = schema.leaves
         founder = need(self.records, Channel, CHANNEL).founder
         own = select(leaves.c.place).where(leaves.c.channel == self.channel, leaves.c.author == author)
-        query = delete(texts).where(texts.c.channel == self.channel, texts.c.commitment.in_(event.texts))
-        self.connection.execute(query if author == founder else query.where(texts.c.place.in_(own)))
+        for table in (schema.texts, schema.absent):
+            query = delete(table).where(table.c.channel == self.channel, table.c.commitment.in_(event.texts))
+            self.connection.execute(query if author == founder else query.where(table.c.place.in_(own)))

@@ -56,6 +56,15 @@ texts = Table(
     Index("texts_by_place", "channel", "place"),
 )
 
+absent = Table(
+    "absent",
+    metadata,
+    Column("channel", BigInteger, primary_key=True),
+    Column("commitment", Word, primary_key=True),
+    Column("place", BigInteger, nullable=False),
+)
+"""Texts that were not beside their leaf: deleted by a later entry, or withheld."""
+
 checkpoints = Table(
     "checkpoints",
     metadata,

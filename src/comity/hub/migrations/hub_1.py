@@ -11,20 +11,19 @@ WORD = sa.String().with_variant(sa.String(collation="C"), "postgresql")
 def upgrade() -> None:
     op.create_table(
         "mail",
-        sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
-        sa.Column("channel", sa.BigInteger, nullable=False),
+        sa.Column("channel", sa.BigInteger, primary_key=True),
+        sa.Column("recipient", WORD, primary_key=True),
+        sa.Column("id", sa.BigInteger, primary_key=True),
         sa.Column("sender", WORD, nullable=False),
-        sa.Column("recipient", WORD, nullable=False),
         sa.Column("body", sa.LargeBinary, nullable=False),
-        sqlite_autoincrement=True,
     )
-    op.create_index("mail_by_recipient", "mail", ["channel", "recipient", "id"])
     op.create_table(
         "parcels",
         sa.Column("channel", sa.BigInteger, primary_key=True),
         sa.Column("id", WORD, primary_key=True),
         sa.Column("sender", WORD, nullable=False),
         sa.Column("size", sa.BigInteger, nullable=False),
+        sa.Column("announced_at", sa.BigInteger, nullable=False),
     )
     op.create_index("parcels_by_sender", "parcels", ["channel", "sender"])
     op.create_table(

@@ -39,6 +39,13 @@ def upgrade() -> None:
     op.create_table("commits", *key("task"), blob("outcome"))
     op.create_table("sent_parcels", *key("blob"), word("parcel"), blob("key"))
     op.create_table("samples", *key("key"), word("path"), blob("manifest"))
+    op.create_table("held", *key("owner"), sa.Column("blob", WORD, primary_key=True))
+    op.create_table(
+        "evidence",
+        sa.Column("channel", sa.BigInteger, primary_key=True, autoincrement=False),
+        word("reason"),
+        blob("answer"),
+    )
     op.create_table(
         "users",
         sa.Column("id", WORD, primary_key=True),
@@ -75,6 +82,8 @@ def downgrade() -> None:
         "preferences",
         "tokens",
         "users",
+        "evidence",
+        "held",
         "samples",
         "sent_parcels",
         "commits",

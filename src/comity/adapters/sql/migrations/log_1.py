@@ -57,13 +57,20 @@ def upgrade() -> None:
         sa.Column("text", sa.LargeBinary, nullable=False),
     )
     op.create_index("texts_by_place", "texts", ["channel", "place"])
+    op.create_table(
+        "absent",
+        number("channel"),
+        word("commitment", primary_key=True),
+        sa.Column("place", sa.BigInteger, nullable=False),
+    )
     op.create_table("checkpoints", number("channel"), number("size"), word("note"))
     for kind, (words, numbers) in RECORDS.items():
         create_records(f"{kind}_records", words, numbers)
 
 
 def downgrade() -> None:
-    for table in ("channels", "leaves", "hashes", "texts", "checkpoints", *(f"{kind}_records" for kind in RECORDS)):
+    tables = ("channels", "leaves", "hashes", "texts", "absent", "checkpoints")
+    for table in (*tables, *(f"{kind}_records" for kind in RECORDS)):
         op.drop_table(table)
 
 

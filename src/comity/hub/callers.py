@@ -1,0 +1,117 @@
+"""Who calls: a request's signature is verified before its body is read.
+
+Whoever is not a member of a channel, under whichever name and with whichever keys, gets one and the same answer,
+whether the channel is ordered here or not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+from fastapi import Request
+from sqlalchemy import Connection, select
+
+from comity.adapters.sql.log import Log
+from comity.adapters.sql.schema import channels
+from comity.domain.records import Organization
+from comity.domain.request import TOLERANCE, SignedRequest, check_time, read_authorization, verify
+from comity.hub.hub import Hub, hub_of
+from comity.hub.limits import check_bytes
+from comity.values.digest import digest
+from comity.values.errors import DecodeError, Forbidden
+
+SWEEP = 1000
+"""Nonces after which old ones are looked for."""
+
+
+@final
+@dataclass(frozen=True)
+class Caller:
+    """A member of a channel whose signature was verified."""
+
+    channel: int
+    digest: str
+    organization: str
+
+
+async def called(request: Request, most: int = 0) -> tuple[Caller, bytes]:
+    """(who calls, the body, of at most so many bytes); raises Forbidden, DecodeError or InvalidInput."""
+    caller, signed = await _verified(request)
+    body = await read_body(request, most)
+    if signed.body != (digest(body) if body else ""):
+        raise Forbidden("the signature is of another body")
+    return caller, body
+
+
+async def called_with_stream(request: Request) -> Caller:
+    """Who calls; the signature leaves out the body, a sealed stream that vouches for itself."""
+    caller, signed = await _verified(request)
+    if signed.body:
+        raise Forbidden("the signature is of a body, not of a stream")
+    return caller
+
+
+async def read_body(request: Request, most: int) -> bytes:
+    """The body; raises InvalidInput for more bytes."""
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        check_bytes(len(body), most, "the request")
+    return bytes(body)
+
+
+def channel_number(connection: Connection, named: str) -> int | None:
+    """The channel's number at this hub."""
+    return connection.execute(select(channels.c.id).where(channels.c.digest == named)).scalar()
+
+
+def member(connection: Connection, channel: int, organization: str) -> Organization | None:
+    """The organization while it is a member."""
+    found = Log(connection, channel).records.get(Organization, organization)
+    return found if found is not None and found.status == "member" else None
+
+
+async def _verified(request: Request) -> tuple[Caller, SignedRequest]:
+    hub = hub_of(request)
+    signed, signature = read_authorization(request.headers.get("authorization", ""))
+    # Not request.url, which is made with the Host header of the caller's choice.
+    query = request.scope["query_string"].decode("latin-1")
+    target = request.scope["path"] + (f"?{query}" if query else "")
+    if signed.method != request.method or signed.target != target:
+        raise Forbidden(f"the signature is of {signed.method} {signed.target}, not of this request")
+    check_time(signed.time, now=hub.clock(), since=hub.started)
+    channel = await hub.database.aread(lambda connection: _identified(connection, signed, signature))
+    if channel is None:
+        raise Forbidden(
+            f"{signed.organization} is not, by these keys, a member of a channel {signed.channel} of this hub; "
+            "join with a token"
+        )
+    _use_nonce(hub, signed)
+    caller = Caller(channel, signed.channel, signed.organization)
+    hub.presence[channel, signed.organization] = hub.clock(), request.headers.get("user-agent", "")[:50]
+    return caller, signed
+
+
+def _identified(connection: Connection, signed: SignedRequest, signature: bytes) -> int | None:
+    """The channel's number, if the organization is a member of it and has signed this."""
+    channel = channel_number(connection, signed.channel)
+    found = None if channel is None else member(connection, channel, signed.organization)
+    if found is None:
+        return None
+    try:
+        verify(signed, signature, found.keys)
+    except DecodeError:
+        return None
+    return channel
+
+
+def _use_nonce(hub: Hub, signed: SignedRequest) -> None:
+    name = f"{signed.channel} {signed.organization} {signed.nonce}"
+    if name in hub.nonces:
+        raise Forbidden("this request was sent before; sign each with a nonce of its own")
+    hub.nonces[name] = signed.time
+    if len(hub.nonces) % SWEEP == 0:
+        oldest = hub.clock() - 2 * TOLERANCE
+        for old in [each for each, at in hub.nonces.items() if at < oldest]:
+            del hub.nonces[old]

@@ -1,0 +1,79 @@
+"""Routes by which nodes learn: what a node has not seen yet, and who was here."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import final
+
+import msgspec
+from fastapi import Request, Response
+from sqlalchemy import Connection
+
+from comity.adapters.sql.log import Delivery
+from comity.hub import mail
+from comity.hub.callers import Caller, called
+from comity.hub.hub import Hub, answer, hub_of, number
+from comity.hub.mail import Letter
+
+LONGEST_WAIT = 25.0
+"""Seconds that a request for news is held; proxies often cut at 30."""
+
+LOOK = 0.5
+"""Seconds after which a waiting request looks whether the hub is about to end."""
+
+MOST = 2000
+"""Entries in one answer."""
+
+
+@final
+class News(msgspec.Struct, frozen=True):
+    """What a node has not seen yet."""
+
+    deliveries: list[Delivery]
+    size: int
+    """Of the whole log."""
+    checkpoint: str
+    """Of the log with these deliveries, signed by the hub: a node keeps nothing that the hub has not signed."""
+    mail: list[Letter]
+
+
+async def news(request: Request) -> Response:
+    """What is new from entry `from` and after letter `mail` on, as soon as there is something, or after `wait`."""
+    hub = hub_of(request)
+    caller, _ = await called(request)
+    start, letter = number(request, "from"), number(request, "mail")
+    deadline = time.monotonic() + min(number(request, "wait") / 1000, LONGEST_WAIT)
+    await hub.ordering.heard(caller.channel, caller.organization, start)
+    if letter:
+        await hub.database.awrite(lambda connection: mail.forget(connection, caller, letter))
+    return answer(await _awaited(hub, caller, start, letter, deadline=deadline))
+
+
+async def presence(request: Request) -> Response:
+    """When each organization of the channel called last, and its version."""
+    hub = hub_of(request)
+    caller, _ = await called(request)
+    here = {name: seen for (channel, name), seen in hub.presence.items() if channel == caller.channel}
+    return answer({name: {"last_seen": seen, "version": version} for name, (seen, version) in here.items()})
+
+
+async def _awaited(hub: Hub, caller: Caller, start: int, letter: int, *, deadline: float) -> News:
+    fresh, made = True, News([], 0, "", [])
+    while True:
+        left = deadline - time.monotonic()
+        grown = asyncio.ensure_future(hub.ordering.grown(caller.channel, min(LOOK, max(0.0, left))))
+        if fresh:
+            made = await hub.database.aread(lambda connection: _news(hub, connection, caller, start, letter))
+        if made.deliveries or made.mail or left <= 0 or hub.stopping():
+            grown.cancel()
+            return made
+        fresh = await grown
+
+
+def _news(hub: Hub, connection: Connection, caller: Caller, start: int, letter: int) -> News:
+    most = hub.limits.news_bytes
+    found, size, checkpoint = hub.ordering.news(
+        connection, caller.channel, caller.digest, start=start, limit=MOST, most_bytes=most
+    )
+    return News(found, size, checkpoint, mail.waiting(connection, caller, letter, most_bytes=most))

@@ -1,0 +1,173 @@
+"""Parcels: sealed blobs on their way, from one sender to the members it names, through the spool."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, final
+
+import msgspec
+from fastapi import Request, Response
+from fastapi.responses import StreamingResponse
+from msgspec import Meta
+from sqlalchemy import Connection, delete, func, insert, select
+
+from comity.domain.words import OrganizationId
+from comity.hub import schema
+from comity.hub.callers import Caller, called, called_with_stream, member
+from comity.hub.hub import answer, decoded, hub_of, number
+from comity.hub.limits import Limits
+from comity.hub.news import LONGEST_WAIT
+from comity.hub.spool import Spool
+from comity.values.errors import Conflict, Forbidden, InvalidInput, NotFound, Unavailable
+
+
+@final
+class Announced(msgspec.Struct, frozen=True):
+    """A parcel that is to come."""
+
+    size: Annotated[int, Meta(ge=1, le=2**52)]
+    """Bytes of the sealed blob."""
+    recipients: Annotated[list[OrganizationId], Meta(min_length=1, max_length=1000)]
+
+
+async def announce(request: Request) -> Response:
+    """A parcel is to come, of so many bytes, for these recipients; said again, it adds recipients."""
+    hub = hub_of(request)
+    caller, body = await called(request, hub.limits.body_bytes)
+    announced, parcel, at = decoded(body, Announced), _named(request), hub.clock()
+    await hub.database.awrite(
+        lambda connection: _expect(connection, caller, parcel, announced, limits=hub.limits, at=at)
+    )
+    received = hub.spool.received(_spooled(caller, parcel))
+    hub.spool.check_room(announced.size - received, hub.limits.free_bytes)
+    return answer({"received": received})
+
+
+async def received(request: Request) -> Response:
+    """How much of a parcel is here."""
+    hub = hub_of(request)
+    caller, _ = await called(request)
+    parcel = _named(request)
+    size = await hub.database.aread(lambda connection: _allowed(connection, caller, parcel))
+    return answer({"size": size, "received": hub.spool.received(_spooled(caller, parcel))})
+
+
+async def upload(request: Request) -> Response:
+    """The parcel's bytes from `offset` on."""
+    hub = hub_of(request)
+    caller, parcel = await called_with_stream(request), _named(request)
+    known = await hub.database.aread(lambda connection: _known(connection, caller.channel, parcel))
+    if known is None or known.sender != caller.organization:
+        raise NotFound(f"there is no parcel {parcel} of yours; announce it first")
+    offset = number(request, "offset")
+    hub.spool.check_room(known.size - offset, hub.limits.free_bytes)
+    return answer({"received": await hub.spool.write(_spooled(caller, parcel), offset, known.size, request.stream())})
+
+
+async def download(request: Request) -> Response:
+    """The parcel's bytes from `offset` on, as they arrive."""
+    hub = hub_of(request)
+    caller, _ = await called(request)
+    parcel, offset = _named(request), number(request, "offset")
+    size = await hub.database.aread(lambda connection: _allowed(connection, caller, parcel))
+    pieces = hub.spool.read(_spooled(caller, parcel), offset, size, LONGEST_WAIT)
+    return StreamingResponse(pieces, media_type="application/octet-stream")
+
+
+async def acknowledge(request: Request) -> Response:
+    """A recipient has the parcel, or its sender gives it up; it is forgotten once nobody waits for it."""
+    hub = hub_of(request)
+    caller, _ = await called(request)
+    parcel = _named(request)
+    if await hub.database.awrite(lambda connection: _acknowledged(connection, caller, parcel)):
+        hub.spool.remove(_spooled(caller, parcel))
+    return answer({})
+
+
+def expire(connection: Connection, spool: Spool, before: int) -> None:
+    """Forget parcels that were announced before a time, and files that belong to none."""
+    parcels, awaited = schema.parcels, schema.awaited
+    connection.execute(delete(parcels).where(parcels.c.announced_at < before))
+    known = set(connection.execute(select(parcels.c.channel, parcels.c.id)).tuples())
+    for channel, parcel in connection.execute(select(awaited.c.channel, awaited.c.parcel).distinct()).tuples().all():
+        if (channel, parcel) not in known:
+            connection.execute(delete(awaited).where(awaited.c.channel == channel, awaited.c.parcel == parcel))
+    spool.keep_only({f"{channel}-{parcel}" for channel, parcel in known})
+
+
+def _expect(
+    connection: Connection, caller: Caller, parcel: str, announced: Announced, *, limits: Limits, at: int
+) -> None:
+    for recipient in announced.recipients:
+        if member(connection, caller.channel, recipient) is None:
+            raise Forbidden(f"{recipient} is not a member of this channel")
+    known = _known(connection, caller.channel, parcel)
+    if known is None:
+        _check_quota(connection, caller, announced.size, limits)
+        row = {"channel": caller.channel, "id": parcel, "sender": caller.organization, "size": announced.size}
+        connection.execute(insert(schema.parcels).values(announced_at=at, **row))
+    elif known.sender != caller.organization or known.size != announced.size:
+        raise Conflict(f"there is another parcel {parcel}")
+    table = schema.awaited
+    here = (table.c.channel == caller.channel) & (table.c.parcel == parcel)
+    new = set(announced.recipients) - set(connection.execute(select(table.c.recipient).where(here)).scalars())
+    if new:
+        rows = [{"channel": caller.channel, "parcel": parcel, "recipient": each} for each in sorted(new)]
+        connection.execute(insert(table), rows)
+
+
+def _check_quota(connection: Connection, caller: Caller, size: int, limits: Limits) -> None:
+    table = schema.parcels
+    mine = (table.c.channel == caller.channel) & (table.c.sender == caller.organization)
+    query = select(func.count(), func.coalesce(func.sum(table.c.size), 0)).where(mine)
+    count, total = connection.execute(query).one()
+    if size > limits.parcel_bytes:
+        raise InvalidInput(f"a parcel of {size} bytes never fits; {limits.parcel_bytes} is the most at this hub")
+    if count >= limits.parcels or total + size > limits.parcel_bytes:
+        raise Unavailable(
+            f"{count} parcels of {caller.organization} with {total} bytes are on their way; {limits.parcels} of "
+            f"{limits.parcel_bytes} bytes are the most, wait until they are fetched"
+        )
+
+
+def _acknowledged(connection: Connection, caller: Caller, parcel: str) -> bool:
+    """Whether nobody waits for the parcel any more."""
+    parcels, awaited = schema.parcels, schema.awaited
+    known, here = _known(connection, caller.channel, parcel), (awaited.c.channel == caller.channel)
+    if known is None:
+        return False
+    waiting = delete(awaited).where(here, awaited.c.parcel == parcel)
+    if known.sender == caller.organization:
+        connection.execute(waiting)
+    elif not connection.execute(waiting.where(awaited.c.recipient == caller.organization)).rowcount:
+        return False
+    if connection.execute(select(awaited.c.recipient).where(here, awaited.c.parcel == parcel)).first() is not None:
+        return False
+    connection.execute(delete(parcels).where(parcels.c.channel == caller.channel, parcels.c.id == parcel))
+    return True
+
+
+def _named(request: Request) -> str:
+    name = request.path_params["parcel"]
+    if len(name) != 32 or not all(sign in "0123456789abcdef" for sign in name):
+        raise InvalidInput(f"a parcel is named by 32 hexadecimal digits, not {name[:80]!r}")
+    return name
+
+
+def _known(connection: Connection, channel: int, parcel: str) -> Any:
+    table = schema.parcels
+    return connection.execute(select(table).where(table.c.channel == channel, table.c.id == parcel)).first()
+
+
+def _allowed(connection: Connection, caller: Caller, parcel: str) -> int:
+    """The size of a parcel that the caller sent or is to get; raises NotFound for any other."""
+    known = _known(connection, caller.channel, parcel)
+    table = schema.awaited
+    here = (table.c.channel == caller.channel) & (table.c.parcel == parcel)
+    mine = connection.execute(select(table.c.recipient).where(here, table.c.recipient == caller.organization)).first()
+    if known is None or (mine is None and known.sender != caller.organization):
+        raise NotFound(f"there is no parcel {parcel} for {caller.organization}")
+    return known.size
+
+
+def _spooled(caller: Caller, parcel: str) -> str:
+    return f"{caller.channel}-{parcel}"
