@@ -1,7 +1,11 @@
-"""Every Python block of README and docs runs, page by page, as a reader would run it."""
+"""Every block of Python and bash in README and docs runs, page by page, as a reader would run it."""
 
+import os
 import re
+import signal
+import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 
@@ -10,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-RUN = {"python"}
+RUN = {"python", "bash"}
 NOT_RUN = {"", "sh", "mermaid", "json", "toml"}
 
 
@@ -25,8 +29,25 @@ def test_a_page_runs(page, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "page", module)
     for language, code in blocks(page):
         assert language in RUN | NOT_RUN, f"say how a block of {language!r} is to be tested"
-        if language in RUN:
+        if language == "python":
             exec(compile(code, str(page), "exec"), module.__dict__)
+    if script := "".join(code for language, code in blocks(page) if language == "bash"):
+        in_one_shell(script)
+
+
+def in_one_shell(script: str) -> None:
+    """A page's blocks share a shell, so that what one starts in the background another can use, or end."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    command = ["bash", "-euo", "pipefail", "-c", script]
+    with Path("printed").open("w+") as printed:
+        shell = subprocess.Popen(
+            command, env={**os.environ, "PATH": path}, stdout=printed, stderr=printed, start_new_session=True
+        )
+        try:
+            assert shell.wait(120) == 0, Path("printed").read_text()
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(shell.pid, signal.SIGTERM)
 
 
 def test_readme_tells_the_whole_story_in_25_lines():
