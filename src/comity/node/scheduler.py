@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import time
 import uuid
 from collections import Counter
 from collections.abc import Sequence
@@ -34,8 +33,8 @@ from comity.values.errors import ComityError, Conflict, InvalidInput, NotFound, 
 ATTEMPTS = 3
 """How many attempts may be lost before the task fails."""
 
-AHEAD = 2
-"""Tasks that are prepared for every one that can run."""
+AHEAD = 4
+"""Tasks that are prepared, run or committed for every one that can run."""
 
 PIECE = 1 << 20
 
@@ -133,13 +132,16 @@ class Scheduler:
         await asyncio.to_thread(_fresh, scratch)
         try:
             job = await self._job(task, scratch)
-            started = TaskStarted(key=task.key, attempt=task.attempt + 1)
-            await self._following.database.awrite(lambda connection: self._following.say(connection, [started], {}))
-            self._following.said()
+            said = asyncio.create_task(self._say(TaskStarted(key=task.key, attempt=task.attempt + 1)))
             outcome = await self._pool.run(job)
+            await said
             await self._conclude(task, job, outcome)
         finally:
             await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
+
+    async def _say(self, event: AnyEvent) -> None:
+        await self._following.database.awrite(lambda connection: self._following.say(connection, [event], {}))
+        self._following.said()
 
     async def _conclude(self, task: Task, job: Job, outcome: Outcome) -> None:
         match outcome.status:
@@ -171,7 +173,6 @@ class Scheduler:
 
     async def _job(self, task: Task, scratch: Path) -> Job:
         """The task with everything it needs at hand; waits for what is still on its way."""
-        began = time.monotonic_ns()
         function, dataset, models = await self._following.read(lambda log: _needed(log, task))
         bundle = await self._bundles.have(self._exchange, function)
         inputs: dict[str, Path | tuple[Path, ...]] = {}
@@ -194,7 +195,6 @@ class Scheduler:
             keys = [each.asset for each in task.inputs if function.inputs[each.identifier].kind == "ASSET_DATA_SAMPLE"]
             channel = self._following.channel
             places = await self._following.database.aread(lambda connection: samples.folders(connection, channel, keys))
-        self._log.debug("inputs ready", task=task.key, milliseconds=(time.monotonic_ns() - began) // 1_000_000)
         log = self.log_of(task.key)
         log.parent.mkdir(parents=True, exist_ok=True)
         work = scratch / "work"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import final
 import uvicorn
 import uvloop
 
-from comity.adapters import folder
+from comity.adapters import folder, logs
 from comity.domain.entry import RULES
 from comity.domain.events import RulesSupported
 from comity.node.building import Approve
@@ -35,10 +36,12 @@ class Way:
     """Whether functions of others wait for a steward."""
     sample_roots: Sequence[Path] = ()
     """Folders below which data samples may be registered in place."""
+    log_level: int = logging.INFO
 
 
 def serve(place: Place, listening: socket.socket, way: Way, *, ready: Callable[[], None]) -> None:
     """Serve until a signal ends it; `ready` is called once a write of this node was ordered in each channel."""
+    logs.configure(way.log_level)
     with folder.lock(place.folder):
         uvloop.run(_serve(place, listening, way, ready))
     place.database.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,7 +105,9 @@ def _node(here: Path, token: str, port: int, network: Embedded) -> Callable[[Rep
             "user": "admin",
             "password": _password(place),
         }
-        way = node_server.Way(tasks=network.tasks, approve=network.approve, sample_roots=[Path("/")])
+        way = node_server.Way(
+            tasks=network.tasks, approve=network.approve, sample_roots=[Path("/")], log_level=logging.WARNING
+        )
         node_server.serve(place, listening, way, ready=lambda: report(said))
 
     return program
