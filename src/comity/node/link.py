@@ -7,6 +7,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import final
 
 import aiohttp
@@ -59,9 +60,9 @@ class Address:
     certificate: str = ""
     """SHA-256 of its certificate, hexadecimal; empty when an authority vouches for it."""
 
-    @property
+    @cached_property
     def tls(self) -> ssl.SSLContext | aiohttp.Fingerprint | bool:
-        """What the connection is checked by."""
+        """What the connection is checked by; one object, since connections are kept for the one they were made with."""
         return aiohttp.Fingerprint(bytes.fromhex(self.certificate)) if self.certificate else True
 
 

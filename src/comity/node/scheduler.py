@@ -33,7 +33,7 @@ from comity.values.errors import ComityError, Conflict, InvalidInput, NotFound, 
 ATTEMPTS = 3
 """How many attempts may be lost before the task fails."""
 
-AHEAD = 4
+AHEAD = 16
 """Tasks that are prepared, run or committed for every one that can run."""
 
 PIECE = 1 << 20
