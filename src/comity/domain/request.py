@@ -16,7 +16,7 @@ from msgspec import Meta
 
 from comity.domain.entry import canonical
 from comity.domain.words import DIGEST, OrganizationId
-from comity.values.errors import DecodeError, Forbidden
+from comity.values.errors import DecodeError, Forbidden, Unavailable
 from comity.values.keys import Identity, PublicKeys, from_base64, to_base64
 
 TOLERANCE = 300_000
@@ -73,11 +73,11 @@ def verify(request: SignedRequest, signature: bytes, keys: PublicKeys) -> None:
 
 
 def check_time(time: int, *, now: int, since: int) -> None:
-    """Raises Forbidden for a request of another time."""
+    """Raises Forbidden for a request of another time, Unavailable for one that need only be signed anew."""
     if abs(time - now) > TOLERANCE:
         raise Forbidden(
             f"the request is of {time} and the hub's clock says {now} (milliseconds since 1970); set the clock right, "
             f"{TOLERANCE // 1000} seconds of difference are tolerated"
         )
     if time < since:
-        raise Forbidden(f"the request was signed before the hub started at {since}; sign it anew")
+        raise Unavailable(f"the request was signed before the hub started at {since}; sign it anew")
