@@ -6,6 +6,7 @@ import asyncio
 import random
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Annotated, Any, TypeVar, final
 
 import msgspec
@@ -15,7 +16,7 @@ from sqlalchemy import Connection, select, update
 
 from comity.adapters.sql.database import Database
 from comity.adapters.sql.log import Log, Memo
-from comity.domain.entry import MOST, Texts, canonical, read_statement
+from comity.domain.entry import MOST, Entry, Texts, canonical, read_statement
 from comity.domain.events import AnyEvent, texts_of
 from comity.domain.membership import CHANNEL, Act
 from comity.domain.records import Channel, Draft
@@ -120,6 +121,13 @@ class Following:
         await self.database.awrite(keep)
         self._said.set()
         await asyncio.gather(*futures.values())
+
+    async def insist(self, events: Sequence[AnyEvent], texts: Texts) -> None:
+        """As `write`, but wait for the hub when it is away."""
+        while True:
+            await self.caught_up()
+            with suppress(Unavailable):
+                return await self.write(events, texts)
 
     async def check(self, events: Sequence[AnyEvent]) -> None:
         """Raise what `write` would raise at once."""
@@ -297,44 +305,50 @@ class Following:
                 await asyncio.sleep(random.random() * PAUSES[3])
                 continue
             if outcome is None:
-                id = read_statement(entry.statement).id
-                await self.until(lambda id=id: self._is_settled(id))
+                await self._settled(read_statement(entry.statement).id)
                 most = MOST
             else:
-                most = await self._refused(outcome)
+                most = await self._refused(entry, outcome)
 
-    def _next(self, connection: Connection, most: int) -> Any:
+    def _next(self, connection: Connection, most: int) -> Entry | None:
         log = Log(connection, self.channel, self._memo)
         return self._outbox.next(log, self.organization, self.identity, most)
 
-    async def _is_settled(self, id: str) -> bool:
-        return not await self.database.aread(lambda connection: self._outbox.under_way(connection, id))
+    async def _settled(self, id: str) -> None:
+        """Return once an entry that was ordered is known here, or the hub went away: it may come back without it."""
 
-    async def _refused(self, error: ComityError) -> int:
-        """What was said together is said one by one; what was said alone is given up. How many to say next."""
+        async def reached() -> bool:
+            return not self.connected or not await self.database.aread(
+                lambda connection: self._outbox.under_way(connection, id)
+            )
+
+        await self.until(reached)
+
+    async def _refused(self, entry: Entry, error: ComityError) -> int:
+        """What was said together is said one by one; what was said alone is given up. How many to say next.
+
+        A conflict that the rules do not come to here is one of knowledge: this node has not seen all that the hub
+        has, or a restored hub has not got back all that this node has seen. It is said anew, on what is known then.
+        """
         if isinstance(error, Unavailable):
             await asyncio.sleep(random.random() * PAUSES[3])
             return MOST
-        stale = isinstance(error, Conflict) and not await self._is_head()
-        given_up = await self.database.awrite(lambda connection: self._outbox.refused(connection, final=not stale))
+        final = not isinstance(error, Conflict) or not await self._is_possible(read_statement(entry.statement).events)
+        given_up = await self.database.awrite(lambda connection: self._outbox.refused(connection, final=final))
         for id in given_up:
             self._log.warning("refused", reason=str(error))
             self._resolve(id, error)
+        if not final:
+            await asyncio.sleep(random.random() * PAUSES[0])
         return MOST if given_up else 1
 
-    async def _is_head(self) -> bool:
-        """Whether the entry under way goes on where this organization's last one ended, as this node knows it."""
-
-        def compared(connection: Connection) -> bool:
-            log = Log(connection, self.channel)
-            entry = self._outbox.next(log, self.organization, self.identity)
-            if entry is None:
-                return True
-            sent = read_statement(entry.statement)
-            now = log.next_statement(self.organization, sent.id, sent.events)
-            return (sent.sequence, sent.previous, sent.epoch) == (now.sequence, now.previous, now.epoch)
-
-        return await self.database.aread(compared)
+    async def _is_possible(self, events: Sequence[AnyEvent]) -> bool:
+        """Whether the rules allow these events as far as this node knows."""
+        try:
+            await self.read(lambda log: self._try(log, events))
+        except ComityError:
+            return False
+        return True
 
     def _resolve(self, id: str, error: Exception | None) -> None:
         future = self._waiting.pop(id, None)
