@@ -23,6 +23,10 @@ class Bundles:
         self._blobs = blobs
         self._locks: dict[str, asyncio.Lock] = {}
 
+    def has(self, function: Function) -> bool:
+        """Whether `have` will return at once."""
+        return self._path(function.archive).exists()
+
     async def have(self, exchange: Exchange, function: Function) -> Path:
         """The folder of a function's archive, fetched and unpacked when it is not there yet.
 

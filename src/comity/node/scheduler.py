@@ -6,13 +6,15 @@ import asyncio
 import shutil
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Generator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 import msgspec
 import structlog
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import ColumnElement, Connection, Select, insert, select
 
 from comity.adapters.execution import performance
 from comity.adapters.execution.job import Job, Outcome, Status
@@ -36,7 +38,21 @@ ATTEMPTS = 3
 AHEAD = 16
 """Tasks that are prepared, run or committed for every one that can run."""
 
+ELSEWHERE = 8
+"""Tasks of one plan that may wait, beside those, for other nodes to send what they need or to take what they made."""
+
 PIECE = 1 << 20
+
+
+@final
+@dataclass
+class Attempt:
+    """A task under way."""
+
+    plan: str
+    work: asyncio.Task[None]
+    busy: bool = True
+    """Whether it takes up room here: not while it waits for other nodes."""
 
 
 @final
@@ -51,67 +67,83 @@ class Scheduler:
         self._bundles = bundles
         self._folder = folder
         self._size = size
-        self._running: dict[str, tuple[str, asyncio.Task[None]]] = {}
+        self._running: dict[str, Attempt] = {}
+        self._changed = self._following.watch()
         self._log = structlog.get_logger().bind(organization=self._following.organization)
 
     async def run(self) -> None:
         """Run ready tasks until cancelled; what was under way is then killed and run again at the next start."""
-        changed = self._following.watch()
-        while True:
-            changed.clear()
-            await self._drop_cancelled()
-            for task in await self._following.read(self._ready):
-                work = asyncio.create_task(self._attempted(task))
-                self._running[task.key] = (task.plan, work)
-                work.add_done_callback(lambda _, key=task.key: self._over(key, changed))
-            await changed.wait()
+        await asyncio.to_thread(shutil.rmtree, self._folder / "scratch", ignore_errors=True)  # of a killed process
+        async with asyncio.TaskGroup() as group:
+            while True:
+                self._changed.clear()
+                await self._drop_cancelled()
+                for task in await self._following.read(self._ready):
+                    work = group.create_task(self._attempted(task))
+                    self._running[task.key] = Attempt(task.plan, work)
+                    work.add_done_callback(lambda _, key=task.key: self._over(key))
+                await self._changed.wait()
 
     def log_of(self, task: str) -> Path:
         """Where the log of a task's last attempt lies."""
         return self._folder / "logs" / f"{task}.txt"
 
-    def _over(self, key: str, changed: asyncio.Event) -> None:
+    def _over(self, key: str) -> None:
         self._running.pop(key, None)
-        changed.set()
+        self._changed.set()
+
+    @contextmanager
+    def _elsewhere(self, key: str) -> Generator[None]:
+        """While other nodes are waited for, others may run."""
+        attempt = self._running[key]
+        attempt.busy = False
+        self._changed.set()
+        try:
+            yield
+        finally:
+            attempt.busy = True
 
     async def _drop_cancelled(self) -> None:
-        def ended(log: Log) -> list[str]:
-            return [key for key in list(self._running) if need(log.records, Task, key).status in ENDED]
+        def cancelled(log: Log) -> list[str]:
+            return [key for key in list(self._running) if need(log.records, Task, key).status == "STATUS_CANCELED"]
 
-        for key in await self._following.read(ended):
+        for key in await self._following.read(cancelled):
             await self._pool.cancel(key)
+            if (attempt := self._running.get(key)) is not None:
+                attempt.work.cancel()  # it may wait for an input that will never come
 
     def _ready(self, log: Log) -> list[Task]:
         """Tasks to begin now: one more for each plan in turn, those with the fewest under way first."""
-        room = self._size * AHEAD - len(self._running)
+        running = list(self._running.values())
+        busy = Counter(each.plan for each in running if each.busy)
+        elsewhere = Counter(each.plan for each in running if not each.busy)
+        room = self._size * AHEAD - busy.total()
         if room <= 0:
             return []
         table = log_schema.records[Task]
         mine = (table.c.channel == log.channel) & (table.c.worker == self._following.organization)
         waits = table.c.status.in_(["STATUS_WAITING_FOR_EXECUTOR_SLOT", "STATUS_EXECUTING"])
+        waits &= ~self._commit_of(table.c.key).exists()
         plans = log.connection.execute(select(table.c.plan).where(mine, waits).distinct()).scalars().all()
-        busy = Counter(plan for plan, _ in self._running.values())
         found: list[tuple[int, Task]] = []
         for key in plans:
-            plan = need(log.records, Plan, key)
-            if plan_status(plan.counts, cancelled=bool(plan.cancelled_at)) in OVER:
+            plan, most = need(log.records, Plan, key), min(room, ELSEWHERE - elsewhere[key])
+            if most <= 0 or plan_status(plan.counts, cancelled=bool(plan.cancelled_at)) in OVER:
                 continue
             query = (
                 select(table.c.key)
                 .where(mine, waits, table.c.plan == key, table.c.key.not_in(list(self._running)))
                 .order_by(table.c.rank, table.c.created_at, table.c.key)
-                .limit(room)
+                .limit(most)
             )
             for turn, task in enumerate(log.connection.execute(query).scalars()):
                 found.append((busy[key] + turn, need(log.records, Task, task)))
         found.sort(key=lambda each: each[0])
-        committed = self._committed(log.connection, [task.key for _, task in found])
-        return [task for _, task in found if task.key not in committed][:room]
+        return [task for _, task in found][:room]
 
-    def _committed(self, connection: Connection, keys: Sequence[str]) -> set[str]:
+    def _commit_of(self, task: ColumnElement[str] | str) -> Select[Any]:
         table = schema.commits
-        query = select(table.c.task).where(table.c.channel == self._following.channel, table.c.task.in_(keys))
-        return set(connection.execute(query).scalars())
+        return select(table.c.task).where(table.c.channel == self._following.channel, table.c.task == task)
 
     async def _attempted(self, task: Task) -> None:
         try:
@@ -119,8 +151,8 @@ class Scheduler:
         except Unavailable as error:
             self._log.warning("task put off", task=task.key, reason=str(error))
             await asyncio.sleep(1.0)
-        except (ComityError, OSError) as error:
-            self._log.warning("task failed before it ran", task=task.key, reason=str(error))
+        except Exception as error:  # the edge of what is done for one task, which must not stop the others
+            self._log.warning("task failed before it ran", task=task.key, exc_info=not isinstance(error, ComityError))
             await asyncio.to_thread(self._keep_log, task.key, f"{error}\n")
             kind = "EXECUTION_ERROR" if isinstance(error, InvalidInput | NotFound | Conflict) else "INTERNAL_ERROR"
             await self._commit(task, TaskFailed(key=task.key, error=kind, log=True))
@@ -132,15 +164,18 @@ class Scheduler:
         await asyncio.to_thread(_fresh, scratch)
         try:
             job = await self._job(task, scratch)
-            said = asyncio.create_task(self._say(TaskStarted(key=task.key, attempt=task.attempt + 1)))
-            outcome = await self._pool.run(job)
-            await said
+            began: list[asyncio.Task[None]] = []
+            outcome = await self._pool.run(job, lambda: began.append(asyncio.create_task(self._started(task))))
+            if outcome.lost and not began:
+                raise Unavailable(outcome.error)
+            await asyncio.gather(*began)
             await self._conclude(task, job, outcome)
         finally:
             await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
 
-    async def _say(self, event: AnyEvent) -> None:
-        await self._following.database.awrite(lambda connection: self._following.say(connection, [event], {}))
+    async def _started(self, task: Task) -> None:
+        started = TaskStarted(key=task.key, attempt=task.attempt + 1)
+        await self._following.database.awrite(lambda connection: self._following.say(connection, [started], {}))
         self._following.said()
 
     async def _conclude(self, task: Task, job: Job, outcome: Outcome) -> None:
@@ -174,14 +209,17 @@ class Scheduler:
     async def _job(self, task: Task, scratch: Path) -> Job:
         """The task with everything it needs at hand; waits for what is still on its way."""
         function, dataset, models = await self._following.read(lambda log: _needed(log, task))
-        bundle = await self._bundles.have(self._exchange, function)
+        with nullcontext() if self._bundles.has(function) else self._elsewhere(task.key):
+            bundle = await self._bundles.have(self._exchange, function)
         inputs: dict[str, Path | tuple[Path, ...]] = {}
         for name, declared in function.inputs.items():
             if declared.kind != "ASSET_MODEL":
                 continue
             paths: list[Path] = []
             for number, model in enumerate(models.get(name, [])):
-                await self._exchange.have(model.blob, owner=model.owner, holds="model", asset=model.key)
+                if await asyncio.to_thread(self._blobs.size, Digest(model.blob)) is None:
+                    with self._elsewhere(task.key):
+                        await self._exchange.have(model.blob, owner=model.owner, holds="model", asset=model.key)
                 path = scratch / "inputs" / name / str(number)
                 await asyncio.to_thread(self._copy, model.blob, path)
                 paths.append(path)
@@ -231,7 +269,7 @@ class Scheduler:
         """Keep what became of the task, once, and say it: one row, one transaction."""
 
         def commit(connection: Connection) -> None:
-            if self._committed(connection, [task.key]):
+            if connection.execute(self._commit_of(task.key)).first() is not None:
                 return
             row = {
                 "channel": self._following.channel,
@@ -257,10 +295,11 @@ class Scheduler:
             return {blob: sorted(names) for blob, names in found.items() if blob}
 
         for blob, names in (await self._following.read(consumers)).items():
-            try:
-                await self._exchange.send(blob, names)
-            except ComityError as error:
-                self._log.info("will be asked for", blob=blob, reason=str(error))
+            with self._elsewhere(task.key):
+                try:
+                    await self._exchange.send(blob, names)
+                except ComityError as error:
+                    self._log.info("will be asked for", blob=blob, reason=str(error))
 
     def _copy(self, blob: str, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from asyncio import AbstractEventLoop, Future, TimerHandle
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -23,6 +23,7 @@ class Run:
 
     job: Job
     end: Future[Ended | Outcome]
+    began: Callable[[], object]
     timer: TimerHandle | None = None
     stopped: Outcome | None = None
     """What it was killed for."""
@@ -66,10 +67,10 @@ class Pool:
                 self._base.hang_up()
             await serving
 
-    async def run(self, job: Job) -> Outcome:
+    async def run(self, job: Job, began: Callable[[], object] = lambda: None) -> Outcome:
         """What became of a job once it had its turn; raises Unavailable when the pool is not started.
 
-        Raises Conflict while a job with the same task key is under way. When the caller is cancelled the job is
+        `began` is called when its turn comes; a job may be lost before. Raises Conflict while a job with the same task key is under way. When the caller is cancelled the job is
         killed, but not waited for.
         """
         if self._serving is None:
@@ -77,7 +78,7 @@ class Pool:
         if job.task_key in self._waiting or job.task_key in self._running:
             raise Conflict(f"task {job.task_key} is under way already; await its outcome")
         loop = asyncio.get_running_loop()
-        run = self._waiting[job.task_key] = Run(job, loop.create_future())
+        run = self._waiting[job.task_key] = Run(job, loop.create_future(), began)
         if self._serving.done():
             self._serving = asyncio.create_task(self._serve(None))
         self._fill(loop)
@@ -125,6 +126,7 @@ class Pool:
             run = self._running[key] = self._waiting.pop(key)
             late = Outcome(Status.TIMED_OUT, f"the task took longer than its {run.job.seconds:g} seconds")
             run.timer = loop.call_later(run.job.seconds, self._stop, run, late)
+            run.began()
             self._base.send(run.job.start())
 
     def _stop(self, run: Run, outcome: Outcome) -> None:
