@@ -72,8 +72,7 @@ class Building:
 
     async def _say(self, event: AnyEvent) -> None:
         """Say an event and wait until it is so; what the rules refuse has been overtaken by other news."""
-        await self._following.caught_up()
         try:
-            await self._following.write([event], {})
+            await self._following.insist([event], {})
         except ComityError as error:
             self._log.info("not said", reason=str(error))

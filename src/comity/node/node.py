@@ -41,10 +41,13 @@ class Part:
 
     async def run(self) -> None:
         """Work until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self.following.run(self.exchange.deal))
-            group.create_task(self.scheduler.run())
-            group.create_task(self.building.run())
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self.following.run(self.exchange.deal))
+                group.create_task(self.scheduler.run())
+                group.create_task(self.building.run())
+        finally:
+            await self.exchange.close()
 
 
 @final
@@ -70,36 +73,34 @@ class Node:
 async def running(
     folder: Path, database: Database, identity: Identity, *, tasks: int, approve: Approve
 ) -> AsyncGenerator[Node]:
-    """A node at work; `tasks` run at once."""
+    """A node at work; `tasks` run at once. When one of those who work in it fails, what is within is cancelled."""
     blobs = BlobFiles(folder / "blobs")
     pool = Pool(tasks)
     await pool.start()
-    async with aiohttp.ClientSession() as session:
-        parts = {
-            row.channel: _part(
-                Following(
-                    database,
-                    row.channel,
-                    Link(session, Address(row.url, row.certificate), row.digest, row.organization, identity),
-                    identity,
-                ),
-                blobs,
-                pool,
-                folder,
-                tasks=tasks,
-                approve=approve,
-            )
-            for row in await database.aread(lambda connection: connection.execute(select(schema.joined)).all())
-        }
-        node = Node(database, blobs, identity, parts)
-        workers = [asyncio.create_task(part.run()) for part in parts.values()]
-        try:
-            yield node
-        finally:
+    try:
+        async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as group:
+            parts = {
+                row.channel: _part(
+                    Following(
+                        database,
+                        row.channel,
+                        Link(session, Address(row.url, row.certificate), row.digest, row.organization, identity),
+                        identity,
+                    ),
+                    blobs,
+                    pool,
+                    folder,
+                    tasks=tasks,
+                    approve=approve,
+                )
+                for row in await database.aread(lambda connection: connection.execute(select(schema.joined)).all())
+            }
+            workers = [group.create_task(part.run()) for part in parts.values()]
+            yield Node(database, blobs, identity, parts)
             for worker in workers:
                 worker.cancel()
-            await asyncio.gather(*workers, return_exceptions=True)
-            await pool.close()
+    finally:
+        await pool.close()
 
 
 def _part(following: Following, blobs: Blobs, pool: Pool, folder: Path, *, tasks: int, approve: Approve) -> Part:

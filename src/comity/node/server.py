@@ -62,6 +62,5 @@ async def _serve(place: Place, listening: socket.socket, way: Way, ready: Callab
 async def _greet(node: Node, ready: Callable[[], None]) -> None:
     """Say in each channel what this node supports, which also shows that it can write."""
     for part in node.parts.values():
-        await part.following.caught_up()
-        await part.following.write([RulesSupported(version=RULES)], {})
+        await part.following.insist([RulesSupported(version=RULES)], {})
     ready()

@@ -70,7 +70,8 @@ class Forked:
         while True:
             self._hear(1.0)
             for child in self.children.values():
-                if child.pid and os.waitpid(child.pid, os.WNOHANG)[0]:
+                # who has closed its pipe is ending, and known to be dead a moment later
+                if child.pid and os.waitpid(child.pid, os.WNOHANG if child.pipe >= 0 else 0)[0]:
                     child.pid = 0
                 if not child.pid and time.monotonic() - child.started > (QUICK if child.starts > 1 else 0.0):
                     self._fork(child)
