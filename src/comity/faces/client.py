@@ -149,9 +149,10 @@ class Client:
             except (OSError, HTTPException) as error:
                 why = str(error) or type(error).__name__
                 raise Unavailable(f"the node at {self._url} cannot be reached: {why}; is it running?") from error
-            if answer.status >= 400:
-                raise _refusal(answer)
-            yield answer
+            with answer:
+                if answer.status >= 400:
+                    raise _refusal(answer)
+                yield answer
         except HTTPException as error:
             raise Unavailable(f"the node at {self._url} broke off in its answer: {error}; try again") from error
         finally:

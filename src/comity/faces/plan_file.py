@@ -152,7 +152,7 @@ def _inputs(name: str, task: TaskText, keys: Mapping[str, str]) -> list[dict[str
                 made.append({"identifier": identifier, "asset_key": each})
                 continue
             if parent not in keys:
-                raise unknown(f"task before {name}", parent, keys)
+                raise unknown("task", parent, keys)
             made.append(
                 {
                     "identifier": identifier,

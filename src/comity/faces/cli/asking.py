@@ -78,18 +78,22 @@ def asking(command: Callable[..., Answer]) -> Callable[..., None]:
 
 
 def key_of(client: Client, noun: str, given: str) -> str:
-    """The key of what is called so, or has this key; raises NotFound, and Conflict when several are called so."""
-    every = [(each["key"], each["name"]) for each in client.pages(f"/{noun}/")]
-    called = noun.replace("_", " ")
-    found = [key for key, name in every if given in (key, name)]
+    """The key of what is called so, or has this key; raises NotFound, and Conflict when several are called so.
+
+    A dataset that was withdrawn is meant only if there is no other.
+    """
+    word, command = NOUNS[noun]
+    every = [each for each in client.pages(f"/{noun}/") if given in (each["key"], each["name"])]
+    found = [each["key"] for each in every if not each.get("withdrawn_date")] or [each["key"] for each in every]
     if not found:
-        raise NotFound(f"there is no {called} {given!r}; see what there is with comity {COMMANDS[noun]} list")
+        raise NotFound(f"there is no {word} {given!r}; see what there is with: comity {command} list")
     if len(found) > 1:
-        raise Conflict(f"{len(found)} of the kind {called} are called {given!r}; give a key: {', '.join(found)}")
+        raise Conflict(f"{len(found)} {word}s are called {given!r}; give a key: {', '.join(found)}")
     return found[0]
 
 
-COMMANDS = {"data_manager": "data", "function": "function", "compute_plan": "plan"}
+NOUNS = {"data_manager": ("dataset", "data"), "function": ("function", "function"), "compute_plan": ("plan", "plan")}
+"""What people call a noun of the API, and the command that lists it."""
 
 
 def permissions(authorize: str, public: bool) -> dict[str, Any]:

@@ -40,11 +40,16 @@ def add(
             about.write_text(f"# {name}\n")
         dataset = client.upload("/data_manager/", Files(new, [("data_opener", opener), ("description", about)]))
         given = {"data_manager_keys": [dataset["key"]]}
-        if upload:
-            packed = [(str(at), pack(folder, Path(made, f"{at}.tar"))) for at, folder in enumerate(folders)]
-            samples = client.upload("/data_sample/", Files(given, packed))
-        else:
-            samples = client.post("/data_sample/", {**given, "paths": [str(folder.resolve()) for folder in folders]})
+        try:
+            if upload:
+                packed = [(str(at), pack(folder, Path(made, f"{at}.tar"))) for at, folder in enumerate(folders)]
+                samples = client.upload("/data_sample/", Files(given, packed))
+            else:
+                paths = [str(folder.resolve()) for folder in folders]
+                samples = client.post("/data_sample/", {**given, "paths": paths})
+        except BaseException:
+            client.post(f"/data_manager/{dataset['key']}/withdraw/", {"reason": "its samples were not registered"})
+            raise
     dataset["data_sample_keys"] = [each["key"] for each in samples]
     count = f"{len(samples)} data sample{'s' if len(samples) > 1 else ''}"
     return Answer(dataset, f"{name} {dataset['key']} with {count}")
