@@ -39,7 +39,10 @@ class News(msgspec.Struct, frozen=True):
 
 
 async def news(request: Request) -> Response:
-    """What is new from entry `from` and after letter `mail` on, as soon as there is something, or after `wait`."""
+    """What is new from entry `from` and letter `after` on, as soon as there is something, or after `wait`.
+
+    The caller needs no letter up to `mail` any more.
+    """
     hub = hub_of(request)
     caller, _ = await called(request)
     start, letter = number(request, "from"), number(request, "mail")
@@ -47,7 +50,8 @@ async def news(request: Request) -> Response:
     await hub.ordering.heard(caller.channel, caller.organization, start)
     if letter:
         await hub.database.awrite(lambda connection: mail.forget(connection, caller, letter))
-    return answer(await _awaited(hub, caller, start, letter, deadline=deadline))
+    after = max(letter, number(request, "after"))
+    return answer(await _awaited(hub, caller, start, after, deadline=deadline))
 
 
 async def presence(request: Request) -> Response:

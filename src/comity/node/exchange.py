@@ -79,7 +79,7 @@ class Exchange:
         while True:
             arrival = self._arriving.get(blob)
             if arrival is None:
-                heard = loop.time() if self._is_under_way(f"take {blob}") else -math.inf
+                heard = loop.time() if self._under_way(f"take {blob}") else -math.inf
                 arrival = self._arriving[blob] = Arrival(owner, loop.create_future(), heard)
             if await asyncio.to_thread(self.blobs.size, name) is not None:
                 return self._arrived(blob, None)
@@ -120,7 +120,7 @@ class Exchange:
         body = seal(letter, here.identity, member.keys, way)
         await self._call("POST", "/mail", {"recipient": recipient, "body": body})
 
-    async def deal(self, mail: Mail) -> None:
+    async def deal(self, mail: Mail) -> asyncio.Task[None] | None:
         """Do what a letter asks, in the background; a letter that cannot be read is left aside."""
         here = self.following
         try:
@@ -129,17 +129,18 @@ class Exchange:
             letter = open_letter(mail.body, here.identity, sender.keys, way)
         except ComityError as error:
             self._log.warning("letter left aside", sender=mail.sender, reason=str(error))
-            return
+            return None
         match letter:
             case Wanted():
-                self._start(f"give {letter.blob} to {mail.sender}", self._give(mail.sender, letter))
+                return self._start(f"give {letter.blob} to {mail.sender}", self._give(mail.sender, letter))
             case Sent():
-                self._start(f"take {letter.blob}", self._take(mail.sender, letter))
+                return self._start(f"take {letter.blob}", self._take(mail.sender, letter))
             case Denied():
                 arrival = self._arriving.get(letter.blob)
                 if arrival is not None and arrival.owner == mail.sender:
                     reason = f"{mail.sender} does not give {letter.blob}: {letter.reason}"
                     self._arrived(letter.blob, Forbidden(reason))
+                return None
 
     async def send(self, blob: str, recipients: list[str]) -> None:
         """Send a blob to organizations that may have it, sealed once for all of them.
@@ -301,16 +302,18 @@ class Exchange:
         else:
             arrival.future.set_exception(error)
 
-    def _is_under_way(self, name: str) -> bool:
-        return any(task.get_name() == name for task in self._tasks)
+    def _under_way(self, name: str) -> asyncio.Task[None] | None:
+        return next((task for task in self._tasks if task.get_name() == name), None)
 
-    def _start(self, name: str, work: Any) -> None:
-        if self._is_under_way(name):
+    def _start(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Work in the background, unless the same is under way."""
+        if (task := self._under_way(name)) is not None:
             work.close()
-            return
+            return task
         task = asyncio.create_task(self._guarded(name, work), name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _guarded(self, name: str, work: Any) -> None:
         try:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import random
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Annotated, Any, TypeVar, final
+from typing import Annotated, Any, TypeAlias, TypeVar, final
 
 import msgspec
 import structlog
@@ -29,6 +29,9 @@ from comity.values.errors import ComityError, Conflict, NotSupported, Unavailabl
 from comity.values.keys import Identity
 
 T = TypeVar("T")
+
+Deal: TypeAlias = Callable[[Mail], Awaitable[asyncio.Future[None] | None]]
+"""Begins to do what a letter asks; None when it asks nothing."""
 
 WAIT = 20_000
 """Milliseconds that the hub may hold a request for news."""
@@ -71,6 +74,7 @@ class Following:
         self._outbox = Outbox(channel)
         self._memo = Memo()
         self._verified = ""
+        self._letters: dict[int, asyncio.Future[None] | None] = {}
         self._waiting: dict[str, asyncio.Future[None]] = {}
         self._said = asyncio.Event()
         self._watchers: list[asyncio.Event] = []
@@ -154,13 +158,14 @@ class Following:
 
         await self.until(connected)
 
-    async def catch_up(self, deal: Callable[[Mail], Any]) -> None:
+    async def catch_up(self, deal: Deal) -> None:
         """Ask the hub once what is new, and take it; `deal` is awaited for each letter.
 
-        Raises Unavailable when the hub is away or withholds something, NotSupported for later rules. What is evidence
-        of a breach is kept, and makes it `broken`.
+        What `deal` gives is done when the letter needs no more; one that was being dealt with when this process died
+        comes again. Raises Unavailable when the hub is away or withholds something, NotSupported for later rules.
+        What is evidence of a breach is kept, and makes it `broken`.
         """
-        mail = (await self.database.aread(self._row)).mail
+        mail = await self._dealt_with()
         size = await self.read(lambda log: log.size)
         body = await self._ask(size, mail)
         news = read_news(body)
@@ -176,16 +181,13 @@ class Following:
         if news.size < size:
             return await self._give_back(news.size, size)
         for letter in news.mail:
-            await deal(letter)
-        if news.mail:
-            last = max(mail, news.mail[-1].id)
-            await self.database.awrite(lambda connection: self._update(connection, mail=last))
+            self._letters[letter.id] = await deal(letter)
         missing = news.size - size - len(news.deliveries)
         self._connect(not missing, f"{missing} entries are still to come" if missing else "")
         if news.deliveries:
             self._wake()
 
-    async def run(self, deal: Callable[[Mail], Any]) -> None:
+    async def run(self, deal: Deal) -> None:
         """Follow and send, until cancelled; `deal` is awaited for each letter."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow(deal))
@@ -199,7 +201,7 @@ class Following:
 
     # Following
 
-    async def _follow(self, deal: Callable[[Mail], Any]) -> None:
+    async def _follow(self, deal: Deal) -> None:
         self.broken = (await self.database.aread(self._row)).broken
         away = 0
         while not self.broken:
@@ -215,9 +217,21 @@ class Following:
             except NotSupported as error:
                 self._stop(str(error))  # a newer version of this program goes on from here
 
+    async def _dealt_with(self) -> int:
+        """The last letter up to which none needs anything any more; the hub forgets those."""
+        before = after = (await self.database.aread(self._row)).mail
+        for id, work in list(self._letters.items()):
+            if work is not None and not work.done():
+                break
+            del self._letters[id]
+            after = max(after, id)
+        if after > before:
+            await self.database.awrite(lambda connection: self._update(connection, mail=after))
+        return after
+
     async def _ask(self, size: int, mail: int) -> bytes:
         wait = WAIT if self.connected else 0
-        target = f"/news?from={size}&mail={mail}&wait={wait}"
+        target = f"/news?from={size}&mail={mail}&after={max([mail, *self._letters])}&wait={wait}"
         try:
             return await self.link.call("GET", target, seconds=WAIT / 1000 + 15)
         except ComityError as error:
