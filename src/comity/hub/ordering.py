@@ -113,11 +113,15 @@ class Ordering:
         await self._database.awrite(append)
         self.wake(channel)
 
-    async def place(self, channel: int, entry: Entry) -> int:
-        """Where the entry stands now, durably; raises what the rules raise, Unavailable just after a start."""
+    def check_compared(self, channel: int) -> None:
+        """Raise Unavailable while the hub, which has just started, may lack what it once signed."""
         if self._unheard.get(channel) and time.monotonic() < self._until:
             names = ", ".join(sorted(self._unheard[channel]))
             raise Unavailable(f"the hub has just started and compares histories; still to be heard: {names}")
+
+    async def place(self, channel: int, entry: Entry) -> int:
+        """Where the entry stands now, durably; raises what the rules raise, Unavailable just after a start."""
+        self.check_compared(channel)
         waiting = Waiting(channel, entry, asyncio.get_running_loop().create_future())
         await self._queue.put(waiting)
         return await waiting.place
