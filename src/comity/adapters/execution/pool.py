@@ -70,8 +70,8 @@ class Pool:
     async def run(self, job: Job, began: Callable[[], object] = lambda: None) -> Outcome:
         """What became of a job once it had its turn; raises Unavailable when the pool is not started.
 
-        `began` is called when its turn comes; a job may be lost before. Raises Conflict while a job with the same task key is under way. When the caller is cancelled the job is
-        killed, but not waited for.
+        `began` is called when its turn comes; a job may be lost before. Raises Conflict while a job with the same
+        task key is under way. When the caller is cancelled the job is killed, but not waited for.
         """
         if self._serving is None:
             raise Unavailable("the pool is not running; start it first")
