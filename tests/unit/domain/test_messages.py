@@ -20,7 +20,7 @@ from comity.domain.request import (
     read_authorization,
     verify,
 )
-from comity.values.errors import DecodeError, Forbidden
+from comity.values.errors import DecodeError, Forbidden, Unavailable
 from comity.values.keys import Identity
 
 ME, OTHER = (Identity.from_bytes(bytes([n]) * 64) for n in (1, 2))
@@ -78,7 +78,7 @@ def test_a_request_is_of_now_and_of_this_start_of_the_hub():
     for time in (1_000_000 - TOLERANCE - 1, 1_000_000 + TOLERANCE + 1):
         with pytest.raises(Forbidden, match="set the clock right, 300 seconds"):
             check_time(time, now=1_000_000, since=0)
-    with pytest.raises(Forbidden, match="before the hub started"):
+    with pytest.raises(Unavailable, match="before the hub started"):
         check_time(999_999, now=1_000_000, since=1_000_000)
 
 

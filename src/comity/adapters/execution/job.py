@@ -131,8 +131,7 @@ def _cause(status: int) -> str:
     if status >= 0:
         return f"ended with status {status}"
     names = {int(each): each.name for each in Signals}
-    memory = "; was memory short?" if -status == Signals.SIGKILL else ""
-    return f"was ended by {names.get(-status, f'signal {-status}')}{memory}"
+    return f"was ended by {names.get(-status, f'signal {-status}')}"
 
 
 def _fault(job: Job, name: str, path: Path) -> str:

@@ -207,10 +207,6 @@ def test_a_failure_leaves_the_authors_frames_in_the_log_and_no_data_in_the_sente
         ("import ctypes; ctypes.string_at(0)", "the process was ended by SIGSEGV before the function returned"),
         ("import os; os.close(3)", "the process ended with status 1 before the function returned"),
         (
-            "import os; os.kill(os.getpid(), 9)",
-            "the process was ended by SIGKILL; was memory short? before the function returned",
-        ),
-        (
             "import os; os.write(3, b'\\x81'); os._exit(0)",
             "the process ended with status 0 before the function returned",
         ),
@@ -222,6 +218,12 @@ def test_a_crash_is_a_failed_task_with_what_is_known_in_its_log(bundle, job, bod
     assert (outcome.status, outcome.error) == (Status.FAILED, error)
     assert work.log.read_text().startswith("begun\n")
     assert work.log.read_text().endswith(f"{error}\n")
+
+
+def test_a_task_that_was_killed_is_lost_and_may_run_again(bundle, job):
+    outcome = outcome_of(job(bundle("import os; os.kill(os.getpid(), 9)")))
+    assert (outcome.status, outcome.lost) == (Status.LOST, True)
+    assert outcome.error == "the process was killed from outside; was memory short?"
 
 
 def test_a_segfault_says_where(bundle, job):
