@@ -5,7 +5,7 @@ BIN := .venv/bin
 SOURCES := pyproject.toml constraints.txt
 FIGURES := simulation many_sites codec
 
-.PHONY: help setup demo test check bench docs
+.PHONY: help setup demo test check bench chaos docs
 
 help: ## say what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -26,6 +26,9 @@ check: .venv/.dev ## format, lint, types and import contracts
 
 bench: .venv/.dev ## our figures beside their floors
 	for figure in $(FIGURES); do OMP_NUM_THREADS=1 $(BIN)/python -m bench.$$figure || exit 1; done
+
+chaos: .venv/.dev ## kill hub, nodes and workers while plans run; write docs/chaos.md
+	$(BIN)/python -m bench.chaos --seeds 1 2 3 4 --kills 4 --rounds 43 --write docs/chaos.md
 
 docs: .venv/.dev ## write docs/reference.md, run every code block of README and docs
 	$(BIN)/python scripts/reference.py
