@@ -273,8 +273,16 @@ def test_an_output_beneath_a_link_that_leads_out_fails_the_task(tmp_path, bundle
     assert outcome_of(work).error == "the output 'model' leads out of the scratch folder"
 
 
-@pytest.mark.parametrize("then", ["", "os._exit(0)", "raise ValueError", "os.kill(os.getpid(), 9)"])
-def test_nothing_outlives_its_task_wherever_it_hid(bundle, job, pipe, then):
+@pytest.mark.parametrize(
+    ("then", "status"),
+    [
+        ("", Status.DONE),
+        ("os._exit(0)", Status.FAILED),
+        ("raise ValueError", Status.FAILED),
+        ("os.kill(os.getpid(), 9)", Status.LOST),
+    ],
+)
+def test_nothing_outlives_its_task_wherever_it_hid(bundle, job, pipe, then, status):
     work = job(bundle(f"family(inputs['pipe'])\n{then}", before=FAMILY), inputs={"pipe": pipe})
 
     async def act(pool):
@@ -282,7 +290,7 @@ def test_nothing_outlives_its_task_wherever_it_hid(bundle, job, pipe, then):
         return outcome, [pid for pid in pids if there(pid)]
 
     outcome, left = run_in_pool(act)
-    assert outcome.status is (Status.FAILED if then else Status.DONE)
+    assert outcome.status is status
     assert not left
 
 
