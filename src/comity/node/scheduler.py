@@ -6,7 +6,7 @@ import asyncio
 import shutil
 import uuid
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,7 +78,8 @@ class Scheduler:
             while True:
                 self._changed.clear()
                 await self._drop_cancelled()
-                for task in await self._following.read(self._ready):
+                under_way = dict(self._running)  # before the read begins, whose state knows every commit until then
+                for task in await self._following.read(lambda log, known=under_way: self._ready(log, known)):
                     work = group.create_task(self._attempted(task))
                     self._running[task.key] = Attempt(task.plan, work)
                     work.add_done_callback(lambda _, key=task.key: self._over(key))
@@ -112,9 +113,9 @@ class Scheduler:
             if (attempt := self._running.get(key)) is not None:
                 attempt.work.cancel()  # it may wait for an input that will never come
 
-    def _ready(self, log: Log) -> list[Task]:
+    def _ready(self, log: Log, under_way: Mapping[str, Attempt]) -> list[Task]:
         """Tasks to begin now: one more for each plan in turn, those with the fewest under way first."""
-        running = list(self._running.values())
+        running = list(under_way.values())
         busy = Counter(each.plan for each in running if each.busy)
         elsewhere = Counter(each.plan for each in running if not each.busy)
         room = self._size * AHEAD - busy.total()
@@ -132,7 +133,7 @@ class Scheduler:
                 continue
             query = (
                 select(table.c.key)
-                .where(mine, waits, table.c.plan == key, table.c.key.not_in(list(self._running)))
+                .where(mine, waits, table.c.plan == key, table.c.key.not_in(list(under_way)))
                 .order_by(table.c.rank, table.c.created_at, table.c.key)
                 .limit(most)
             )
@@ -209,7 +210,8 @@ class Scheduler:
     async def _job(self, task: Task, scratch: Path) -> Job:
         """The task with everything it needs at hand; waits for what is still on its way."""
         function, dataset, models = await self._following.read(lambda log: _needed(log, task))
-        with nullcontext() if self._bundles.has(function) else self._elsewhere(task.key):
+        here = await self._exchange.has(function.archive, owner=function.owner)
+        with nullcontext() if here else self._elsewhere(task.key):
             bundle = await self._bundles.have(self._exchange, function)
         inputs: dict[str, Path | tuple[Path, ...]] = {}
         for name, declared in function.inputs.items():
@@ -217,7 +219,7 @@ class Scheduler:
                 continue
             paths: list[Path] = []
             for number, model in enumerate(models.get(name, [])):
-                if await asyncio.to_thread(self._blobs.size, Digest(model.blob)) is None:
+                if not await self._exchange.has(model.blob, owner=model.owner):
                     with self._elsewhere(task.key):
                         await self._exchange.have(model.blob, owner=model.owner, holds="model", asset=model.key)
                 path = scratch / "inputs" / name / str(number)
@@ -297,7 +299,7 @@ class Scheduler:
         for blob, names in (await self._following.read(consumers)).items():
             with self._elsewhere(task.key):
                 try:
-                    await self._exchange.send(blob, names)
+                    await self._exchange.send(blob, names, task=task.key)
                 except ComityError as error:
                     self._log.info("will be asked for", blob=blob, reason=str(error))
 
