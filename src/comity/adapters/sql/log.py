@@ -27,9 +27,9 @@ _HASH = select(schema.hashes.c.hash).where(
 )
 
 _LAST = (
-    select(schema.leaves.c.place, schema.leaves.c.id)
-    .where(schema.leaves.c.channel == bindparam("channel"))
-    .order_by(schema.leaves.c.place.desc())
+    select(schema.hashes.c.index, schema.hashes.c.hash)
+    .where(schema.hashes.c.channel == bindparam("channel"), schema.hashes.c.level == 0)
+    .order_by(schema.hashes.c.index.desc())
     .limit(1)
 )
 
@@ -55,12 +55,12 @@ class Memo:
     """
 
     def __init__(self) -> None:
-        self.end: tuple[int, str] | None = None
-        """Size of the log, and the id of its last entry; None while an entry is being added."""
+        self.end: tuple[int, bytes] | None = None
+        """Size of the log, and the hash of its last leaf; None while an entry is being added."""
         self.records: Known = {}
         self.hashes: dict[tuple[int, int], bytes] = {}
 
-    def check(self, end: tuple[int, str]) -> None:
+    def check(self, end: tuple[int, bytes]) -> None:
         """Forget everything unless it is of a log that ends there."""
         if end != self.end or len(self.records) + len(self.hashes) > MOST_KNOWN:
             self.records.clear()
@@ -111,11 +111,11 @@ class Log:
         self.connection = connection
         self.channel = channel
         """The channel's number in this database."""
-        last = connection.execute(_LAST, {"channel": channel}).first()
-        self.size: int = 0 if last is None else last.place + 1
+        index, hash = connection.execute(_LAST, {"channel": channel}).first() or (-1, b"")
+        self.size: int = index + 1
         """How many leaves there are."""
         self._memo = memo or Memo()
-        self._memo.check((self.size, "" if last is None else last.id))
+        self._memo.check((self.size, hash))
         self._hashes = HashesSql(connection, channel, self._memo.hashes)
         self.tree = Tree(self._hashes, self.size)
         """The Merkle tree over the leaves."""
@@ -149,7 +149,7 @@ class Log:
         committed = {text for event in statement.events for text in texts_of(event)}
         check_texts(sorted(committed if complete else committed & texts.keys()), texts)
         self._memo.end = None
-        self.tree.append(leaf_hash(data))
+        self.tree.append(hash := leaf_hash(data))
         self._hashes.keep()
         row = {
             "channel": self.channel,
@@ -168,7 +168,7 @@ class Log:
             if isinstance(event, Redacted):
                 self._redact(event, statement.author)
         self.size = size + 1
-        self._memo.end = (self.size, statement.id)
+        self._memo.end = (self.size, hash)
         return statement
 
     def deliveries(self, start: int, limit: int, *, most_bytes: int | None = None) -> list[Delivery]:

@@ -77,12 +77,20 @@ class Writer:
                     except Exception as error:
                         future.set_exception(error)
         except Exception as error:
+            self._disconnect()
             for _, future in jobs:
                 if not future.done():
                     future.set_exception(error)
             return
         for future, made in done:
             future.set_result(made)
+
+    def _disconnect(self) -> None:
+        """Begin anew: the transaction of a commit that failed may still be open, and hold the lock."""
+        connection, self._connection = self._connection, None
+        if connection is not None and not connection.closed:
+            connection.invalidate()
+            connection.close()
 
     def _connected(self) -> Connection:
         if self._connection is None or self._connection.invalidated or self._connection.closed:
