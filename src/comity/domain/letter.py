@@ -31,6 +31,8 @@ class Wanted(Letter, frozen=True, kw_only=True, tag="wanted"):
     blob: BlobDigest
     holds: Holds
     asset: Key
+    refused: Annotated[str, Meta(pattern=r"^([0-9a-f]{32})?\Z")] = ""
+    """A parcel that came and was not this blob."""
 
 
 @final
@@ -43,6 +45,8 @@ class Sent(Letter, frozen=True, kw_only=True, tag="sent"):
     """Bytes of the blob itself."""
     key: str
     """The parcel's content key, base64."""
+    task: Annotated[str, Meta(max_length=36)] = ""
+    """Whose output it is, for those who have not asked for it."""
 
 
 @final

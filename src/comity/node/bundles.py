@@ -23,10 +23,6 @@ class Bundles:
         self._blobs = blobs
         self._locks: dict[str, asyncio.Lock] = {}
 
-    def has(self, function: Function) -> bool:
-        """Whether `have` will return at once."""
-        return self._path(function.archive).exists()
-
     async def have(self, exchange: Exchange, function: Function) -> Path:
         """The folder of a function's archive, fetched and unpacked when it is not there yet.
 
@@ -34,8 +30,9 @@ class Bundles:
         """
         path = self._path(function.archive)
         async with self._locks.setdefault(function.archive, asyncio.Lock()):
+            # Also when it is unpacked already: that its digest is named does not show that its owner has it.
+            await exchange.have(function.archive, owner=function.owner, holds="archive", asset=function.key)
             if not path.exists():
-                await exchange.have(function.archive, owner=function.owner, holds="archive", asset=function.key)
                 await asyncio.to_thread(self._unpack, function.archive)
         return path
 

@@ -7,10 +7,10 @@ import math
 import random
 import secrets
 from collections.abc import AsyncIterator, Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import chain, repeat
+from hashlib import sha256
+from itertools import count
 from typing import Any, final
 
 import msgspec
@@ -21,41 +21,44 @@ from comity.adapters.sql.log import Log
 from comity.adapters.sql.records import upsert
 from comity.domain.entry import canonical
 from comity.domain.letter import AnyLetter, Denied, Holds, Sent, Wanted, context, open_letter, seal
-from comity.domain.records import Dataset, Function, Model, Organization, need
+from comity.domain.records import Dataset, Function, Model, Organization, Task, need
+from comity.domain.states import ENDED
 from comity.node import schema
 from comity.node.following import Following
 from comity.node.news import Mail
+from comity.node.receiving import ATTEMPTS, Receiving
 from comity.ports.blobs import Blobs
 from comity.values.digest import Digest
 from comity.values.errors import ComityError, DecodeError, Forbidden, NotFound, Unavailable
-from comity.values.keys import from_base64, to_base64
-from comity.values.stream import CHUNK, KEY, SEALED_CHUNK, open_chunks, seal_chunks, sealed_size
+from comity.values.keys import to_base64
+from comity.values.stream import CHUNK, KEY, SEALED_CHUNK, seal_chunks, sealed_size
 
 PATIENCE = 3.0
 """Seconds without a byte after which a blob is asked for again, and twice as many each time after that."""
 
 LONGEST_PATIENCE = 300.0
 
-ATTEMPTS = 8
-"""How often in a row a parcel is taken up again without a byte more."""
-
-RECEIVING = 16
-"""Parcels that are received at once. Each holds a thread while it comes, which must not be one that reading needs."""
-
 PAUSES = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 """Seconds before it is; each is drawn at random up to these."""
+
+
+LARGEST = 1 << 30
+"""Bytes of a blob that is no model: an archive, an opener, a description."""
 
 
 @final
 @dataclass
 class Arrival:
-    """A blob that is awaited here."""
+    """A blob that is awaited here, from its owner."""
 
-    owner: str
     future: asyncio.Future[None]
     heard: float
     """When it was asked for, or a byte of it came, by the event loop's clock."""
     patience: float = PATIENCE
+    size: int | None = None
+    """As the log has it, for a model."""
+    refused: str = ""
+    """The parcel that was not this blob."""
 
 
 @final
@@ -65,24 +68,48 @@ class Exchange:
     def __init__(self, following: Following, blobs: Blobs) -> None:
         self.following = following
         self.blobs = blobs
-        self._arriving: dict[str, Arrival] = {}
+        self._arriving: dict[tuple[str, str], Arrival] = {}
+        """By owner and blob."""
+        self._held: set[tuple[str, str]] = set()
+        self._early: dict[str, set[str]] = {}
+        """Blobs that came before the log told of them, by task."""
         self._tasks: set[asyncio.Task[None]] = set()
-        self._threads = ThreadPoolExecutor(RECEIVING, thread_name_prefix="receiving")
+        self._receiving = Receiving(following.link, blobs, self._pause)
         self._log = structlog.get_logger().bind(organization=following.organization)
 
+    async def has(self, blob: str, *, owner: str) -> bool:
+        """Whether the blob is in this node's store and its owner has shown that it has it.
+
+        Another's blob may lie here for other reasons, such as another channel's. Who names its digest must not get at
+        it, nor learn that it is here.
+        """
+        if await asyncio.to_thread(self.blobs.size, Digest(blob)) is None:
+            return False
+        if owner == self.following.organization or (owner, blob) in self._held:
+            return True
+        table = schema.held
+        here = (table.c.channel == self.following.channel) & (table.c.owner == owner) & (table.c.blob == blob)
+        query = select(table.c.blob).where(here)
+        if await self.following.database.aread(lambda connection: connection.execute(query).first()) is None:
+            return False
+        self._held.add((owner, blob))
+        return True
+
     async def have(self, blob: str, *, owner: str, holds: Holds, asset: str) -> None:
-        """Return once the blob is in this node's store; ask its owner when it is not, for as long as it takes.
+        """Return once this node `has` the blob; ask its owner when it does not, for as long as it takes.
 
         Raises Forbidden when the owner refuses it, NotFound when the owner has it no more.
         """
-        name, loop = Digest(blob), asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
+        if await self.has(blob, owner=owner):
+            return
         while True:
-            arrival = self._arriving.get(blob)
-            if arrival is None:
-                heard = loop.time() if self._under_way(f"take {blob}") else -math.inf
-                arrival = self._arriving[blob] = Arrival(owner, loop.create_future(), heard)
-            if await asyncio.to_thread(self.blobs.size, name) is not None:
-                return self._arrived(blob, None)
+            if (arrival := self._arriving.get((owner, blob))) is None:
+                size = await self.following.read(lambda log: _size(log, holds, asset))
+                heard = loop.time() if self._under_way(f"take {blob} of {owner}") else -math.inf
+                arrival = self._arriving.setdefault((owner, blob), Arrival(loop.create_future(), heard, size=size))
+            if await self.has(blob, owner=owner):
+                return self._arrived(owner, blob, None)
             if owner == self.following.organization:
                 raise NotFound(f"the blob {blob} of {asset} is gone from this node")
             if loop.time() - arrival.heard >= arrival.patience:
@@ -90,7 +117,7 @@ class Exchange:
                 if arrival.heard > -math.inf:
                     arrival.patience = min(2 * arrival.patience, LONGEST_PATIENCE)
                 arrival.heard = loop.time()
-                await self._ask(owner, Wanted(blob=blob, holds=holds, asset=asset))
+                await self._ask(owner, Wanted(blob=blob, holds=holds, asset=asset, refused=arrival.refused))
             try:
                 async with asyncio.timeout(PATIENCE):
                     await asyncio.shield(arrival.future)
@@ -99,15 +126,15 @@ class Exchange:
 
     async def _ask(self, owner: str, letter: Wanted) -> None:
         """Post the letter as soon as the hub is there."""
-        for pause in chain(PAUSES, repeat(PAUSES[-1])):
+        for failures in count():
             try:
                 return await self.post(owner, letter)
             except Unavailable:
-                await self._pause(pause)
+                await self._pause(failures)
 
-    async def _pause(self, seconds: float) -> None:
-        """Wait until it is worth another attempt at reaching the hub."""
-        await asyncio.sleep(random.random() * seconds)
+    async def _pause(self, failures: int) -> None:
+        """Wait, after so many failures in a row, until it is worth another attempt at reaching the hub."""
+        await asyncio.sleep(random.random() * PAUSES[min(failures, len(PAUSES) - 1)])
         await self.following.caught_up()
 
     async def post(self, recipient: str, letter: AnyLetter) -> None:
@@ -127,6 +154,8 @@ class Exchange:
             sender = await here.read(lambda log: need(log.records, Organization, mail.sender))
             way = context(here.link.channel, mail.sender, here.organization)
             letter = open_letter(mail.body, here.identity, sender.keys, way)
+            if sender.status != "member":
+                raise Forbidden(f"{mail.sender} has left the channel")
         except ComityError as error:
             self._log.warning("letter left aside", sender=mail.sender, reason=str(error))
             return None
@@ -134,25 +163,24 @@ class Exchange:
             case Wanted():
                 return self._start(f"give {letter.blob} to {mail.sender}", self._give(mail.sender, letter))
             case Sent():
-                return self._start(f"take {letter.blob}", self._take(mail.sender, letter))
+                return self._start(f"take {letter.blob} of {mail.sender}", self._take(mail.sender, letter))
             case Denied():
-                arrival = self._arriving.get(letter.blob)
-                if arrival is not None and arrival.owner == mail.sender:
-                    reason = f"{mail.sender} does not give {letter.blob}: {letter.reason}"
-                    self._arrived(letter.blob, Forbidden(reason))
+                reason = f"{mail.sender} does not give {letter.blob}: {letter.reason}"
+                self._arrived(mail.sender, letter.blob, Forbidden(reason))
                 return None
 
-    async def send(self, blob: str, recipients: list[str]) -> None:
+    async def send(self, blob: str, recipients: list[str], *, task: str = "") -> None:
         """Send a blob to organizations that may have it, sealed once for all of them.
 
-        Raises Unavailable when the hub does not take it after several attempts.
+        Those who have not asked for it take it as an output of this task. Raises Unavailable when the hub does not
+        take it after several attempts.
         """
         size = await asyncio.to_thread(self.blobs.size, Digest(blob))
         if size is None:
             raise NotFound(f"the blob {blob} is gone from this node")
         parcel, key = await self.following.database.awrite(lambda connection: self._parcel(connection, blob))
         total, before, told, failures = sealed_size(size), 0, set[str](), 0
-        sent = Sent(blob=blob, parcel=parcel, size=size, key=to_base64(key))
+        sent = Sent(blob=blob, parcel=parcel, size=size, key=to_base64(key), task=task)
         while True:
             try:
                 announce = {"size": total, "recipients": recipients}
@@ -170,7 +198,7 @@ class Exchange:
                 failures += 1
                 if failures == ATTEMPTS:
                     raise
-                await self._pause(PAUSES[min(failures, len(PAUSES) - 1)])
+                await self._pause(failures)
 
     async def _upload(self, blob: str, parcel: str, key: bytes, received: int) -> None:
         """Send what the hub has not received yet."""
@@ -195,87 +223,72 @@ class Exchange:
 
     async def _give(self, sender: str, letter: Wanted) -> None:
         try:
-            await self.following.read(lambda log: check(log, sender, letter))
+            owner = await self.following.read(lambda log: check(log, sender, letter))
+            if owner != self.following.organization:
+                raise NotFound(f"{letter.asset} is {owner}'s; ask there")
+            if letter.refused:
+                await self._seal_anew(letter)
             await self.send(letter.blob, [sender])
         except (Forbidden, NotFound) as error:
             await self.post(sender, Denied(blob=letter.blob, reason=str(error)[:1000]))
 
+    async def _seal_anew(self, letter: Wanted) -> None:
+        """What arrived was not the blob: either it is damaged here, or its parcel was on the way."""
+        if await asyncio.to_thread(_digest, self.blobs, Digest(letter.blob)) != letter.blob:
+            raise NotFound(f"it is damaged at {self.following.organization}")
+        table, channel = schema.parcels, self.following.channel
+        here = (table.c.channel == channel) & (table.c.blob == letter.blob) & (table.c.parcel == letter.refused)
+        query = delete(table).where(here)
+        if await self.following.database.awrite(lambda connection: connection.execute(query).rowcount):
+            await self._acknowledge(letter.refused)
+
     async def _take(self, sender: str, letter: Sent) -> None:
-        if await asyncio.to_thread(self.blobs.size, Digest(letter.blob)) is None and not await self._receive(letter):
-            return  # it is asked for again when it is needed
-        self._arrived(letter.blob, None)
+        if not await self.has(letter.blob, owner=sender):
+            try:
+                await self._check_due(sender, letter)
+                if not await self._receiving.receive(letter, lambda: self._heard(sender, letter.blob)):
+                    return  # it is asked for again when it is needed
+            except (DecodeError, Forbidden):
+                if arrival := self._arriving.get((sender, letter.blob)):
+                    arrival.refused = letter.parcel
+                await self._acknowledge(letter.parcel)
+                raise
+            row = {"channel": self.following.channel, "owner": sender, "blob": letter.blob}
+            await self.following.database.awrite(lambda connection: upsert(connection, schema.held, [row]))
+        self._arrived(sender, letter.blob, None)
         await self._acknowledge(letter.parcel)
+
+    async def _check_due(self, sender: str, letter: Sent) -> None:
+        """Raises Forbidden for a blob that this node has no use for: a member could fill its disk with them."""
+        arrival = self._arriving.get((sender, letter.blob))
+        if arrival is not None:
+            if letter.size > LARGEST if arrival.size is None else letter.size != arrival.size:
+                most = f"at most {LARGEST}" if arrival.size is None else arrival.size
+                raise Forbidden(f"the blob {letter.blob} is announced with {letter.size} bytes; it has {most}")
+            return
+        most = await self.following.read(lambda log: _due(log, self.following.organization, sender, letter))
+        early = self._early.setdefault(letter.task, set()) if most else set[str]()
+        if letter.blob not in early and len(early) >= most:
+            raise Forbidden(f"nobody here has asked for {letter.blob}, or waits for it")
+        early.add(letter.blob)
 
     async def _acknowledge(self, parcel: str) -> None:
         """Let the hub forget a parcel."""
-        for pause in PAUSES:
+        for failures in range(ATTEMPTS):
             with suppress(Unavailable):
                 return await self._call("DELETE", f"/parcels/{parcel}")
-            await self._pause(pause)
+            await self._pause(failures)
 
-    async def _receive(self, letter: Sent) -> bool:
-        """Whether the parcel came whole and is in the store.
-
-        Raises DecodeError for one that is not what was promised; it is then acknowledged, so that a new one can come.
-        """
-        queue: asyncio.Queue[bytes | None] = asyncio.Queue(maxsize=4)
-        put: asyncio.Future[Any] | None = None
-        have = 0
-        try:
-            async for piece in self._pieces(letter):
-                put = put or self._put(letter, queue)
-                have += len(piece)
-                await _either(queue.put(piece), put)
-                if put.done():
-                    break
-            if put is not None:
-                await _either(queue.put(None), put)
-                await put
-        except DecodeError as error:
-            self._log.warning("parcel refused", parcel=letter.parcel, blob=letter.blob, reason=str(error))
-            if have >= sealed_size(letter.size):
-                await self._acknowledge(letter.parcel)
-            raise
-        finally:
-            if put is not None and not put.done():
-                await _either(queue.put(None), put)
-                await asyncio.wait([put])  # its thread needs this loop to end
-        return put is not None
-
-    def _put(self, letter: Sent, queue: asyncio.Queue[bytes | None]) -> asyncio.Future[Any]:
-        """The store receiving, in a thread of its own, what comes through the queue."""
-        loop, key = asyncio.get_running_loop(), from_base64(letter.key, KEY)
-
-        def pieces() -> Iterator[bytes]:
-            while (piece := asyncio.run_coroutine_threadsafe(queue.get(), loop).result()) is not None:
-                yield piece
-
-        return loop.run_in_executor(self._threads, self.blobs.put, open_chunks(key, pieces()), Digest(letter.blob))
-
-    async def _pieces(self, letter: Sent) -> AsyncIterator[bytes]:
-        """The parcel as it comes; ends early when no more of it does."""
-        total, have, failures = sealed_size(letter.size), 0, 0
-        loop = asyncio.get_running_loop()
-        while have < total and failures < ATTEMPTS:
-            before = have
-            try:
-                async for piece in self.following.link.download(f"/parcels/{letter.parcel}/bytes?offset={have}"):
-                    have += len(piece)
-                    if (arrival := self._arriving.get(letter.blob)) is not None:
-                        arrival.heard = loop.time()
-                    yield piece
-                if have == 0:
-                    return  # who was to send it has died; nothing is lost by letting go of it
-            except Unavailable:
-                await self._pause(PAUSES[min(failures, len(PAUSES) - 1)])
-            failures = failures + 1 if have == before else 0
+    def _heard(self, sender: str, blob: str) -> None:
+        if arrival := self._arriving.get((sender, blob)):
+            arrival.heard = asyncio.get_running_loop().time()
 
     async def close(self) -> None:
         """Leave what is under way; it is asked for again, and taken up where it ended."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._threads.shutdown(wait=False)
+        self._receiving.close()
 
     def _parcel(self, connection: Connection, blob: str) -> tuple[str, bytes]:
         """The blob's parcel and content key, made and kept before the first byte leaves."""
@@ -293,8 +306,8 @@ class Exchange:
         here = table.c.channel == self.following.channel
         connection.execute(delete(table).where(here, table.c.blob == blob))
 
-    def _arrived(self, blob: str, error: Exception | None) -> None:
-        arrival = self._arriving.pop(blob, None)
+    def _arrived(self, owner: str, blob: str, error: Exception | None) -> None:
+        arrival = self._arriving.pop((owner, blob), None)
         if arrival is None or arrival.future.done():
             return
         if error is None:
@@ -318,12 +331,12 @@ class Exchange:
     async def _guarded(self, name: str, work: Any) -> None:
         try:
             await work
-        except ComityError as error:
+        except (ComityError, OSError) as error:
             self._log.warning("exchange failed", what=name, reason=str(error))
 
 
-def check(log: Log, organization: str, letter: Wanted) -> None:
-    """Raise Forbidden or NotFound unless the organization may have this blob of this asset."""
+def check(log: Log, organization: str, letter: Wanted) -> str:
+    """The owner of this blob of this asset; raises Forbidden or NotFound unless the organization may have it."""
     records = log.records
     match letter.holds:
         case "model":
@@ -339,6 +352,31 @@ def check(log: Log, organization: str, letter: Wanted) -> None:
         raise NotFound(f"{letter.asset} has no blob {letter.blob}")
     if not permission.allows(organization, owner):
         raise Forbidden(f"{organization} may not process {letter.asset}")
+    return owner
+
+
+def _size(log: Log, holds: Holds, asset: str) -> int | None:
+    return need(log.records, Model, asset).size if holds == "model" else None
+
+
+def _due(log: Log, organization: str, sender: str, letter: Sent) -> int:
+    """How many blobs of a task an organization may send unasked, since they are, or will be, needed here."""
+    task = log.records.get(Task, letter.task)
+    if task is None or task.worker != sender:
+        return 0
+    if not any(child.worker == organization and child.status not in ENDED for child in log.children(task.key)):
+        return 0
+    if task.status not in ENDED:
+        return len(task.outputs)  # blob first, then entry
+    made = {model.blob: model.size for model in log.records.find(Model, "task", task.key)}
+    return len(made) if made.get(letter.blob) == letter.size else 0
+
+
+def _digest(blobs: Blobs, name: Digest) -> str:
+    running = sha256()
+    for piece in blobs.open(name):
+        running.update(piece)
+    return f"sha256:{running.hexdigest()}"
 
 
 async def _stream(pieces: Iterator[bytes], skip: int) -> AsyncIterator[bytes]:
@@ -347,12 +385,3 @@ async def _stream(pieces: Iterator[bytes], skip: int) -> AsyncIterator[bytes]:
         if skip:
             piece, skip = piece[skip:], 0
         yield piece
-
-
-async def _either(work: Coroutine[Any, Any, None], end: asyncio.Future[Any]) -> None:
-    """Return once `work` is done, or `end` is, after which nobody waits for it."""
-    task = asyncio.ensure_future(work)
-    try:
-        await asyncio.wait([task, end], return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        task.cancel()
