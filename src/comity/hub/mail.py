@@ -10,7 +10,7 @@ from sqlalchemy import Connection, delete, func, insert, select
 
 from comity.hub import schema
 from comity.hub.callers import Caller, called, member
-from comity.hub.hub import answer, decoded, hub_of
+from comity.hub.hub import Hub, answer, decoded, hub_of
 from comity.hub.limits import Limits, check_bytes
 from comity.values.errors import Forbidden, Unavailable
 
@@ -56,7 +56,7 @@ def keep(connection: Connection, caller: Caller, posted: Posted, *, limits: Limi
     mine = select(func.count()).where(here, table.c.sender == caller.organization)
     if connection.execute(mine).scalar_one() >= limits.letters:
         raise Unavailable(f"{limits.letters} letters of {caller.organization} wait for {posted.recipient}; try later")
-    # A number is never used again, not even by a hub that was restored from a backup: readers remember the last one.
+    # Readers remember the last number: none is used again, not even by a hub that was restored from a backup.
     last = connection.execute(select(func.max(table.c.id)).where(here)).scalar() or 0
     row = {"id": max(last + 1, at), "sender": caller.organization, "recipient": posted.recipient}
     connection.execute(insert(table).values(channel=caller.channel, body=posted.body.encode(), **row))
@@ -76,11 +76,12 @@ def waiting(connection: Connection, caller: Caller, after: int, *, most_bytes: i
     return made
 
 
-def forget(connection: Connection, caller: Caller, last: int) -> None:
-    """The caller has its letters up to this one."""
+async def forget(hub: Hub, caller: Caller, last: int) -> None:
+    """The caller has its letters up to this one, which stays, so that its number is not used again."""
     table = schema.mail
-    here = (table.c.channel == caller.channel) & (table.c.recipient == caller.organization)
-    connection.execute(delete(table).where(here, table.c.id <= last))
+    here = (table.c.channel == caller.channel) & (table.c.recipient == caller.organization) & (table.c.id < last)
+    if await hub.database.aread(lambda connection: connection.execute(select(table.c.id).where(here)).first()):
+        await hub.database.awrite(lambda connection: connection.execute(delete(table).where(here)))
 
 
 def expire(connection: Connection, before: int) -> None:

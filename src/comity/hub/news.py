@@ -48,8 +48,7 @@ async def news(request: Request) -> Response:
     start, letter = number(request, "from"), number(request, "mail")
     deadline = time.monotonic() + min(number(request, "wait") / 1000, LONGEST_WAIT)
     await hub.ordering.heard(caller.channel, caller.organization, start)
-    if letter:
-        await hub.database.awrite(lambda connection: mail.forget(connection, caller, letter))
+    await mail.forget(hub, caller, letter)
     after = max(letter, number(request, "after"))
     return answer(await _awaited(hub, caller, start, after, deadline=deadline))
 

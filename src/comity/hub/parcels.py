@@ -87,11 +87,10 @@ def expire(connection: Connection, spool: Spool, before: int) -> None:
     """Forget parcels that were announced before a time, and files that belong to none."""
     parcels, awaited = schema.parcels, schema.awaited
     connection.execute(delete(parcels).where(parcels.c.announced_at < before))
-    known = set(connection.execute(select(parcels.c.channel, parcels.c.id)).tuples())
-    for channel, parcel in connection.execute(select(awaited.c.channel, awaited.c.parcel).distinct()).tuples().all():
-        if (channel, parcel) not in known:
-            connection.execute(delete(awaited).where(awaited.c.channel == channel, awaited.c.parcel == parcel))
-    spool.keep_only({f"{channel}-{parcel}" for channel, parcel in known})
+    there = (parcels.c.channel == awaited.c.channel) & (parcels.c.id == awaited.c.parcel)
+    connection.execute(delete(awaited).where(~select(parcels).where(there).exists()))
+    known = connection.execute(select(parcels.c.channel, parcels.c.id))
+    spool.keep_only({f"{row.channel}-{row.id}" for row in known})
 
 
 def _expect(

@@ -108,7 +108,7 @@ class Between:
         check(answer.status, answer.content)
         yield answer.content
 
-    def sent(self, method: str, target: str, body: bytes = b"", **fields: Any) -> SignedRequest:
+    def sent(self, method: str, target: str, body: bytes = b"", /, **fields: Any) -> SignedRequest:
         """What this organization signs."""
         named = "" if method == "PUT" or not body else digest(body)
         made = SignedRequest(
@@ -213,11 +213,11 @@ class Network:
         """What the work comes to; hub and nodes share one event loop."""
         return self.loop.run_until_complete(work)
 
-    def request(self, link: Between, method: str, target: str, body: bytes = b"", **fields: Any) -> Answer:
+    def request(self, link: Between, method: str, target: str, body: bytes = b"", /, **fields: Any) -> Answer:
         """A signed request; fields of what is signed may be others."""
         return self.run(self.ask(link, method, target, body, **fields))
 
-    async def ask(self, link: Between, method: str, target: str, body: bytes = b"", **fields: Any) -> Answer:
+    async def ask(self, link: Between, method: str, target: str, body: bytes = b"", /, **fields: Any) -> Answer:
         header = authorization(link.sent(method, target, body, **fields), link.identity)
         return await self.call(method, target, body, authorization=header)
 
@@ -238,7 +238,7 @@ class Network:
             "client": ("192.0.2.1", 1),
             "server": ("hub", 443),
         }
-        pieces = [body[at : at + 65536] for at in range(0, len(body), 65536)] or [b""]
+        self.pieces = pieces = [body[at : at + 65536] for at in range(0, len(body), 65536)] or [b""]
         sent: list[Any] = []
 
         async def receive() -> dict[str, Any]:

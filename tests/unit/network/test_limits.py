@@ -1,0 +1,148 @@
+"""A hub refuses rather than dies: what one organization may ask of it, and what it forgets."""
+
+import dataclasses
+
+import msgspec
+import pytest
+
+from comity.domain.entry import canonical, sign
+from comity.hub.app import expire
+from comity.hub.limits import MINUTE, Limits
+from comity.hub.spool import Spool
+from comity.values.errors import Unavailable
+
+
+def announce(network, sender, name, size=5, recipient="b"):
+    body = msgspec.json.encode({"size": size, "recipients": [recipient]})
+    return network.request(network.link(sender), "POST", f"/parcels/{name:032x}", body)
+
+
+def post(network, sender, recipient, body="sealed"):
+    said = msgspec.json.encode({"recipient": recipient, "body": body})
+    return network.request(network.link(sender), "POST", "/mail", said)
+
+
+def refused(answer, status, why):
+    assert answer.status == status, answer.content
+    assert why in answer.json["detail"]
+
+
+def test_the_limits_fit_an_honest_node():
+    most = Limits()
+    assert most.parcel_bytes > 20 << 30  # a blob of 20 GB is possible
+    assert most.body_bytes > 2 << 20  # an entry of 1 MiB and its texts
+
+
+def test_letters_wait_up_to_a_number(build):
+    network = build(letters=2)
+    for _ in range(2):
+        assert post(network, "a", "b").status == 200
+    refused(post(network, "a", "b"), 503, "2 letters of a wait for b; try later")
+    assert post(network, "a", "c").status == 200
+    assert post(network, "c", "b").status == 200
+
+
+def test_a_letter_is_short(build):
+    network = build(letter_bytes=10)
+    assert post(network, "a", "b", "é" * 5).status == 200
+    refused(post(network, "a", "b", "é" * 5 + "x"), 400, "a letter has more than 10 bytes")
+
+
+def test_parcels_wait_up_to_a_number(build):
+    network = build(parcels=2)
+    assert announce(network, "a", 1).status == announce(network, "a", 2).status == 200
+    refused(announce(network, "a", 3), 503, "2 parcels of a with 10 bytes are on their way")
+    assert announce(network, "a", 1, recipient="c").status == 200
+    assert announce(network, "c", 4).status == 200
+
+
+def test_parcels_wait_up_to_a_size(build):
+    network = build(parcel_bytes=10)
+    refused(announce(network, "a", 1, size=11), 400, "a parcel of 11 bytes never fits; 10 is the most")
+    assert announce(network, "a", 1, size=6).status == 200
+    refused(announce(network, "a", 2, size=5), 503, "wait until they are fetched")
+    network.request(network.link("b"), "DELETE", f"/parcels/{1:032x}")
+    assert announce(network, "a", 2, size=5).status == 200
+
+
+def test_a_parcel_is_no_longer_than_announced(network):
+    announce(network, "a", 1)
+    here = f"/parcels/{1:032x}"
+    refused(network.request(network.link("a"), "PUT", here + "/bytes", b"too many"), 400, "announced with 5 bytes")
+    assert network.request(network.link("a"), "GET", here).json["received"] <= 5
+    assert network.request(network.link("a"), "PUT", here + "/bytes?offset=0", b"bytes").json == {"received": 5}
+    refused(network.request(network.link("a"), "PUT", here + "/bytes?offset=3", b"es"), 409, "go on from there")
+
+
+def test_a_full_disk_is_left_alone(build):
+    network = build(free_bytes=1 << 60)
+    refused(announce(network, "a", 1), 503, "the hub's disk has no room for 5 more bytes")
+    refused(network.request(network.link("a"), "PUT", f"/parcels/{1:032x}/bytes", b"bytes"), 503, "no room")
+
+
+def test_entries_come_up_to_a_number_in_a_minute(build):
+    network = build(entries=2)
+    time = network.hub.started // MINUTE * MINUTE + MINUTE
+    network.hub.clock = lambda: time
+    for word in (1, 2):
+        network.write("a", word)
+    event, texts = network.plan(3)
+    body = canonical([sign(network.statement("a", event), network.identity("a"), texts)])
+    outcome = network.request(network.link("a"), "POST", "/entries", body).json
+    assert outcome[0]["error"] == "Unavailable"
+    assert "a has sent 2 entries" in outcome[0]["detail"]
+    network.write("b", 4)
+    time += MINUTE
+    network.write("a", 5)
+
+
+def test_entries_come_up_to_a_size_in_a_minute(build):
+    network = build(entry_bytes=700)
+    network.write("a", 1)
+    with pytest.raises(AssertionError, match="Unavailable"):
+        network.write("a", 2)
+
+
+def test_an_answer_holds_a_few_of_many_letters(build):
+    network = build(news_bytes=10)
+    for _ in range(4):
+        post(network, "a", "b", "123456")
+    found = network.request(network.link("b"), "GET", "/news?from=100").json["mail"]
+    assert len(found) == 2
+    later = network.request(network.link("b"), "GET", f"/news?from=100&mail={found[-1]['id']}").json["mail"]
+    assert len(later) == 2
+
+
+def test_what_nobody_fetches_is_forgotten(network):
+    spool = network.folder / "spool"
+    announce(network, "a", 1)
+    network.request(network.link("a"), "PUT", f"/parcels/{1:032x}/bytes", b"bytes")
+    post(network, "a", "b")
+    (spool / "1-stray").write_bytes(b"x")
+    started = network.hub.clock()
+
+    expire(network.hub)
+    assert [each.name for each in spool.iterdir()] == [f"1-{1:032x}"]
+
+    network.hub.clock = lambda: started + network.hub.limits.parcel_age + 60_000
+    expire(network.hub)
+    assert list(spool.iterdir()) == []
+    network.hub.clock = lambda: started
+    assert network.request(network.link("b"), "GET", f"/parcels/{1:032x}").status == 404
+    assert len(network.request(network.link("b"), "GET", "/news?from=100").json["mail"]) == 1
+
+    network.hub.clock = lambda: started + network.hub.limits.letter_age + 60_000
+    expire(network.hub)
+    network.hub.clock = lambda: started
+    assert network.request(network.link("b"), "GET", "/news?from=100").json["mail"] == []
+
+
+def test_room_is_counted(tmp_path):
+    spool = Spool(tmp_path)
+    spool.check_room(1, 0)
+    with pytest.raises(Unavailable, match="no room for"):
+        spool.check_room(1 << 60, 0)
+
+
+def test_limits_are_values():
+    assert dataclasses.replace(Limits(), letters=1) == Limits(letters=1)
