@@ -33,6 +33,9 @@ from comity.values.errors import ComityError, DecodeError, Forbidden, NotFound, 
 from comity.values.keys import to_base64
 from comity.values.stream import CHUNK, KEY, SEALED_CHUNK, seal_chunks, sealed_size
 
+SOON = 0.5
+"""Seconds without a byte after which a blob that was sent unasked is asked for: who was sending it may have died."""
+
 PATIENCE = 3.0
 """Seconds without a byte after which a blob is asked for again, and twice as many each time after that."""
 
@@ -54,7 +57,7 @@ class Arrival:
     future: asyncio.Future[None]
     heard: float
     """When it was asked for, or a byte of it came, by the event loop's clock."""
-    patience: float = PATIENCE
+    patience: float = SOON
     size: int | None = None
     """As the log has it, for a model."""
     refused: str = ""
@@ -114,12 +117,11 @@ class Exchange:
                 raise NotFound(f"the blob {blob} of {asset} is gone from this node")
             if loop.time() - arrival.heard >= arrival.patience:
                 # a letter or a parcel may have been lost with a process that died
-                if arrival.heard > -math.inf:
-                    arrival.patience = min(2 * arrival.patience, LONGEST_PATIENCE)
+                arrival.patience = min(max(PATIENCE, 2 * arrival.patience), LONGEST_PATIENCE)
                 arrival.heard = loop.time()
                 await self._ask(owner, Wanted(blob=blob, holds=holds, asset=asset, refused=arrival.refused))
             try:
-                async with asyncio.timeout(PATIENCE):
+                async with asyncio.timeout_at(arrival.heard + arrival.patience):
                     await asyncio.shield(arrival.future)
             except TimeoutError:
                 continue
