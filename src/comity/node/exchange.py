@@ -106,6 +106,8 @@ class Exchange:
         loop = asyncio.get_running_loop()
         if await self.has(blob, owner=owner):
             return
+        if owner == self.following.organization:
+            raise NotFound(f"the blob {blob} of {asset} is gone from this node")
         while True:
             if (arrival := self._arriving.get((owner, blob))) is None:
                 size = await self.following.read(lambda log: _size(log, holds, asset))
@@ -113,8 +115,6 @@ class Exchange:
                 arrival = self._arriving.setdefault((owner, blob), Arrival(loop.create_future(), heard, size=size))
             if await self.has(blob, owner=owner):
                 return self._arrived(owner, blob, None)
-            if owner == self.following.organization:
-                raise NotFound(f"the blob {blob} of {asset} is gone from this node")
             if loop.time() - arrival.heard >= arrival.patience:
                 # a letter or a parcel may have been lost with a process that died
                 arrival.patience = min(max(PATIENCE, 2 * arrival.patience), LONGEST_PATIENCE)

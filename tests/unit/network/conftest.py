@@ -19,7 +19,7 @@ from comity.adapters.sql.database import Database, sqlite_url
 from comity.adapters.sql.log import Delivery, Log
 from comity.adapters.sql.schema import channels, leaves
 from comity.domain.entry import Entry, Statement, Texts, canonical, leaf_bytes, sign
-from comity.domain.events import Admission, AnyEvent, PlanRegistered
+from comity.domain.events import Admission, AnyEvent, PlanRegistered, texts_of
 from comity.domain.joining import Token, write_join
 from comity.domain.request import SignedRequest, authorization
 from comity.domain.words import written
@@ -38,6 +38,8 @@ from comity.values.digest import digest
 from comity.values.keys import Identity
 
 T = TypeVar("T")
+
+NAME, TEXTS = written("a name", bytes(16))
 
 
 def key(word: object) -> str:
@@ -158,7 +160,7 @@ class Node:
 class Network:
     """A hub with the channels "main" and "other"."""
 
-    Between = Between
+    NAME = NAME
     key, identity, plan = staticmethod(key), staticmethod(identity), staticmethod(plan)
 
     def __init__(self, folder: Path, limits: Limits | None = None) -> None:
@@ -271,10 +273,11 @@ class Network:
         return entry
 
     def say(self, author: str, *events: AnyEvent, channel: str = "main") -> None:
-        """Events without texts, ordered by the hub."""
+        """Events, ordered by the hub; `NAME` is the only text in them."""
         number = self.channels[channel].number
         signer = identity("founder" if author == "hub" else author)
-        entry = sign(self.statement(author, *events, channel=channel), signer, {})
+        texts = TEXTS if any(NAME in texts_of(event) for event in events) else {}
+        entry = sign(self.statement(author, *events, channel=channel), signer, texts)
         self.database.write(lambda connection: Log(connection, number).order(entry, now()))
 
     # What a dishonest hub does
