@@ -3,7 +3,7 @@
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do command -v $$p && break; done)
 BIN := .venv/bin
 SOURCES := pyproject.toml constraints.txt
-FIGURES := simulation many_sites codec
+FIGURES := simulation many_sites codec seal task_start log
 
 .PHONY: help setup demo test check bench chaos docs
 
@@ -28,7 +28,7 @@ bench: .venv/.dev ## our figures beside their floors
 	for figure in $(FIGURES); do OMP_NUM_THREADS=1 $(BIN)/python -m bench.$$figure || exit 1; done
 
 chaos: .venv/.dev ## kill hub, nodes and workers while plans run; write docs/chaos.md
-	$(BIN)/python -m bench.chaos --seeds 1 2 3 4 --kills 4 --rounds 43 --write docs/chaos.md
+	$(BIN)/python -m bench.chaos --seeds 1 2 3 --kills 4 --rounds 43 --write docs/chaos.md
 
 docs: .venv/.dev ## write docs/reference.md, run every code block of README and docs
 	$(BIN)/python scripts/reference.py

@@ -14,6 +14,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -80,9 +81,8 @@ def _run(folder: Path, seed: int, *, kills: int, rounds: int) -> Run:
         owner = next(iter(network.nodes.values()))
         owner.post("/compute_plan/", {"key": key, "name": "chaos"})
         began = time.monotonic()
-        with Killer(network, seed, KINDS * kills) as killer:
-            plan.add(owner, wanted)
-            silence = _wait(network, key, len(wanted))
+        with Killer(network, seed, KINDS * kills) as killer, ThreadPoolExecutor(1) as adding:
+            silence = _wait(network, key, adding.submit(plan.add, owner, wanted))
         seconds = time.monotonic() - began
         entries = _settled(network)
         found = plan.done(owner, key)
@@ -95,7 +95,7 @@ def _run(folder: Path, seed: int, *, kills: int, rounds: int) -> Run:
     return Run(seed, len(wanted), round(seconds, 1), entries, dict(killer.counts()), round(silence, 2), attempts)
 
 
-def _wait(network: Network, key: str, count: int) -> float:
+def _wait(network: Network, key: str, added: Future[None]) -> float:
     """Return once the plan is done, the longest time in which the log did not grow; raises when it is stuck."""
     owner = next(iter(network.nodes.values()))
     hub = network.folder / "hub" / "hub.db"
@@ -107,11 +107,13 @@ def _wait(network: Network, key: str, count: int) -> float:
             size, longest, grown = later, max(longest, now - grown), now
         if now - asked > 0.5:
             asked = now
-            if (status := owner.get(f"/compute_plan/{key}/")["status"]) == "PLAN_STATUS_DONE":
+            complete = added.done() and added.result() is None
+            status = owner.get(f"/compute_plan/{key}/")["status"]
+            if complete and status == "PLAN_STATUS_DONE":
                 return longest
-            if now - grown > STUCK or status not in ("PLAN_STATUS_DOING", "PLAN_STATUS_CREATED"):
+            if now - grown > STUCK or status in ("PLAN_STATUS_FAILED", "PLAN_STATUS_CANCELED"):
                 told = Counter((each["worker"], each["status"]) for each in plan.done(owner, key).values())
-                raise AssertionError(f"the plan of {count} tasks is {status}: {dict(told)}")
+                raise AssertionError(f"the plan is {status}: {dict(told)}")
 
 
 def _settled(network: Network) -> int:
@@ -167,7 +169,8 @@ NAMES = ("the hub", "a node", "the process that forks a node's tasks", "a task")
 PAGE = """# Chaos
 
 `make chaos` starts a network of {organizations} organizations, runs a plan of {tasks} tasks that depend on each
-other across them, and kills processes with SIGKILL at random moments: {total} kills, {by_kind}.
+other across them, and kills processes with SIGKILL at random moments: {total} kills in all,
+{by_kind}.
 `comity up` starts again what died. The tasks are deterministic, and what must come out is calculated a second time
 without a network.
 

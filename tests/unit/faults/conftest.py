@@ -218,7 +218,7 @@ class Network:
         """Return once it is so."""
         async with asyncio.timeout(30):
             while not reached():
-                await asyncio.sleep(0.005)
+                await asyncio.sleep(0.02)
 
     def log(self, name: str, work: Callable[[Log], Any]) -> Any:
         """What the log at a node, or the hub, says, read as it lies on the disk."""
