@@ -26,7 +26,7 @@ class Token(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     url: str
     """Of the hub."""
-    certificate: Annotated[str, Meta(max_length=100)] = ""
+    certificate: Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?\Z")] = ""
     """SHA-256 of the hub's own certificate; empty when a certificate authority vouches for it."""
     hub: str
     """The hub's key for checkpoints."""

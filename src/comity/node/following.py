@@ -113,7 +113,7 @@ class Following:
         holds is said in several: all of them, unless the rules come to refuse one.
         """
         await self.check(events)
-        parts = {str(uuid.uuid4()): portion for portion in portions(events)}
+        parts = {str(uuid.uuid4()): portion for portion in portions(events, texts)}
         futures = {id: asyncio.get_running_loop().create_future() for id in parts}
         self._waiting |= futures
 
@@ -139,7 +139,7 @@ class Following:
             raise Unavailable(f"this node has stopped following the channel: {self.broken}")
         if not self.connected:
             raise Unavailable("the hub is away; try again")
-        portions(events)
+        portions(events, {})
         await self.read(lambda log: self._try(log, events))
 
     def say(self, connection: Connection, events: Sequence[AnyEvent], texts: Texts) -> None:

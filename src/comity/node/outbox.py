@@ -16,13 +16,13 @@ from sqlalchemy import Connection, delete, func, insert, select
 
 from comity.adapters.sql.log import Log
 from comity.domain.entry import MOST, Entry, Texts, sign
-from comity.domain.events import AnyEvent
+from comity.domain.events import AnyEvent, texts_of
 from comity.node import schema
 from comity.values.errors import InvalidInput
 from comity.values.keys import Identity
 
 LARGEST = 400_000
-"""Bytes of events that are said together; a statement has at most 1 MiB."""
+"""Bytes of events and of their texts that are said together; a statement has at most 1 MiB."""
 
 _EVENTS = msgspec.json.Decoder(tuple[AnyEvent, ...])
 _TEXTS = msgspec.json.Decoder(dict[str, tuple[str, str]])
@@ -64,7 +64,7 @@ class Outbox:
         last, size = 0, 0
         for row in connection.execute(query):
             said = _EVENTS.decode(row.events)
-            size += len(row.events)
+            size += len(row.events) + len(row.texts)
             if events and (len(events) + len(said) > most or size > LARGEST):
                 break
             events += said
@@ -111,17 +111,18 @@ class Outbox:
         return ids
 
 
-def portions(events: Sequence[AnyEvent]) -> list[list[AnyEvent]]:
+def portions(events: Sequence[AnyEvent], texts: Texts) -> list[list[AnyEvent]]:
     """The events, in their order, in portions that fit an entry; raises InvalidInput for one that never does."""
     made: list[list[AnyEvent]] = [[]]
     room = LARGEST
     for event in events:
         size = len(msgspec.json.encode(event))
+        own = sum(len(texts[name][1].encode()) for name in texts_of(event) if name in texts)
         if size > 2 * LARGEST:
             raise InvalidInput(f"one {type(event).__name__} has {size} bytes, {2 * LARGEST} is the most; divide it")
-        if made[-1] and (size > room or len(made[-1]) == MOST // 2):
+        if made[-1] and (size + own > room or len(made[-1]) == MOST // 2):
             made.append([])
             room = LARGEST
         made[-1].append(event)
-        room -= size
+        room -= size + own
     return made
