@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 import msgspec
 from sqlalchemy import func, select
@@ -30,16 +30,32 @@ class Member:
     """None when this node cannot ask the hub."""
     version: str
     seen: int
-    """Entries of the log that it last said it had verified."""
+    """Entries of the log that it last said it had verified. A hub that shows it another log than this has to withhold
+    its entries here for ever: it then falls silent."""
+    last_entry: int
+    """Milliseconds since 1970 of its last entry, 0 when there is none."""
     tasks: dict[str, int]
     """At its node, by status."""
+
+
+@final
+class Present(msgspec.Struct, frozen=True):
+    """What the hub says of an organization."""
+
+    last_seen: int
+    version: str
+
+
+NEVER = Present(0, "")
+
+_PRESENT = msgspec.json.Decoder(dict[str, Present])
 
 
 async def members(part: Part) -> list[Member]:
     """The organizations of the channel, by name."""
     present = await _present(part)
     me = part.following.organization
-    now = present[me]["last_seen"] if me in present else 0  # the hub's clock, as of this question
+    now = present[me].last_seen if me in present else 0  # the hub's clock, as of this question
 
     def found(log: Log) -> list[Member]:
         tasks = _tasks(log)
@@ -49,9 +65,10 @@ async def members(part: Part) -> list[Member]:
             Member(
                 organization=each.key,
                 status=each.status,
-                connected=now - present.get(each.key, {"last_seen": 0})["last_seen"] < SILENT if present else None,
-                version=present.get(each.key, {"version": ""})["version"],
+                connected=now - present.get(each.key, NEVER).last_seen < SILENT if present else None,
+                version=present.get(each.key, NEVER).version,
                 seen=each.seen,
+                last_entry=each.ordered_at,
                 tasks=tasks.get(each.key, {}),
             )
             for each in every
@@ -61,10 +78,10 @@ async def members(part: Part) -> list[Member]:
     return await part.following.read(found)
 
 
-async def _present(part: Part) -> dict[str, dict[str, Any]]:
+async def _present(part: Part) -> dict[str, Present]:
     try:
-        return msgspec.json.decode(await part.following.link.call("GET", "/presence", seconds=5))
-    except ComityError:
+        return _PRESENT.decode(await part.following.link.call("GET", "/presence", seconds=5))
+    except (ComityError, msgspec.MsgspecError, UnicodeError):
         return {}
 
 

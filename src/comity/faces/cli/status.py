@@ -27,12 +27,12 @@ def command(client: Client) -> Answer:
     """Show the organizations of the network, who is connected, and how their tasks stand."""
     found = client.get("/network/")
     rows = [(each["organization"], _stands(each), each["seen"], *_counts(each["tasks"])) for each in _members(found)]
-    here = "connected" if found["connected"] else "the hub is away"
+    here = "connected" if found["connected"] else f"not connected ({found['trouble'] or 'the hub is away'})"
     title = (
         f"{found['channel']} at {found['hub']} as {found['organization']} sees it: {here}, {found['log_size']} entries"
     )
     if found["broken"]:
-        title += f"; it has stopped following: {found['broken']}"
+        title += "; it has stopped following for good"
     return Answer(found, Table(title, ("organization", "is", "log seen", *KINDS), rows))
 
 

@@ -59,6 +59,7 @@ async def network(call: Call) -> Response:
             "digest": following.link.channel,
             "hub": following.link.address.url,
             "connected": following.connected,
+            "trouble": following.trouble or None,
             "broken": following.broken or None,
             "log_size": size,
             "organizations": [msgspec.to_builtins(each) for each in members],
