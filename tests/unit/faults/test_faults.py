@@ -77,8 +77,8 @@ async def say(network: Any, who: str, kind: Any, key: str, events: Any) -> None:
             await asyncio.sleep(0.01)
 
 
-async def story(network: Any) -> dict[str, Any]:
-    """b registers two functions and a plan; a trains, b trains on from there, a measures that."""
+async def functions_of_b(network: Any) -> None:
+    """One that trains and one that measures, ready."""
     blob = network.parts["b"].exchange.blobs._blobs.put([archive()])
     public, models = Permission(public=True), {"model": MODEL}
     functions = (
@@ -102,8 +102,13 @@ async def story(network: Any) -> dict[str, Any]:
         ),
     )
     await say(network, "b", Function, TRAIN, functions)
-    await say(network, "b", Plan, PLAN, [PlanRegistered(key=PLAN, name="plan")])
     await network.until(lambda: len(ready(network)) == 2)
+
+
+async def story(network: Any) -> dict[str, Any]:
+    """b registers two functions and a plan; a trains, b trains on from there, a measures that."""
+    await functions_of_b(network)
+    await say(network, "b", Plan, PLAN, [PlanRegistered(key=PLAN, name="plan")])
     tasks = (
         TaskAdded(key=FIRST, plan=PLAN, function=TRAIN, worker="a", outputs={"model": OPEN}),
         TaskAdded(
@@ -173,3 +178,44 @@ def test_death_at_every_point_leads_to_the_same_log(play):
     for point in missed:  # the death of another led past it
         found, network = play(story, point)
         assert (found, network.faults) == (wanted, set()), point
+
+
+class Always(set[tuple[str, str]]):
+    """Points at which every process dies that comes there."""
+
+    def remove(self, point: tuple[str, str]) -> None: ...
+
+
+def test_a_plan_that_waits_for_an_absent_node_holds_up_no_other(play):
+    async def stuck(network: Any) -> None:
+        other, alone = key("other plan"), key("alone")
+        await functions_of_b(network)
+        network.faults = Always({("a", "before POST /parcels")})
+        await say(network, "b", Plan, PLAN, [PlanRegistered(key=PLAN, name="stuck")])
+        tasks = [TaskAdded(key=FIRST, plan=PLAN, function=TRAIN, worker="a", outputs={"model": OPEN})]
+        tasks += [
+            TaskAdded(
+                key=key(f"child {number}"),
+                plan=PLAN,
+                function=TRAIN,
+                worker="b",
+                inputs=(TaskInput("model", parent=FIRST, output="model"),),
+                outputs={"model": OPEN},
+            )
+            for number in range(30)
+        ]
+        await say(network, "b", Task, FIRST, tasks)
+        await network.until(lambda: done(network, FIRST))
+        await say(network, "b", Plan, other, [PlanRegistered(key=other, name="other")])
+        task = TaskAdded(key=alone, plan=other, function=TRAIN, worker="b", outputs={"model": OPEN})
+        await say(network, "b", Task, alone, [task])
+        await network.until(lambda: done(network, alone))
+        assert not done(network, key("child 0"))
+        network.faults = set()
+        await network.until(lambda: all(done(network, key(f"child {number}")) for number in range(30)))
+
+    play(stuck)
+
+
+def done(network: Any, task: str) -> bool:
+    return bool(network.rows("b", f"select 1 from task_records where key = '{task}' and status = 'STATUS_DONE'"))
