@@ -38,6 +38,8 @@ class Connection:
         self._reader = reader
         self._writer = writer
         self._mark = mark
+        self.listens = True
+        """Whether it may still do what it is told."""
 
     @property
     def pid(self) -> int:
@@ -45,8 +47,9 @@ class Connection:
         return self._process.pid
 
     def send(self, message: ToBase) -> None:
-        """Tell it something, at the latest when it next listens."""
-        self._writer.write(frame(message))
+        """Tell it something, at the latest when it next reads; nothing when it listens no more."""
+        if self.listens:
+            self._writer.write(frame(message))
 
     def kill(self) -> None:
         """End it at once; `messages` ends when nothing of it is left."""
@@ -55,6 +58,7 @@ class Connection:
 
     def hang_up(self) -> None:
         """Have it end, with all its tasks; `messages` ends when nothing of it is left."""
+        self.listens = False
         with suppress(OSError):
             self._writer.write_eof()
 

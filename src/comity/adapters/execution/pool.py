@@ -121,7 +121,7 @@ class Pool:
                 return
 
     def _fill(self, loop: AbstractEventLoop) -> None:
-        while self._base and self._waiting and len(self._running) < self._size:
+        while self._base and self._base.listens and self._waiting and len(self._running) < self._size:
             key = next(iter(self._waiting))
             run = self._running[key] = self._waiting.pop(key)
             late = Outcome(Status.TIMED_OUT, f"the task took longer than its {run.job.seconds:g} seconds")

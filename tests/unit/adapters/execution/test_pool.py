@@ -14,6 +14,7 @@ import pytest
 import uvloop
 
 from comity.adapters.execution import messages, performance
+from comity.adapters.execution.connection import Connection
 from comity.adapters.execution.job import Status
 from comity.adapters.execution.log import KEPT
 from comity.adapters.execution.pool import Pool
@@ -381,6 +382,27 @@ def test_tasks_of_a_base_that_is_killed_are_lost_and_the_next_get_another(bundle
     assert lost.lost
     assert all(dead(pid) for pid in pids)
     assert next_one.status is Status.DONE
+
+
+def test_a_job_that_comes_while_a_dead_base_is_cleared_away_gets_the_next(bundle, job, monkeypatch):
+    async def act(pool):
+        ending, go_on, end = asyncio.Event(), asyncio.Event(), Connection._end
+
+        async def slowly(connection):
+            connection.hang_up()
+            ending.set()
+            await go_on.wait()
+            await end(connection)
+
+        monkeypatch.setattr(Connection, "_end", slowly)
+        pool._base.kill()
+        await ending.wait()
+        running = asyncio.create_task(pool.run(job(bundle("pass"))))
+        await asyncio.sleep(0)
+        go_on.set()
+        return await running
+
+    assert run_in_pool(act).status is Status.DONE
 
 
 def test_a_base_that_is_stopped_is_replaced(bundle, job, monkeypatch):
