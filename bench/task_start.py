@@ -13,6 +13,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
+sys.path.insert(0, str(Path(__file__).parent))
+
 from ratio import line
 
 from comity.adapters.execution.job import Job, Status

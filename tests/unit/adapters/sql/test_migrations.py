@@ -45,15 +45,15 @@ def described(connection: Connection) -> list[Any]:
         FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
         LEFT JOIN pg_collation l ON l.oid = a.attcollation
         LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
-        WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace AND c.relname NOT LIKE 'alembic%'""")
+        WHERE c.relkind = 'r' AND c.relnamespace = current_schema()::regnamespace AND c.relname NOT LIKE 'alembic%'""")
     )
     indexes = connection.execute(
-        text("SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' AND tablename NOT LIKE 'alembic%'")
+        text("SELECT indexdef FROM pg_indexes WHERE schemaname = current_schema() AND tablename NOT LIKE 'alembic%'")
     )
     keys = connection.execute(
         text("""
         SELECT conrelid::regclass::text, pg_get_constraintdef(oid) FROM pg_constraint
-        WHERE connamespace = 'public'::regnamespace AND conrelid::regclass::text NOT LIKE 'alembic%'""")
+        WHERE connamespace = current_schema()::regnamespace AND conrelid::regclass::text NOT LIKE 'alembic%'""")
     )
     return [sorted(map(str, rows)) for rows in (columns, indexes, keys)]
 
@@ -84,7 +84,7 @@ def test_text_is_ordered_alike_everywhere(database):
             return
         query = """
             SELECT table_name, column_name, collation_name FROM information_schema.columns
-            WHERE table_schema = 'public' AND data_type IN ('text', 'character varying')"""
+            WHERE table_schema = current_schema() AND data_type IN ('text', 'character varying')"""
         found = [each for each in connection.execute(text(query)).all() if each[0] != versions.name]
     assert len(found) > 30
     assert [each for each in found if each[2] != "C"] == []

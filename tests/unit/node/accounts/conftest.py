@@ -1,17 +1,18 @@
-"""Accounts of a node in a file, with passwords that cost little and a clock that stands until it is set."""
+"""Accounts of a node on each database, with passwords that cost little and a clock that stands until it is set."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from pathlib import Path
+from contextlib import closing
 
 import pytest
 from argon2 import PasswordHasher
 
-from comity.adapters.sql.database import Database, sqlite_url
+from comity.adapters.sql.database import Database
 from comity.node.accounts.accounts import Accounts
 from comity.node.accounts.people import Principal, User
 from comity.node.accounts.roles import Role
+from comity.node.accounts.schema import users
 from comity.node.schema import BRANCHES
 
 PASSWORD = "correct horse battery"
@@ -38,11 +39,17 @@ def clock() -> Clock:
     return Clock()
 
 
+@pytest.fixture(scope="session", params=["SQLite", "PostgreSQL"])
+def opened(request: pytest.FixtureRequest, new_url: Callable[[str], str]) -> Generator[Database]:
+    with closing(Database(new_url(request.param), BRANCHES)) as made:
+        yield made
+
+
 @pytest.fixture
-def database(tmp_path: Path) -> Generator[Database]:
-    made = Database(sqlite_url(tmp_path / "node.db"), BRANCHES)
-    yield made
-    made.close()
+def database(opened: Database) -> Database:
+    """Without users, and so without anything of theirs."""
+    opened.write(lambda connection: connection.execute(users.delete()))
+    return opened
 
 
 @pytest.fixture
