@@ -202,7 +202,7 @@ class Following:
     # Following
 
     async def _follow(self, deal: Deal) -> None:
-        self.broken = (await self.database.aread(self._row)).broken
+        self.broken = self.trouble = (await self.database.aread(self._row)).broken
         away = 0
         while not self.broken:
             try:

@@ -221,7 +221,7 @@ def test_it_stays_broken_after_a_restart(network, follower):
     follower.link.change = lambda body: body
     follower.restart()
     network.run(follower.following._follow(lambda _: None))
-    assert follower.following.broken == reason
+    assert follower.following.broken == follower.following.trouble == reason
 
 
 def test_the_truth_is_taken(network, follower):
