@@ -48,7 +48,7 @@ class Connection:
 
     def send(self, message: ToBase) -> None:
         """Tell it something, at the latest when it next reads; nothing when it listens no more."""
-        if self.listens:
+        if self.listens and not self._writer.is_closing():
             self._writer.write(frame(message))
 
     def kill(self) -> None:
@@ -59,7 +59,7 @@ class Connection:
     def hang_up(self) -> None:
         """Have it end, with all its tasks; `messages` ends when nothing of it is left."""
         self.listens = False
-        with suppress(OSError):
+        with suppress(OSError, RuntimeError):  # the latter is uvloop's for a connection that the other side has closed
             self._writer.write_eof()
 
     async def messages(self) -> AsyncIterator[Ended | NotStarted]:

@@ -405,6 +405,14 @@ def test_a_job_that_comes_while_a_dead_base_is_cleared_away_gets_the_next(bundle
     assert run_in_pool(act).status is Status.DONE
 
 
+def test_a_connection_that_is_closed_already_does_not_stop_the_pool(bundle, job):
+    async def act(pool):
+        pool._base._writer.transport.abort()
+        return await pool.run(job(bundle("pass")))
+
+    assert run_in_pool(act, loop_factory=uvloop.new_event_loop).status in (Status.DONE, Status.LOST)
+
+
 def test_a_base_that_is_stopped_is_replaced(bundle, job, monkeypatch):
     monkeypatch.setattr("comity.adapters.execution.pool.PATIENCE", 0.2)
     work = job(bundle("import os, signal; os.kill(os.getppid(), signal.SIGSTOP)"), seconds=0.2)
