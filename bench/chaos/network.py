@@ -45,6 +45,12 @@ class Node:
             except Away:
                 time.sleep(0.05)
 
+    def read(self, path: str) -> bytes:
+        """A file's bytes."""
+        request = Request(self.url + path, headers={"Authorization": f"Token {self._token}"})
+        with urlopen(request, timeout=60) as answer:
+            return answer.read()
+
     def post(self, path: str, body: Any) -> Any:
         """Raises Away when it may have been served or not, HTTPError when it was refused."""
         return self._call("POST", path, json.dumps(body).encode(), "application/json")
