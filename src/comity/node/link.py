@@ -104,7 +104,12 @@ class Link:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60)
         try:
             async with self.session.put(
-                self.address.url + target, data=pieces, headers=headers, ssl=self.address.tls, timeout=timeout
+                self.address.url + target,
+                data=pieces,
+                headers=headers,
+                ssl=self.address.tls,
+                timeout=timeout,
+                expect100=True,  # nothing is sent that the hub would refuse, such as what it is still writing
             ) as answer:
                 data = await read(answer)
                 check(answer.status, data)
