@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,8 +14,9 @@ from comity.adapters import folder
 from comity.adapters.certificate import fingerprint, self_signed
 from comity.adapters.sql.database import Database, sqlite_url
 from comity.adapters.sql.schema import channels
-from comity.domain.events import Admission
+from comity.domain.events import Admission, ChannelClosed, OrganizationRemoved
 from comity.domain.joining import Token
+from comity.domain.words import SALT, written
 from comity.hub import schema
 from comity.hub.founder import Founder
 from comity.hub.hub import now
@@ -87,6 +89,20 @@ class Place:
             secret=secret,
             expires=expires,
         )
+
+    def remove(self, organization: str, *, reason: str = "") -> None:
+        """Take an organization out of the channel; raises NotFound for one that is no member."""
+        number, _ = self.channel()
+        text, texts = written(reason, secrets.token_bytes(SALT))
+        event = OrganizationRemoved(organization=organization, reason=text)
+        self.database.write(lambda connection: self.founder.write(connection, number, [event], texts))
+
+    def close(self, *, reason: str = "") -> None:
+        """End the channel for good; raises Forbidden when it was closed before."""
+        number, _ = self.channel()
+        text, texts = written(reason, secrets.token_bytes(SALT))
+        event = ChannelClosed(reason=text)
+        self.database.write(lambda connection: self.founder.write(connection, number, [event], texts))
 
 
 def open_place(path: Path, url: str | None = None) -> Place:

@@ -18,6 +18,8 @@ app = typer.Typer(no_args_is_help=True, help="Order the log of a network and rel
 
 Directory = Annotated[Path, typer.Option("--dir", help="Where the hub keeps everything.")]
 
+Reason = Annotated[str, typer.Option(help="Kept in the log, where it can be redacted.")]
+
 HERE = Path("comity-hub")
 
 
@@ -67,6 +69,32 @@ def invite(
         return
     for name, token in tokens.items():
         typer.echo(f"{name}\n  comity node join {token}")
+
+
+@app.command()
+def remove(
+    name: Annotated[str, typer.Argument(help="Organization, e.g. hospital-a.")],
+    directory: Directory = HERE,
+    reason: Reason = "",
+) -> None:
+    """Take an organization out of the channel; its open plans end, and it may be invited again."""
+    from comity.hub.place import open_place
+
+    place = open_place(directory.absolute())
+    _url(place.folder)
+    place.remove(name, reason=reason)
+    typer.echo(f"{name} is a member no more; to let it in again: comity hub invite {name}")
+
+
+@app.command()
+def close(directory: Directory = HERE, reason: Reason = "") -> None:
+    """End the channel for good: nothing is written any more, everything stays to be read."""
+    from comity.hub.place import open_place
+
+    place = open_place(directory.absolute())
+    _url(place.folder)
+    place.close(reason=reason)
+    typer.echo("The channel is closed.")
 
 
 def _url(folder: Path) -> str:

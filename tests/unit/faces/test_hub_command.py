@@ -1,0 +1,88 @@
+"""What is said at the hub's machine: who is out, and that it is over."""
+
+import pytest
+from typer.testing import CliRunner
+
+from comity.adapters import folder
+from comity.adapters.sql.log import Log
+from comity.domain.joining import read_join, write_join
+from comity.domain.membership import CHANNEL
+from comity.domain.records import Channel, Organization
+from comity.faces.cli.main import app
+from comity.hub.place import open_place
+from comity.node.history import Wanted, entries
+from comity.values.errors import Conflict, Forbidden, NotFound
+from comity.values.keys import Identity
+
+
+@pytest.fixture
+def place(tmp_path):
+    made = open_place(tmp_path)
+    made.ready(name="main", hosts=["localhost"])
+    folder.keep(tmp_path / "url", b"https://localhost:7070")
+    yield made
+    made.database.close()
+
+
+def comity(place, *arguments):
+    done = CliRunner().invoke(app, ["hub", *arguments, "--dir", str(place.folder)])
+    if done.exception is not None:
+        raise done.exception
+    return done.stdout
+
+
+def let_in(place, name):
+    token = place.invite(name, url="https://localhost:7070")
+    join = read_join(write_join(token, Identity.generate()))
+    place.database.write(lambda connection: place.founder.admit(connection, 1, join))
+
+
+def read(place, work):
+    with place.database.read() as connection:
+        return work(Log(connection, 1))
+
+
+def status(place, name):
+    return read(place, lambda log: log.records.get(Organization, name)).status
+
+
+def last(place):
+    """(type, reason) of the last event."""
+
+    def work(log):
+        (found,) = entries(log, Wanted(), before=log.size, limit=1).entries
+        (event,) = found.statement.events
+        return type(event).__name__, "".join(log.texts([event.reason]).values())
+
+    return read(place, work)
+
+
+def test_a_member_is_removed_and_invited_again(place):
+    let_in(place, "a")
+    assert "comity hub invite a" in comity(place, "remove", "a", "--reason", "left the study")
+    assert status(place, "a") == "removed"
+    assert last(place) == ("OrganizationRemoved", "left the study")
+    with pytest.raises(NotFound, match="no member a"):
+        comity(place, "remove", "a")
+    with pytest.raises(Forbidden, match="founder cannot be removed"):
+        comity(place, "remove", "hub")
+    let_in(place, "a")
+    assert status(place, "a") == "member"
+
+
+def test_a_closed_channel_takes_nothing_more(place):
+    let_in(place, "a")
+    comity(place, "close")
+    assert read(place, lambda log: log.records.get(Channel, CHANNEL)).closed
+    assert last(place) == ("ChannelClosed", "")
+    for command in (["close"], ["remove", "a"], ["invite", "b"]):
+        with pytest.raises((Forbidden, Conflict), match="closed"):
+            comity(place, *command)
+
+
+def test_there_must_be_a_hub(tmp_path):
+    place = open_place(tmp_path)
+    for command in (["close"], ["remove", "a"]):
+        with pytest.raises(NotFound, match="never started"):
+            comity(place, *command)
+    place.database.close()
