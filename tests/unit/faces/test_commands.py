@@ -104,6 +104,14 @@ def test_a_refusal_has_a_reason(node, comity):
         comity("approve", "f2", "--refuse", "--yes")
 
 
+def test_texts_are_redacted_by_entry_or_commitment(node, comity):
+    answers(node, "/log/redact/", {"redacted": ["sha256:ab", "sha256:cd"]})
+    assert comity("log", "redact", "--entry", "4", "--entry", "7").stdout.startswith("2 texts are deleted")
+    comity("log", "redact", "sha256:ab", "sha256:cd")
+    sent = [json.loads(body) for *_, body in node.requests]
+    assert sent == [{"texts": [], "entries": [4, 7]}, {"texts": ["sha256:ab", "sha256:cd"], "entries": []}]
+
+
 def test_a_name_must_mean_one_thing(node, comity):
     old = {"key": "d1", "name": "heart", "withdrawn_date": "2026-01-01"}
     new = {"key": "d2", "name": "heart", "withdrawn_date": None}

@@ -85,6 +85,18 @@ def verify(
     return Answer({"verified": True, **asdict(found)}, text)
 
 
+@app.command()
+@asking
+def redact(
+    client: Client,
+    texts: Annotated[list[str] | None, typer.Argument(help="Commitments, as export writes them.")] = None,
+    entry: Annotated[list[int] | None, typer.Option(help="All texts of this entry; may be given again.")] = None,
+) -> Answer:
+    """Delete names, tags, metadata and reasons that this organization wrote, at every organization."""
+    found = client.post("/log/redact/", {"texts": texts or [], "entries": entry or []})
+    return Answer(found, f"{len(found['redacted'])} texts are deleted; what is left of them are their commitments.")
+
+
 def _said(event: dict[str, Any]) -> str:
     rest = {name: value for name, value in event.items() if name != "type"}
     text = " ".join(f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in rest.items())

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, final
 
 import msgspec
 from fastapi import Response
+from msgspec import Meta, Struct
 
 from comity.domain.entry import statement_digest
-from comity.domain.events import TEXTS, AnyEvent
-from comity.node import history, overview
+from comity.domain.events import TEXTS, AnyEvent, Count
+from comity.domain.words import BlobDigest
+from comity.node import history, overview, redacting
 from comity.node.history import Placed, Wanted
+from comity.node.rest.bodies import decoded
 from comity.node.rest.call import Call, answer
 from comity.node.rest.dates import date
 from comity.node.rest.render import Json, View
@@ -20,6 +23,16 @@ ENTRIES = ("before", "limit", "author", "type", "about")
 LEAVES = ("start", "limit")
 
 MOST = 1000
+
+
+@final
+class Redaction(Struct, frozen=True):
+    """Texts that are to be deleted wherever they lie."""
+
+    texts: Annotated[tuple[BlobDigest, ...], Meta(max_length=1000)] = ()
+    """By their commitments."""
+    entries: Annotated[tuple[Count, ...], Meta(max_length=1000)] = ()
+    """All of an entry."""
 
 
 async def entries(call: Call) -> Response:
@@ -45,6 +58,12 @@ async def leaves(call: Call) -> Response:
 async def checkpoint(call: Call) -> Response:
     """The hub's signed note of the log's size and root, as this node last held it against its own."""
     return answer(await call.read(lambda view: {"checkpoint": history.checkpoint(view.log)}))
+
+
+async def redact(call: Call) -> Response:
+    """Delete texts of this organization wherever they lie; their commitments stay."""
+    asked = decoded(await call.body(), Redaction)
+    return answer({"redacted": await redacting.redact(call.part, asked.texts, entries=asked.entries)})
 
 
 async def network(call: Call) -> Response:

@@ -55,6 +55,7 @@ ROUTES = (
     Route("GET", "/log/", Right.READ, log.entries, "List entries of the log", log.ENTRIES),
     Route("GET", "/log/leaves/", Right.READ, log.leaves, "Download leaves of the log", log.LEAVES),
     Route("GET", "/log/checkpoint/", Right.READ, log.checkpoint, "Download the log's last signed checkpoint"),
+    Route("POST", "/log/redact/", Right.REDACT, log.redact, "Delete texts of the log"),
     # Datasets and samples
     Route("POST", "/data_manager/", Right.REGISTER, datasets.register, "Register a dataset"),
     Route("GET", "/data_manager/", Right.READ, several(DATASETS), "List datasets", DATASETS.parameters),

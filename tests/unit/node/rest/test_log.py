@@ -12,6 +12,7 @@ from comity.domain.events import Redacted
 from comity.domain.records import Dataset
 from comity.ledger.merkle import HashesInMemory, Tree, leaf_hash
 from comity.node import history
+from comity.node.accounts.roles import Role
 
 
 def test_entries_are_shown_the_latest_first(network):
@@ -52,6 +53,33 @@ def test_a_redacted_text_is_gone(network):
     network.write("a", Redacted(texts=(name,)))
     (entry,) = network.client("b").get("/log/", about=key).json["results"]
     assert entry["events"][0]["name"] == "(redacted)"
+
+
+def test_an_organization_redacts_what_it_wrote(network):
+    key, size = network.dataset()["key"], network.client().get("/log/").json["size"]
+    name = network.places["a"].read(Dataset, key).name
+    plan = network.plan(tag="mine")["key"]
+    steward = network.client("a", Role.STEWARD)
+    assert steward.post("/log/redact/", {"texts": [name]}).json == {"redacted": [name]}
+    done = steward.post("/log/redact/", {"entries": [size]}).json["redacted"]
+    assert len(done) == 2  # name and tag
+    for each, fields in ((key, ["name"]), (plan, ["name", "tag_text"])):
+        (entry,) = network.client("b").get("/log/", about=each, author="a").json["results"]
+        assert [entry["events"][0][field] for field in fields] == ["(redacted)"] * len(fields)
+    assert steward.post("/log/redact/", {"texts": [name]}).status == 404  # it is gone
+    assert steward.post("/log/redact/", {"entries": [size]}).status == 404
+
+
+def test_what_others_wrote_is_not_redacted(network):
+    key, own = network.dataset()["key"], network.plan(owner="b")["key"]
+    name = network.places["a"].read(Dataset, key).name
+    place = network.client("b").get("/log/", about=key).json["results"][0]["place"]
+    for asked in ({"texts": [name]}, {"entries": [place, place + 1]}):
+        assert network.client("b").post("/log/redact/", asked).status == 403
+    shown = network.client("b").get("/log/").json["results"]
+    assert [each["events"][0].get("name") for each in shown[:2]] == ["study", "heart"], own
+    for asked in ({}, {"texts": ["sha256:0"]}, {"entries": [-1]}, {"entries": 3}):
+        assert network.client("b").post("/log/redact/", asked).status == 400
 
 
 def test_leaves_are_those_of_the_tree(network):
