@@ -313,16 +313,16 @@ class Following:
                 await self._said.wait()
                 continue
             try:
-                outcome = _outcome(await self.link.call("POST", "/entries", canonical([entry])))
+                refused = outcome(await self.link.call("POST", "/entries", canonical([entry])))
             except ComityError as error:
                 self._log.info("not sent", reason=str(error))
                 await asyncio.sleep(random.random() * PAUSES[3])
                 continue
-            if outcome is None:
+            if refused is None:
                 await self._settled(read_statement(entry.statement).id)
                 most = MOST
             else:
-                most = await self._refused(entry, outcome)
+                most = await self._refused(entry, refused)
 
     def _next(self, connection: Connection, most: int) -> Entry | None:
         log = Log(connection, self.channel, self._memo)
@@ -374,7 +374,7 @@ class Following:
             future.set_exception(error)
 
 
-def _outcome(body: bytes) -> ComityError | None:
+def outcome(body: bytes) -> ComityError | None:
     """Why the hub refused the one entry that it was sent, None when it did not; raises Unavailable."""
     try:
         first: Outcome = _OUTCOMES.decode(body)[0]

@@ -20,6 +20,7 @@ from comity.node.building import Approve
 from comity.node.node import Node, running
 from comity.node.place import Place
 from comity.node.rest.app import app
+from comity.node.rotating import check_whole
 
 GRACE = 1
 """Seconds that open requests get when the node is stopped."""
@@ -43,6 +44,7 @@ def serve(place: Place, listening: socket.socket, way: Way, *, ready: Callable[[
     """Serve until a signal ends it; `ready` is called once a write of this node was ordered in each channel."""
     logs.configure(way.log_level)
     with folder.lock(place.folder):
+        check_whole(place)
         uvloop.run(_serve(place, listening, way, ready))
     place.database.close()
 

@@ -11,16 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from comity.values.errors import NotFound
+from comity.faces.cli import users
+from comity.faces.cli.users import HERE, Directory, place_of
 
 if TYPE_CHECKING:
     from comity.node.place import Place
 
 app = typer.Typer(no_args_is_help=True, help="Run an organization's server: its data, its tasks, its users.")
-
-Directory = Annotated[Path, typer.Option("--dir", help="Where the node keeps everything.")]
-
-HERE = Path("comity-node")
+app.add_typer(users.app, name="users")
 
 
 @app.command()
@@ -53,12 +51,9 @@ def start(
 ) -> None:
     """Start the node; it calls out to the hub and listens to the organization's own users only."""
     from comity.adapters.listening import listen, port_of
-    from comity.node.place import open_place
     from comity.node.server import Way, serve
 
-    place = open_place(directory.absolute())
-    if not place.channels():
-        raise NotFound(f"the node in {directory} is in no channel yet; join one first: comity node join TOKEN")
+    place = place_of(directory)
     _show_first_password(place)
     listening = listen(host, port)
     called = ", ".join(sorted(set(place.channels().values())))
@@ -69,6 +64,34 @@ def start(
         Way(tasks=tasks, sample_roots=[each.absolute() for each in data or []]),
         ready=lambda: typer.echo(f"{called} at {url}"),
     )
+
+
+@app.command("reset-password")
+def reset_password(
+    user: Annotated[str, typer.Argument(help="As comity node users list shows it.")],
+    directory: Directory = HERE,
+) -> None:
+    """Give a user a new password and print it, once; ends all that the user's tokens open."""
+    from comity.adapters import folder
+    from comity.node.accounts.passwords import new_password
+
+    place = place_of(directory)
+    password = new_password()
+    place.accounts.set_password(user, password)
+    kept = place.folder / "admin-password"
+    if user == "admin" and kept.exists():
+        folder.keep(kept, password.encode())  # comity up prints it at every start
+    typer.echo(f"{user} has the password {password}, which is not shown again.")
+
+
+@app.command()
+def rotate(directory: Directory = HERE) -> None:
+    """Replace this node's keys in every channel, while it is stopped; may be repeated when it was interrupted."""
+    from comity.node import rotating
+
+    place = place_of(directory)
+    keys = asyncio.run(rotating.rotate(place)).public
+    typer.echo(f"This node signs with {keys.signing} from here on; start it again: comity node start --dir {directory}")
 
 
 def _show_first_password(place: Place) -> None:

@@ -1,0 +1,89 @@
+"""`comity node users`: who may use an organization's server, set on its own host."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from comity.faces.cli.show import json_line, printer, terminal_table
+from comity.values.errors import InvalidInput, NotFound
+from comity.values.table import Table
+
+if TYPE_CHECKING:
+    from comity.node.accounts.people import User
+    from comity.node.place import Place
+
+app = typer.Typer(no_args_is_help=True, help="List, add and remove the users of this node.")
+
+Directory = Annotated[Path, typer.Option("--dir", help="Where the node keeps everything.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON value.")]
+
+HERE = Path("comity-node")
+
+
+def place_of(directory: Path) -> Place:
+    """The node in this folder; raises NotFound for one that is in no channel yet."""
+    from comity.node.place import open_place
+
+    if (directory / "node.key").exists():
+        place = open_place(directory.absolute())
+        if place.channels():
+            return place
+    raise NotFound(f"the node in {directory} is in no channel yet; join one first: comity node join TOKEN")
+
+
+@app.command("list")
+def listed(directory: Directory = HERE, as_json: Json = False) -> None:
+    """List the users of every channel that this node is in."""
+    found = _users(place_of(directory))
+    if as_json:
+        typer.echo(json_line([_shown(each) for each in found]))
+        return
+    rows = [(each.username, each.role.value, each.channel) for each in found]
+    printer().print(terminal_table(Table("Users", ("name", "role", "channel"), rows)))
+
+
+@app.command()
+def add(
+    name: Annotated[str, typer.Argument(help="With which the user logs in.")],
+    role: Annotated[str, typer.Option(help="admin, scientist, steward or auditor.")],
+    directory: Directory = HERE,
+    channel: Annotated[int, typer.Option(help="As the list shows it; needed in several channels.", min=0)] = 0,
+    as_json: Json = False,
+) -> None:
+    """Add a user and print the password, once."""
+    from comity.node.accounts.passwords import new_password
+    from comity.node.accounts.roles import role_named
+
+    place = place_of(directory)
+    known = place.channels()
+    if (not channel and len(known) > 1) or (channel and channel not in known):
+        raise InvalidInput(f"give one of this node's channels with --channel: {', '.join(map(str, known))}")
+    password = new_password()
+    made = place.accounts.add(channel or next(iter(known)), name, password=password, role=role_named(role))
+    if as_json:
+        typer.echo(json_line({**_shown(made), "password": password}))
+    else:
+        typer.echo(f"{name} is {made.role.value} with the password {password}, which is not shown again.")
+
+
+@app.command()
+def remove(name: Annotated[str, typer.Argument(help="As the list shows it.")], directory: Directory = HERE) -> None:
+    """Remove a user and all that the user's tokens open."""
+    place = place_of(directory)
+    found = next((each for each in _users(place) if each.username == name), None)
+    if found is None:
+        raise NotFound(f"there is no user {name!r:.120} on this node; see who there is with: comity node users list")
+    place.accounts.delete(found.channel, name)
+    typer.echo(f"{name} is a user no more.")
+
+
+def _users(place: Place) -> list[User]:
+    return [user for channel in place.channels() for user in place.accounts.users(channel)]
+
+
+def _shown(user: User) -> dict[str, Any]:
+    return {**asdict(user), "role": user.role.value}
