@@ -1,8 +1,8 @@
 """A blob from node to hub to node over a link that cuts every connection after some megabytes, and is slow at times.
 
 Usage: python -m bench.flaky [MEGABYTES] [CUT]: a blob of 1,000 MB, cut after about every 150 MB, unless given. Prints
-how long it took, how many bytes crossed the link beyond those that had to (the blob, up and down), how often it was cut,
-and the peak memory of hub and nodes. Each process is started by hand, as `docs/howto/deploy.md` has it.
+how long it took, how many bytes crossed the link beyond those that had to (the blob, up and down), how often it was
+cut, and the peak memory of hub and nodes. Each process is started by hand, as `docs/howto/deploy.md` has it.
 """
 
 from __future__ import annotations

@@ -76,16 +76,15 @@ def settle(network, sites, work=None):
     """Let the nodes follow and deal with letters until the work is done, or until nothing is under way."""
 
     async def run():
-        task = asyncio.ensure_future(work) if work is not None else None
+        task, quiet = asyncio.ensure_future(work) if work is not None else None, 0
         for _ in range(3000):
             for site in sites.values():
                 await site.node.following.catch_up(site.exchange.deal)
-            under_way = any(site.exchange._tasks for site in sites.values())
-            if (
-                task.done()
-                if task
-                else not under_way and not any(site.node.following._letters for site in sites.values())
-            ):
+            nodes = sites.values()
+            busy = any(site.exchange._tasks or site.node.following._letters for site in nodes)
+            quiet = 0 if busy else quiet + 1
+            # the last to fall quiet may have posted a letter that the others have not looked for yet
+            if task.done() if task else quiet == 2:
                 return task and task.result()
         raise AssertionError("it never ends")
 
