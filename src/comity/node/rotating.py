@@ -53,10 +53,15 @@ async def rotate(place: Place) -> Identity:
     with folder.lock(place.folder):
         path, beside = place.folder / "node.key", place.folder / NEW
         old = Identity.from_bytes(path.read_bytes())
-        new = Identity.from_bytes(folder.secret(beside, lambda: Identity.generate().to_bytes()))
+        rows = await place.database.aread(lambda connection: connection.execute(select(schema.joined)).all())
         async with aiohttp.ClientSession() as session:
-            for row in await place.database.aread(lambda c: c.execute(select(schema.joined)).all()):
-                await _Rotation(place.database, session, row, old, new).say()
+            rotations = [_Rotation(place.database, session, row, old) for row in rows]
+            if not beside.exists():
+                for each in rotations:
+                    await each.check()
+            new = Identity.from_bytes(folder.secret(beside, lambda: Identity.generate().to_bytes()))
+            for each in rotations:
+                await each.say(new)
         beside.replace(path)
         durable.settle(place.folder)
     return new
@@ -72,20 +77,25 @@ class _Rotation:
     row: Any
     """Of `joined`."""
     old: Identity
-    new: Identity
 
-    async def say(self) -> None:
+    async def check(self) -> None:
+        """Raise what would keep `say` from being done, as long as the node can still go on with its old keys."""
+        await self._follow(self.old)
+        if count := await self.database.aread(Outbox(self.row.channel).pending):
+            raise Conflict(f"this node has {count} things still to say by its old keys; start it and let it say them")
+
+    async def say(self, new: Identity) -> None:
         """Return once the hub and this node's own projection have the new keys."""
         try:
             await self._follow(self.old)
         except Unavailable:
             # Where it was said before, the old keys are nobody's any more.
-            return await self._follow(self.new)
-        entry = await self.database.aread(self._entry)
+            return await self._follow(new)
+        entry = await self.database.aread(lambda connection: self._entry(connection, new))
         refused = outcome(await self._link(self.old).call("POST", "/entries", canonical([entry])))
         if refused is not None:
             raise refused
-        await self._follow(self.new)
+        await self._follow(new)
 
     async def _follow(self, identity: Identity) -> None:
         """Know all that the hub has; raises Unavailable, also for keys that the hub does not know."""
@@ -100,13 +110,11 @@ class _Rotation:
         address = Address(self.row.url, self.row.certificate)
         return Link(self.session, address, self.row.digest, self.row.organization, identity)
 
-    def _entry(self, connection: Connection) -> Entry:
-        if count := Outbox(self.row.channel).pending(connection):
-            raise Conflict(f"this node has {count} things still to say by its old keys; start it and let it say them")
+    def _entry(self, connection: Connection, new: Identity) -> Entry:
         name, log = self.row.organization, Log(connection, self.row.channel)
         epoch = need(log.records, Organization, name).epoch + 1
-        proof = to_base64(self.new.sign("rotation", rotation(self.row.digest, name, epoch)))
-        event = KeyRotated(keys=self.new.public, proof=proof)
+        proof = to_base64(new.sign("rotation", rotation(self.row.digest, name, epoch)))
+        event = KeyRotated(keys=new.public, proof=proof)
         return sign(log.next_statement(name, str(uuid.uuid4()), [event]), self.old, {})
 
 
