@@ -88,7 +88,7 @@ def reset(place):
 
 
 def test_no_node_is_made_by_looking_for_one(tmp_path):
-    for command in (["node", "users", "list"], ["node", "reset-password", "admin"], ["node", "rotate"]):
+    for command in (["node", "users", "list"], ["node", "reset-password", "admin"], ["node", "rotate"], ["doctor"]):
         done = CliRunner().invoke(app, [*command, "--dir", str(tmp_path / "typo")])
         assert isinstance(done.exception, NotFound)
         assert not (tmp_path / "typo").exists()

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from comity.faces.cli import approve, data, demo, function, hub, log, node, plan, run, status, up
+from comity.faces.cli import approve, data, demo, doctor, function, hub, log, node, plan, run, status, up
 from comity.values.errors import ComityError
 
 INTERRUPTED = 130
@@ -25,6 +25,7 @@ app.command("run")(run.command)
 app.command("up")(up.command)
 app.command("status")(status.command)
 app.command("approve")(approve.command)
+app.command("doctor")(doctor.command)
 app.add_typer(data.app, name="data")
 app.add_typer(function.app, name="function")
 app.add_typer(plan.app, name="plan")
