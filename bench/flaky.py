@@ -8,14 +8,12 @@ cut, and the peak memory of hub and nodes. Each process is started by hand, as `
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 import random
 import re
 import socket
 import subprocess
 import sys
-import tarfile
 import threading
 import time
 import uuid
@@ -97,8 +95,8 @@ def main(megabytes: int, cut: int) -> dict[str, Any]:
     with TemporaryDirectory() as folder, _network(Path(folder), link) as (nodes, processes):
         a, b = nodes
         models = {"blob": {"kind": "ASSET_MODEL", "multiple": False}}
-        big = _function(a, BIG.replace(b"MEGABYTES", str(megabytes).encode()), {}, models)
-        size = _function(b, SIZE, {"blob": {**models["blob"], "optional": False}}, {"size": models["blob"]})
+        big = a.function(BIG.replace(b"MEGABYTES", str(megabytes).encode()), {}, models)
+        size = b.function(SIZE, {"blob": {**models["blob"], "optional": False}}, {"size": models["blob"]})
         plan = a.post("/compute_plan/", {"key": str(uuid.uuid4()), "name": "big"})["key"]
         first, second = str(uuid.uuid4()), str(uuid.uuid4())
         output = {"permissions": {"public": False, "authorized_ids": ["b"]}, "transient": False}
@@ -158,20 +156,6 @@ def _network(folder: Path, link: Link) -> Iterator[tuple[list[Node], dict[str, i
         for each in reversed(running):
             each.terminate()
             each.wait(30)
-
-
-def _function(node: Node, code: bytes, inputs: dict[str, Any], outputs: dict[str, Any]) -> str:
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
-        for name, data in (("work.py", code), ("function.json", b'{"entry": "work:work"}')):
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            archive.addfile(info, io.BytesIO(data))
-    body = {"name": "work", "permissions": {"public": True, "authorized_ids": []}, "inputs": inputs, "outputs": outputs}
-    key = node.upload("/function/", body, {"file": packed.getvalue(), "description": b"nothing"})["key"]
-    while node.get(f"/function/{key}/")["status"] != "FUNCTION_STATUS_READY":
-        time.sleep(0.02)
-    return key
 
 
 def _free_port() -> int:

@@ -9,11 +9,9 @@ exit and wait, and the fsync of one small row at the hub and at each node.
 
 from __future__ import annotations
 
-import io
 import os
 import sqlite3
 import sys
-import tarfile
 import time
 import uuid
 from itertools import pairwise
@@ -46,7 +44,7 @@ def main(sizes: list[int]) -> None:
     """Print the figures."""
     with TemporaryDirectory() as folder, started(Path(folder) / "network", 2) as network:
         node = network.nodes["org1"]
-        idle = _function(node, IDLE, {}, {})
+        idle = node.function(IDLE, {}, {})
         first: float | None = None
         for size in sizes:
             before, cpu = time.monotonic(), _cpu(network)
@@ -67,7 +65,7 @@ def main(sizes: list[int]) -> None:
 
 def _chain(node: Node) -> float:
     """Seconds from one function's first line to that of the task that waits for it, within an organization."""
-    chain = _function(node, CHAIN, {"times": MODEL}, {"times": {"kind": "ASSET_MODEL", "multiple": False}})
+    chain = node.function(CHAIN, {"times": MODEL}, {"times": {"kind": "ASSET_MODEL", "multiple": False}})
     plan, tasks = _plan(node), list[dict[str, Any]]()
     for _ in range(LINKS):
         taken = [
@@ -81,21 +79,6 @@ def _chain(node: Node) -> float:
     made = node.get(f"/task/{tasks[-1]['key']}/output_assets/")["results"][0]["asset"]
     times = [float(each) for each in node.read(f"/model/{made['key']}/file/").split()]
     return median(later - earlier for earlier, later in pairwise(times))
-
-
-def _function(node: Node, code: bytes, inputs: dict[str, Any], outputs: dict[str, Any]) -> str:
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
-        for name, data in (("work.py", code), ("function.json", b'{"entry": "work:work"}')):
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            archive.addfile(info, io.BytesIO(data))
-    permissions = {"public": True, "authorized_ids": []}
-    body = {"name": "work", "permissions": permissions, "inputs": inputs, "outputs": outputs}
-    key = node.upload("/function/", body, {"file": packed.getvalue(), "description": b"nothing"})["key"]
-    while node.get(f"/function/{key}/")["status"] != "FUNCTION_STATUS_READY":
-        time.sleep(0.02)
-    return key
 
 
 def _plan(node: Node) -> str:

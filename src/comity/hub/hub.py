@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fastapi import Request, Response
 
+from comity.adapters.clock import now
 from comity.adapters.sql.database import Database
 from comity.hub.founder import Founder
 from comity.hub.limits import Limits, Minutes
@@ -50,11 +50,6 @@ class Hub:
     """Of requests, with their times."""
     presence: dict[tuple[int, str], tuple[int, str]] = field(default_factory=dict[tuple[int, str], tuple[int, str]])
     """(last request, version) by channel and organization."""
-
-
-def now() -> int:
-    """Milliseconds since 1970 by this machine's clock."""
-    return time.time_ns() // 1_000_000
 
 
 def hub(

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, select
 
 from comity.adapters import folder
 from comity.adapters.certificate import fingerprint, self_signed
+from comity.adapters.clock import now
 from comity.adapters.sql.database import Database, sqlite_url
 from comity.adapters.sql.schema import channels
 from comity.domain.events import Admission, ChannelClosed, OrganizationRemoved
@@ -19,7 +20,6 @@ from comity.domain.joining import Token
 from comity.domain.words import SALT, written
 from comity.hub import schema
 from comity.hub.founder import Founder
-from comity.hub.hub import now
 from comity.values.errors import NotFound
 from comity.values.keys import Identity
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import ssl
-import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +12,7 @@ from typing import final
 import aiohttp
 import msgspec
 
+from comity.adapters.clock import now
 from comity.domain.request import SignedRequest, authorization
 from comity.values import errors
 from comity.values.digest import digest
@@ -142,7 +142,7 @@ class Link:
             method=method,
             target=target,
             body=body,
-            time=time.time_ns() // 1_000_000,
+            time=now(),
             nonce=secrets.token_hex(16),
         )
         return {"Authorization": authorization(signed, self.identity), "User-Agent": AGENT}

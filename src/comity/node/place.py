@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import final
 from sqlalchemy import select
 
 from comity.adapters import folder
+from comity.adapters.clock import now
 from comity.adapters.sql.database import Database, sqlite_url
 from comity.node import schema
 from comity.node.accounts.accounts import Accounts
@@ -32,11 +32,6 @@ class Place:
         with self.database.read() as connection:
             table = schema.joined
             return {row.channel: row.organization for row in connection.execute(select(table))}
-
-
-def now() -> int:
-    """Milliseconds since 1970 by this machine's clock."""
-    return time.time_ns() // 1_000_000
 
 
 def open_place(path: Path, url: str | None = None) -> Place:

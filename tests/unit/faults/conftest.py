@@ -21,6 +21,7 @@ import pytest
 from sqlalchemy import insert
 
 from comity.adapters.blob_files import BlobFiles
+from comity.adapters.clock import now
 from comity.adapters.execution.job import Job, Outcome, Status
 from comity.adapters.sql.database import Database, sqlite_url
 from comity.adapters.sql.log import Log
@@ -29,7 +30,7 @@ from comity.domain.events import Admission, OrganizationAdmitted
 from comity.hub import schema as hub_schema
 from comity.hub.app import app
 from comity.hub.founder import Founder
-from comity.hub.hub import hub, now
+from comity.hub.hub import hub
 from comity.node import node as node_module
 from comity.node import schema as node_schema
 from comity.node.following import Following

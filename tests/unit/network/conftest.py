@@ -15,6 +15,7 @@ import msgspec
 import pytest
 from sqlalchemy import insert, select
 
+from comity.adapters.clock import now
 from comity.adapters.sql.database import Database, sqlite_url
 from comity.adapters.sql.log import Delivery, Log
 from comity.adapters.sql.schema import channels, leaves
@@ -25,7 +26,7 @@ from comity.domain.request import SignedRequest, authorization
 from comity.domain.words import written
 from comity.hub.app import app
 from comity.hub.founder import Founder
-from comity.hub.hub import hub, now
+from comity.hub.hub import hub
 from comity.hub.limits import Limits
 from comity.hub.schema import BRANCHES as HUB_BRANCHES
 from comity.ledger.checkpoint import Checkpoint, sign_checkpoint

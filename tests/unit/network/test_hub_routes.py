@@ -8,11 +8,11 @@ from fastapi.routing import APIRoute
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from comity.adapters.clock import now
 from comity.domain.events import OrganizationRemoved
 from comity.domain.joining import Token, write_join
 from comity.domain.request import TOLERANCE, authorization
 from comity.hub.app import app
-from comity.hub.hub import now
 from comity.values.digest import digest
 
 PARCEL = "0" * 31 + "1"

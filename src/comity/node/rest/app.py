@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from errno import EDQUOT, ENOSPC
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from prometheus_client import CollectorRegistry, Counter
 
+from comity.adapters.clock import now
 from comity.node.accounts.accounts import Accounts
 from comity.node.accounts.people import Principal
 from comity.node.accounts.roles import Right
@@ -42,11 +42,6 @@ ERRORS: Sequence[tuple[type[ComityError], int, str]] = (
 """Status and Substra's code of each kind of error, for those whose message does not begin with one."""
 
 FULL = (ENOSPC, EDQUOT)
-
-
-def now() -> int:
-    """Milliseconds since 1970 by this machine's clock."""
-    return time.time_ns() // 1_000_000
 
 
 def app(
