@@ -17,68 +17,6 @@ NAMES = ["org1", "org2", "org3", "org4"]
 SECONDS = 60.0
 """After which a test gives up waiting; it waits for what happens, never for time to pass."""
 
-OPENER = """
-from pathlib import Path
-
-class Rows:
-    def get_data(self, folders):
-        return [float(each) for folder in folders for each in Path(folder, "values.txt").read_text().split()]
-
-    def fake_data(self, n_samples):
-        return [1.0] * n_samples
-"""
-
-TOTAL = {
-    "entry": "total:total",
-    "inputs": {
-        "data": {"kind": "ASSET_DATA_MANAGER"},
-        "datasamples": {"kind": "ASSET_DATA_SAMPLE", "multiple": True},
-    },
-    "outputs": {"total": {"kind": "ASSET_MODEL"}},
-}
-TOTAL_CODE = """
-import json
-from pathlib import Path
-
-def total(inputs, outputs, task_properties):
-    rows = inputs["datasamples"]
-    Path(outputs["total"]).write_text(json.dumps([sum(rows), len(rows)]))
-"""
-
-MEAN = {
-    "entry": "mean:mean",
-    "inputs": {"totals": {"kind": "ASSET_MODEL", "multiple": True}},
-    "outputs": {"mean": {"kind": "ASSET_MODEL"}, "rows": {"kind": "ASSET_PERFORMANCE"}},
-}
-MEAN_CODE = """
-import json
-from pathlib import Path
-
-def mean(inputs, outputs, task_properties):
-    pairs = [json.loads(Path(each).read_text()) for each in inputs["totals"]]
-    rows = sum(count for _, count in pairs)
-    Path(outputs["mean"]).write_text(repr(sum(total for total, _ in pairs) / rows))
-    Path(outputs["rows"]).write_text(json.dumps({"all": rows}))
-"""
-
-PLAN = """
-name = "one mean"
-
-[tasks.left]
-function = "total"
-data = "left"
-
-[tasks.right]
-function = "total"
-data = "right"
-
-[tasks.mean]
-function = "mean"
-worker = "org3"
-inputs.totals = ["left.total", "right.total"]
-outputs.mean = ["org2"]
-"""
-
 
 def until(found, what):
     """What `found()` returns, once that is true."""
@@ -180,66 +118,24 @@ def logged_in(node):
     return json.loads(body)["token"]
 
 
-def function(folder, said, code):
-    folder.mkdir()
-    (folder / "function.json").write_text(json.dumps(said))
-    (folder / f"{folder.name}.py").write_text(code)
-
-
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="processes are counted in /proc")
-def test_four_organizations_work_together(tmp_path, network, comity):
+def test_four_organizations_work_together(tmp_path, network, comity, one_mean):
     said = network.start("--ask")
     assert said["hub"].startswith("https://127.0.0.1:")
     assert [node["organization"] for node in said["nodes"]] == NAMES
     assert len(network.family()) >= 6  # itself, the hub and the nodes
     nodes = {node["organization"]: node for node in said["nodes"]}
 
-    # data are registered where they lie
-    (tmp_path / "opener.py").write_text(OPENER)
-    for name, rows in (("left", "1 2 3"), ("right", "5 7")):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "values.txt").write_text(rows)
-    left = comity("org1", "data", "add", "left", "--opener", "opener.py", "--name", "left")
-    assert left["owner"] == "org1"
-    comity("org2", "data", "add", "right", "--opener", "opener.py", "--name", "right", "--authorize", "org1")
+    shown = one_mean(tmp_path, comity)
+    key = shown["key"]
 
-    # functions wait for a steward of whoever is to run them
-    function(tmp_path / "total", TOTAL, TOTAL_CODE)
-    function(tmp_path / "mean", MEAN, MEAN_CODE)
-    total = comity("org1", "function", "add", "total", "--name", "total", "--public")
-    comity("org1", "function", "add", "mean", "--name", "mean", "--authorize", "org3")
-    (tmp_path / "plan.toml").write_text(PLAN)
-    plan = comity("org1", "plan", "create", "plan.toml")
-    waiting = until(
-        lambda: [each for each in comity("org2", "approve") if each["waiting_tasks"]], "a function to approve"
-    )
-    assert [each["function"]["key"] for each in waiting] == [total["key"]]
-    assert waiting[0]["approved"] is None
-    review = comity("org2", "approve", "total", "--show")
-    assert review["files"]["total.py"] == TOTAL_CODE
-    assert review["before"] is None
-    comity("org2", "approve", "total", "--yes")
-    comity("org3", "approve", "mean", "--yes")
-
-    # a plan over three organizations
-    shown = comity("org1", "plan", "show", plan["key"], "--wait")
-    assert shown["status"] == "PLAN_STATUS_DONE"
-    assert {each["tag"]: (each["worker"], each["rank"]) for each in shown["tasks"]} == {
-        "left": ("org1", 0),
-        "right": ("org2", 0),
-        "mean": ("org3", 1),
-    }
-    assert [each["perf"] for each in shown["performances"]] == [5.0]
-
-    # outputs go to the authorized one and not to the other
-    given = comity("org2", "plan", "download", plan["key"], "mean.mean", "--into", "given")
-    assert float(Path(tmp_path, given["files"]["mean.mean"]).read_text()) == (1 + 2 + 3 + 5 + 7) / 5
-    assert "org4 may not process" in comity("org4", "plan", "download", plan["key"], "mean.mean", refused=True)
+    # who is in no permission gets nothing, by REST neither
+    assert "org4 may not process" in comity("org4", "plan", "download", key, "mean.mean", refused=True)
     status, body = rest(nodes["org4"], "/model/?page_size=10", token=logged_in(nodes["org4"]))
     keys = [each["key"] for each in json.loads(body)["results"]]
     assert (status, len(keys)) == (200, 3)
-    for key in keys:
-        status, body = rest(nodes["org4"], f"/model/{key}/file/", token=logged_in(nodes["org4"]))
+    for model in keys:
+        status, body = rest(nodes["org4"], f"/model/{model}/file/", token=logged_in(nodes["org4"]))
         assert status == 403, body
 
     # the log shows it all, and everybody can verify it
@@ -254,7 +150,7 @@ def test_four_organizations_work_together(tmp_path, network, comity):
     assert (code, count >= 6) == (130, True)
     again = network.start("--ask")
     assert again == said  # addresses and passwords too
-    assert comity("org1", "plan", "show", plan["key"], "--wait")["tasks"] == shown["tasks"]
+    assert comity("org1", "plan", "show", key, "--wait")["tasks"] == shown["tasks"]
     overview = comity("org4", "status")
     assert [each["organization"] for each in overview["organizations"]] == NAMES
     assert all(each["connected"] for each in overview["organizations"])

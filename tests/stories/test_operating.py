@@ -1,8 +1,6 @@
 """A network as those who operate it see it: keys are replaced, a node is examined, an organization is removed."""
 
 import json
-import select
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -22,41 +20,6 @@ from comity.values.errors import Conflict
 
 COMITY = str(Path(sys.executable).parent / "comity")
 SECONDS = 60.0
-
-
-class Program:
-    """A hub or a node as a process; it is ready when it prints a line with `word`."""
-
-    def __init__(self, word, *arguments):
-        command = [COMITY, *map(str, arguments)]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        for line in self._lines():
-            if word in line:
-                return
-        raise AssertionError(f"{command} ended before it was ready")
-
-    def _lines(self):
-        while select.select([self.process.stdout], [], [], SECONDS)[0] and (line := self.process.stdout.readline()):
-            yield line
-
-    def end(self):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(SECONDS)
-        self.process.stdout.close()
-
-
-@pytest.fixture
-def start():
-    made = []
-
-    def run(*arguments):
-        made.append(Program(*arguments))
-        return made[-1]
-
-    yield run
-    for each in reversed(made):
-        if each.process.poll() is None:
-            each.end()
 
 
 def comity(*arguments):
