@@ -4,6 +4,7 @@ ComityError                what to catch to catch them all
 ├── InvalidInput           something given cannot be used; also a ValueError
 │   └── DecodeError        foreign bytes that are not what they claim to be
 ├── NotSupported           an experiment asks for what a part of it cannot do
+├── BuildFailed            an environment for tasks cannot be made
 ├── RoundFailed            a round ended without enough sites
 └── Refused                a network's rules do not allow it
     ├── NotFound           it names something that is not there
@@ -33,6 +34,10 @@ class DecodeError(InvalidInput):
 
 class NotSupported(ComityError):
     """An experiment asks for something that one of its parts declares it cannot do."""
+
+
+class BuildFailed(ComityError):
+    """An environment cannot be made from its locked requirements; the log of the build tells more."""
 
 
 class RoundFailed(ComityError):

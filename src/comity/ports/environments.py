@@ -1,0 +1,76 @@
+"""Environments that tasks run in: an interpreter and what is installed for it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence, Set
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, final
+
+from comity.values.digest import Digest, canonical, digest
+from comity.values.errors import BuildFailed
+from comity.values.requirements import Locked
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """An interpreter that finds comity and the locked requirements on its own, started with `-I`."""
+
+    digest: Digest
+    """Of the interpreter and the requirements that apply to it: the same digest, the same environment."""
+    python: Path
+    mounts: tuple[Path, ...]
+    """Folders that it reads: each to be seen, read-only, at the same path by whoever runs in it."""
+    warm: tuple[str, ...]
+    """Modules worth importing before the first task."""
+
+
+class Environments(Protocol):
+    """A store of environments by locked requirements."""
+
+    def using(self, requirements: Sequence[Locked]) -> AbstractAsyncContextManager[Environment]:
+        """The environment, built first when it is not there, and kept while the context lasts.
+
+        However many ask at once, one environment is built once. When the caller is cancelled, the build is killed.
+        Raises BuildFailed when it cannot be had; `log` tells more. Without requirements it is the node's own.
+        """
+        ...
+
+    async def has(self, requirements: Sequence[Locked]) -> bool:
+        """Whether `using` would give it at once; it may be deleted in between."""
+        ...
+
+    async def log(self, requirements: Sequence[Locked]) -> str:
+        """What the installer wrote in its last build, at most a MiB; empty when it was never built here."""
+        ...
+
+
+@final
+class EnvironmentsInMemory:
+    """The fake: builds at once whatever is not among the names that fail, and counts the builds."""
+
+    def __init__(self, environment: Environment, failing: Set[str] = frozenset()) -> None:
+        self._environment = environment
+        self._failing = failing
+        self.built: list[Digest] = []
+
+    @asynccontextmanager
+    async def using(self, requirements: Sequence[Locked]) -> AsyncGenerator[Environment]:
+        if not await self.has(requirements):
+            self.built.append(_name(requirements))
+            if failing := next((each for each in requirements if each.name in self._failing), None):
+                raise BuildFailed(f"{failing} cannot be installed; name another version")
+        yield self._environment
+
+    async def has(self, requirements: Sequence[Locked]) -> bool:
+        fails = any(each.name in self._failing for each in requirements)
+        return not requirements or (_name(requirements) in self.built and not fails)
+
+    async def log(self, requirements: Sequence[Locked]) -> str:
+        return "".join(f"{each}\n" for each in requirements) if _name(requirements) in self.built else ""
+
+
+def _name(requirements: Sequence[Locked]) -> Digest:
+    return digest(canonical([str(each) for each in requirements]))
