@@ -61,9 +61,7 @@ async def review(part: Part, key: str) -> Review:
     me = part.following.organization
 
     def found(log: Log) -> tuple[Judged, Function | None]:
-        function = need(log.records, Function, key)
-        if not function.permission.allows(me, function.owner):
-            raise Forbidden(f"OE0102: {me} may not use the function {key}")
+        function = _usable(log, me, key)
         return _judged(log, me, function), _before(log, me, function)
 
     judged, before = await part.following.read(found)
@@ -76,14 +74,14 @@ async def review(part: Part, key: str) -> Review:
 
 
 async def approve(part: Part, key: str, *, by: str) -> None:
-    """Let functions of this one's archive run here; `by` is the user."""
-    archive = (await part.following.read(lambda log: need(log.records, Function, key))).archive
+    """Let functions of this one's archive run here; `by` is the user. Raises Forbidden for one not shown here."""
+    archive = await _archive(part, key)
     await part.following.write([FunctionApproved(archive=archive, by=by)], {})
 
 
 async def refuse(part: Part, key: str, *, by: str, reason: str) -> None:
     """Let no function of this one's archive run here; tasks that wait for the word fail."""
-    archive = (await part.following.read(lambda log: need(log.records, Function, key))).archive
+    archive = await _archive(part, key)
     text, texts = written(reason, secrets.token_bytes(SALT))
     await part.following.write([FunctionRefused(archive=archive, by=by, reason=text)], texts)
 
@@ -107,6 +105,17 @@ def made_from(log: Log, dataset: str) -> list[Model]:
                 reached[child.child] = None
                 left.append(child.child)
     return [model for task in reached for model in log.records.find(Model, "task", task)]
+
+
+async def _archive(part: Part, key: str) -> str:
+    return (await part.following.read(lambda log: _usable(log, part.following.organization, key))).archive
+
+
+def _usable(log: Log, organization: str, key: str) -> Function:
+    function = need(log.records, Function, key)
+    if not function.permission.allows(organization, function.owner):
+        raise Forbidden(f"OE0102: {organization} may not use the function {key}")
+    return function
 
 
 def _judged(log: Log, organization: str, function: Function) -> Judged:

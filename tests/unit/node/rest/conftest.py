@@ -406,6 +406,14 @@ class Network:
             return connection.execute(channels.select().where(channels.c.id == number)).one().digest
 
 
+@pytest.fixture(scope="module")
+def steady(tmp_path_factory: pytest.TempPathFactory) -> Generator[Network]:
+    """As `network`, for all tests of a module."""
+    made = Network(tmp_path_factory.mktemp("steady"), ["a", "b"])
+    yield made
+    made.close()
+
+
 @pytest.fixture
 def network(tmp_path: Path) -> Generator[Network]:
     """The organizations a and b in the channel `main`."""
