@@ -1,0 +1,1 @@
+"""Environments for tasks: the node's own, or built from locked requirements and kept."""
