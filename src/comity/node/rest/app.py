@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from errno import EDQUOT, ENOSPC
 from pathlib import Path
-from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from prometheus_client import CollectorRegistry, Counter
@@ -17,7 +16,7 @@ from comity.node.accounts.people import Principal
 from comity.node.accounts.roles import Right
 from comity.node.node import Node
 from comity.node.rest.call import Api, Call, answer
-from comity.node.rest.organizations import VERSION
+from comity.node.rest.described import described
 from comity.node.rest.routes import ROUTES, Route
 from comity.values.errors import (
     ComityError,
@@ -59,16 +58,15 @@ def app(
     registry = CollectorRegistry()
     requests = Counter("comity_http_requests", "Requests answered.", ["method", "path", "status"], registry=registry)
     api = Api(node, accounts, folder, tuple(sample_roots), clock, registry, requests)
-    made = FastAPI(title="comity node", version=VERSION, openapi_url=None, docs_url=None, redoc_url=None)
+    made = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    made.openapi = described
     for route in ROUTES:
         made.add_api_route(
             route.path,
             _answering(api, route),
             methods=[route.method],
             name=f"{route.method} {route.path}",
-            summary=route.summary,
             response_class=Response,
-            openapi_extra=_described(route),
         )
     return made
 
@@ -111,14 +109,3 @@ def refusal(error: ComityError) -> Response:
     if status == 401:
         made.headers["www-authenticate"] = "Token"
     return made
-
-
-def _described(route: Route) -> dict[str, Any]:
-    """What OpenAPI cannot tell from an endpoint that takes a request."""
-    parameters = [{"name": "key", "in": "path", "required": True}] if "{key}" in route.path else []
-    parameters += [{"name": name, "in": "query", "required": False} for name in route.parameters]
-    described: dict[str, Any] = {"parameters": [{**each, "schema": {"type": "string"}} for each in parameters]}
-    if route.needs != "anyone":
-        described["description"] = f"Needs `{route.needs}`; send `Authorization: Token ...`."
-        described["security"] = [{"token": []}]
-    return described

@@ -9,13 +9,12 @@ from msgspec import Meta, Struct
 
 from comity.node import approving
 from comity.node.approving import Judged
+from comity.node.rest import nouns
 from comity.node.rest.bodies import decoded
 from comity.node.rest.call import Call, answer
 from comity.node.rest.dates import date
-from comity.node.rest.pages import PAGING, page_of
-from comity.node.rest.render import Json, View
-
-PARAMETERS = tuple(each for each in PAGING if each != "ordering")
+from comity.node.rest.pages import page_of
+from comity.node.rest.render import View
 
 
 @final
@@ -29,7 +28,7 @@ async def listed(call: Call) -> Response:
     """Functions of other organizations that could run here, and what was said of each."""
     page = page_of(call.parameters, 100)
 
-    def work(view: View) -> tuple[int, list[Json]]:
+    def work(view: View) -> tuple[int, list[nouns.Judged]]:
         found = approving.judged(view.log, view.organization)
         here = found[page.start : page.start + page.size]
         view.learn(each.function for each in here)
@@ -43,9 +42,11 @@ async def review(call: Call) -> Response:
     """A function's source, and that of the last one of its name that was approved."""
     found = await approving.review(call.part, call.key)
 
-    def work(view: View) -> Json:
-        before = found.before and {"function": view.function(found.before), "files": found.files_before}
-        return {**_shown(call, view, found.judged), "files": found.files, "before": before}
+    def work(view: View) -> nouns.Review:
+        before: nouns.Before | None = None
+        if found.before:
+            before = {"function": view.function(found.before), "files": dict(found.files_before)}
+        return {**_shown(call, view, found.judged), "files": dict(found.files), "before": before}
 
     return answer(await call.read(work))
 
@@ -70,7 +71,7 @@ async def withdraw(call: Call) -> Response:
     return answer(await call.read(lambda view: {"models": [view.model(each) for each in models]}))
 
 
-def _shown(call: Call, view: View, each: Judged) -> Json:
+def _shown(call: Call, view: View, each: Judged) -> nouns.Judged:
     word = each.word
     return {
         "function": view.function(each.function),

@@ -17,7 +17,7 @@ from comity.node.accounts.accounts import Accounts
 from comity.node.accounts.people import Principal
 from comity.node.node import Node, Part
 from comity.node.rest.pages import Page, paged
-from comity.node.rest.render import Json, View
+from comity.node.rest.render import View
 from comity.node.rest.uploads import Upload, received
 from comity.values.errors import InvalidInput, NotFound, Unauthenticated
 
@@ -109,7 +109,7 @@ class Call:
         kind = self.request.headers.get("content-type", "")
         return received(kind, self.request.stream(), self.api.folder / "uploads")
 
-    def paged(self, page: Page, count: int, results: list[Json]) -> Response:
+    def paged(self, page: Page, count: int, results: list[Any]) -> Response:
         """A page as an answer."""
         url = str(self.request.url.replace(query=""))
         return answer(paged(url, self.parameters, page=page, count=count, results=results))

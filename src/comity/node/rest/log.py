@@ -8,19 +8,22 @@ import msgspec
 from fastapi import Response
 from msgspec import Meta, Struct
 
+from comity.adapters.openapi import Count as Place
 from comity.domain.entry import statement_digest
 from comity.domain.events import TEXTS, AnyEvent, Count
 from comity.domain.words import BlobDigest
 from comity.node import history, overview, redacting
 from comity.node.history import Placed, Wanted
+from comity.node.rest import nouns
 from comity.node.rest.bodies import decoded
 from comity.node.rest.call import Call, answer
 from comity.node.rest.dates import date
-from comity.node.rest.render import Json, View
+from comity.node.rest.render import View
 from comity.values.errors import InvalidInput
 
-ENTRIES = ("before", "limit", "author", "type", "about")
-LEAVES = ("start", "limit")
+ENTRIES = {"before": Place, "limit": Place, "author": str, "type": str, "about": str}
+LEAVES = {"start": Place, "limit": Place}
+"""Parameters and their types."""
 
 MOST = 1000
 
@@ -41,7 +44,7 @@ async def entries(call: Call) -> Response:
     wanted = Wanted(author=given.get("author", ""), kind=given.get("type", ""), about=given.get("about", ""))
     before, limit = _number(call, "before", 2**53), min(_number(call, "limit", 100), MOST)
 
-    def work(view: View) -> Json:
+    def work(view: View) -> nouns.Entries:
         found = history.entries(view.log, wanted, before=before, limit=limit)
         results = [_entry(view, each) for each in found.entries]
         return {"size": view.log.size, "before": found.before, "results": results}
@@ -86,7 +89,7 @@ async def network(call: Call) -> Response:
     )
 
 
-def _entry(view: View, each: Placed) -> Json:
+def _entry(view: View, each: Placed) -> nouns.Entry:
     said = each.statement
     return {
         "place": each.place,

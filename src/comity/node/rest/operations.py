@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from fastapi import Response
+from fastapi.responses import HTMLResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 
+from comity.adapters import openapi_page
 from comity.domain.records import Task
 from comity.node.rest.call import Call, answer
 from comity.node.rest.render import View
@@ -35,9 +37,13 @@ async def metrics(call: Call) -> Response:
 
 async def openapi(call: Call) -> Response:
     """This API as an OpenAPI document."""
-    document = call.request.app.openapi()
-    token = {"type": "apiKey", "in": "header", "name": "Authorization"}
-    return answer({**document, "components": {**document.get("components", {}), "securitySchemes": {"token": token}}})
+    return answer(call.request.app.openapi())
+
+
+async def page(call: Call) -> Response:
+    """The same to be read; it loads nothing."""
+    headers = {"content-security-policy": openapi_page.POLICY, "x-content-type-options": "nosniff"}
+    return HTMLResponse(openapi_page.page(call.request.app.openapi()), headers=headers)
 
 
 def _figures(view: View) -> tuple[int, int]:

@@ -9,8 +9,9 @@ from fastapi import Response
 from comity.domain.membership import CHANNEL
 from comity.domain.records import Channel, Organization
 from comity.node.accounts.roles import substra_role
+from comity.node.rest import nouns
 from comity.node.rest.call import Call, answer
-from comity.node.rest.render import Json, View
+from comity.node.rest.render import View
 
 VERSION = version("comity")
 
@@ -19,7 +20,7 @@ async def info(call: Call) -> Response:
     """What this node is; more of it for those who are known."""
     part = call.part if call.caller else next(iter(call.api.node.parts.values()), None)
     name = part.following.organization if part else ""
-    shown: Json = {
+    shown: nouns.Info = {
         "host": call.base,
         "organization_id": name,
         "organization_name": name,
@@ -38,7 +39,7 @@ async def organizations(call: Call) -> Response:
     return answer(await call.read(_members))
 
 
-def _members(view: View) -> list[Json]:
+def _members(view: View) -> list[nouns.Organization]:
     here = view.records.get(Channel, CHANNEL)
     members = view.records.find(Organization, "status", "member")
     return [view.organization_of(each) for each in members if here is None or each.key != here.founder]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar, final
+from typing import Any, Generic, Literal, TypeAlias, TypeVar, final
 from urllib.parse import urlencode
 
+from comity.adapters.openapi import Count, Moment, Whole
 from comity.adapters.sql import schema
 from comity.domain.records import Record
-from comity.node.rest.render import Json, View
+from comity.node.rest import nouns
+from comity.node.rest.render import View
 from comity.values.errors import InvalidInput, NotFound, unknown
 
 R = TypeVar("R", bound=Record)
@@ -19,7 +21,15 @@ MOST = 10_000
 
 ORDERS = {"creation_date": "created_at", "start_date": "started_at", "end_date": "ended_at", "rank": "rank"}
 
-PAGING = ("ordering", "page", "page_size")
+Ordering: TypeAlias = Literal[
+    "creation_date", "-creation_date", "start_date", "-start_date", "end_date", "-end_date", "rank", "-rank"
+]
+
+PAGING: Mapping[str, Any] = {"page": Whole, "page_size": Whole}
+"""Parameters of a list in pages, and their types."""
+
+TYPES: Mapping[str, Any] = {"duration_min": Count, "duration_max": Count}
+"""Of filters that are no words."""
 
 
 @final
@@ -28,7 +38,7 @@ class Listing(Generic[R]):
     """How records of a kind are listed. A filter's values are alternatives; all filters must hold."""
 
     kind: type[R]
-    write: Callable[[View, R], Json]
+    write: Callable[[View, R], Any]
     indexed: Mapping[str, str]
     """The field that a filter is about."""
     related: Mapping[str, Callable[[View, Sequence[str]], set[str]]] = field(
@@ -42,9 +52,10 @@ class Listing(Generic[R]):
     size: int = 100
 
     @property
-    def parameters(self) -> tuple[str, ...]:
-        """All that a request may ask for."""
-        return (*PAGING, *self.indexed, *self.related, *self.tests)
+    def parameters(self) -> Mapping[str, Any]:
+        """All that a request may ask for, and of which type it is."""
+        filters = (*self.indexed, *self.related, *self.tests)
+        return {"ordering": Ordering, **PAGING, **{name: _type(name) for name in filters}}
 
 
 @final
@@ -66,7 +77,7 @@ def page_of(parameters: Mapping[str, str], size: int) -> Page:
     return Page(_whole(parameters, "page", 1), min(_whole(parameters, "page_size", size), MOST))
 
 
-def listed(view: View, listing: Listing[R], parameters: Mapping[str, str]) -> tuple[int, list[Json]]:
+def listed(view: View, listing: Listing[R], parameters: Mapping[str, str]) -> tuple[int, list[Any]]:
     """(how many match, those on the page); raises InvalidInput for a parameter that is not known."""
     for name in parameters:
         if name not in listing.parameters:
@@ -90,7 +101,7 @@ def listed(view: View, listing: Listing[R], parameters: Mapping[str, str]) -> tu
     return count, [listing.write(view, each) for each in found]
 
 
-def paged(url: str, parameters: Mapping[str, str], *, page: Page, count: int, results: Sequence[Json]) -> Json:
+def paged(url: str, parameters: Mapping[str, str], *, page: Page, count: int, results: list[Any]) -> nouns.Page[Any]:
     """The answer; its links name each parameter once. Raises NotFound for a page after the last."""
     if page.number > 1 and page.start >= count:
         raise NotFound(f"there is no page {page.number}; {count} are found, {page.size} on a page")
@@ -104,6 +115,10 @@ def paged(url: str, parameters: Mapping[str, str], *, page: Page, count: int, re
         "previous": link(page.number - 1) if page.number > 1 else None,
         "results": results,
     }
+
+
+def _type(name: str) -> Any:
+    return Moment if "_date_" in name else TYPES.get(name, str)
 
 
 def _values(given: str) -> list[str]:

@@ -7,9 +7,10 @@ from fastapi import Response
 from comity.domain.events import PlanCancelled, PlanRegistered
 from comity.domain.records import Performance, Plan, Task, need
 from comity.node import registering
+from comity.node.rest import nouns
 from comity.node.rest.bodies import Name, NewPlan, decoded
 from comity.node.rest.call import Call, answer
-from comity.node.rest.render import Json, View
+from comity.node.rest.render import View
 
 
 async def register(call: Call) -> Response:
@@ -48,7 +49,7 @@ def _is_known(view: View, new: NewPlan) -> bool:
     return texts == (new.name, new.tag or "", new.metadata or {})
 
 
-def _performances(view: View, key: str) -> Json:
+def _performances(view: View, key: str) -> nouns.Measurements:
     plan = need(view.records, Plan, key)
     found = [(need(view.records, Task, each.task), each) for each in view.records.find(Performance, "plan", plan.key)]
     found.sort(key=lambda each: (each[0].rank, each[0].worker, each[1].key))
@@ -66,7 +67,7 @@ def _performances(view: View, key: str) -> Json:
     }
 
 
-def _measured(task: Task, each: Performance, round: str | None) -> Json:
+def _measured(task: Task, each: Performance, round: str | None) -> nouns.Measured:
     return {
         "compute_task": {
             "key": task.key,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from fastapi import Response
 from fastapi.responses import StreamingResponse
@@ -13,7 +13,7 @@ from comity.domain.records import Record, need
 from comity.node.fetching import fetch
 from comity.node.rest.call import Call, Endpoint, answer
 from comity.node.rest.pages import Listing, listed, page_of
-from comity.node.rest.render import Json, View
+from comity.node.rest.render import View
 
 R = TypeVar("R", bound=Record)
 
@@ -21,7 +21,7 @@ TEXT = "text/plain; charset=utf-8"
 BINARY = "application/octet-stream"
 
 
-def one(kind: type[R], write: Callable[[View, R], Json]) -> Endpoint:
+def one(kind: type[R], write: Callable[[View, R], Any]) -> Endpoint:
     """An endpoint that shows the thing with the key in the path."""
 
     async def show(call: Call) -> Response:

@@ -1,9 +1,9 @@
-"""Records as Substra's clients expect them: each noun is written in one place."""
+"""Records as the nouns that clients expect: each is written in one place."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, TypeAlias, final
+from typing import final
 
 import msgspec
 
@@ -28,9 +28,8 @@ from comity.domain.records import (
 from comity.domain.states import OVER, PlanStatus, plan_status
 from comity.domain.tasks import waits_for_approval
 from comity.domain.words import Permission
+from comity.node.rest import nouns
 from comity.node.rest.dates import date
-
-Json: TypeAlias = dict[str, Any]
 
 REDACTED = "(redacted)"
 
@@ -54,7 +53,7 @@ class View:
         self._now = now
         self._names = names
         self._texts: dict[str, str] = {}
-        self._functions: dict[str, Json] = {}
+        self._functions: dict[str, nouns.Function] = {}
 
     # Texts
 
@@ -84,7 +83,7 @@ class View:
 
     # Nouns
 
-    def organization_of(self, each: Organization) -> Json:
+    def organization_of(self, each: Organization) -> nouns.Organization:
         """A member of the channel; only this node has an address that clients can reach."""
         mine = each.key == self.organization
         return {
@@ -94,7 +93,7 @@ class View:
             "is_current": mine,
         }
 
-    def dataset(self, each: Dataset) -> Json:
+    def dataset(self, each: Dataset) -> nouns.Dataset:
         """A `data_manager`."""
         at = f"data_manager/{each.key}"
         return {
@@ -111,7 +110,7 @@ class View:
             "data_sample_keys": [found.sample for found in self.records.find(SampleOf, "dataset", each.key)],
         }
 
-    def sample(self, each: DataSample) -> Json:
+    def sample(self, each: DataSample) -> nouns.Sample:
         """A `data_sample`."""
         return {
             "key": each.key,
@@ -120,7 +119,7 @@ class View:
             "creation_date": date(each.created_at),
         }
 
-    def function(self, each: Function) -> Json:
+    def function(self, each: Function) -> nouns.Function:
         """A `function`."""
         at = f"function/{each.key}"
         return {
@@ -140,7 +139,7 @@ class View:
             "creation_date": date(each.created_at),
         }
 
-    def plan(self, each: Plan) -> Json:
+    def plan(self, each: Plan) -> nouns.Plan:
         """A `compute_plan`; its counts are of required tasks."""
         counts, status = each.counts, status_of(each)
         total, done = sum(counts.values()), counts.get("STATUS_DONE", 0)
@@ -169,7 +168,7 @@ class View:
             "canceled_count": counts.get("STATUS_CANCELED", 0),
         }
 
-    def task(self, each: Task) -> Json:
+    def task(self, each: Task) -> nouns.Task:
         """A `task`, with its whole function."""
         return {
             "key": each.key,
@@ -196,7 +195,7 @@ class View:
             "waiting_for": self._waiting_for(each),
         }
 
-    def model(self, each: Model) -> Json:
+    def model(self, each: Model) -> nouns.Model:
         """A `model`; it has no address once it was released."""
         return {
             "key": each.key,
@@ -207,7 +206,7 @@ class View:
             "creation_date": date(each.created_at),
         }
 
-    def performance(self, each: Performance) -> Json:
+    def performance(self, each: Performance) -> nouns.Performance:
         """A performance as an output of its task."""
         return {
             "channel": self.channel,
@@ -233,7 +232,7 @@ class View:
             return EXTERNAL
         return self._names([each.creator]).get(each.creator, each.creator) if each.creator else ""
 
-    def _function_of(self, each: Task) -> Json:
+    def _function_of(self, each: Task) -> nouns.Function:
         if each.function not in self._functions:
             self._functions[each.function] = self.function(need(self.records, Function, each.function))
         return self._functions[each.function]
@@ -245,7 +244,7 @@ class View:
         function = need(self.records, Function, each.function)
         return f"approval by {each.worker}" if waits_for_approval(Draft(self.records), each, function) else None
 
-    def _file(self, blob: str, path: str) -> Json:
+    def _file(self, blob: str, path: str) -> nouns.File:
         return {"checksum": blob.removeprefix("sha256:"), "storage_address": self._base + path}
 
 
@@ -254,16 +253,16 @@ def status_of(plan: Plan) -> PlanStatus:
     return plan_status(plan.counts, cancelled=bool(plan.cancelled_at))
 
 
-def _permission(permission: Permission) -> Json:
+def _permission(permission: Permission) -> nouns.Permission:
     return {"public": permission.public, "authorized_ids": list(permission.authorized)}
 
 
-def _permissions(permission: Permission, owner: str) -> Json:
+def _permissions(permission: Permission, owner: str) -> nouns.Permissions:
     made = _permission(permission.including(owner))
     return {"process": made, "download": made}
 
 
-def _input(given: TaskInput) -> Json:
+def _input(given: TaskInput) -> nouns.TaskInput:
     return {
         "identifier": given.identifier,
         "asset_key": given.asset or None,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, TypeAlias, final
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias, final
 
 from comity.domain.records import DataSample, Dataset, Function, Model, Plan, Task
 from comity.node.accounts.roles import Right
@@ -21,6 +22,7 @@ from comity.node.rest import (
 )
 from comity.node.rest.call import Endpoint
 from comity.node.rest.filters import DATASETS, FUNCTIONS, MODELS, PLANS, SAMPLES, TASKS
+from comity.node.rest.pages import PAGING
 from comity.node.rest.reading import BINARY, TEXT, file, one, several
 from comity.node.rest.render import View
 
@@ -38,15 +40,15 @@ class Route:
     needs: Access
     endpoint: Endpoint
     summary: str
-    parameters: tuple[str, ...] = ()
-    """Of the query."""
+    parameters: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Of the query, and their types."""
 
 
 ROUTES = (
     # Users
     Route("POST", "/api-token-auth/", "anyone", tokens.log_in, "Log in"),
     Route("GET", "/active-api-tokens/", "user", tokens.active, "List one's tokens"),
-    Route("DELETE", "/active-api-tokens/", "user", tokens.revoke, "End one of one's tokens", ("id",)),
+    Route("DELETE", "/active-api-tokens/", "user", tokens.revoke, "End one of one's tokens", {"id": str}),
     Route("POST", "/api-token/", "user", tokens.create, "Make a token for programs"),
     # The node and its network
     Route("GET", "/info/", "anyone or user", organizations.info, "What this node is"),
@@ -99,7 +101,7 @@ ROUTES = (
         file("function description", name="description.md", media=TEXT),
         "Download a function's description",
     ),
-    Route("GET", "/approval/", Right.READ, approvals.listed, "List functions to approve of", approvals.PARAMETERS),
+    Route("GET", "/approval/", Right.READ, approvals.listed, "List functions to approve of", PAGING),
     Route("GET", "/function/{key}/review/", Right.READ, approvals.review, "Show a function's source and its changes"),
     Route("POST", "/function/{key}/approve/", Right.APPROVE, approvals.approve, "Let a function run here"),
     Route("POST", "/function/{key}/refuse/", Right.APPROVE, approvals.refuse, "Let a function not run here"),
@@ -139,5 +141,6 @@ ROUTES = (
     Route("GET", "/live", "anyone", operations.live, "Whether the process answers"),
     Route("GET", "/ready", "anyone", operations.ready, "Whether the hub can be reached"),
     Route("GET", "/metrics", Right.READ, operations.metrics, "Figures for Prometheus"),
+    Route("GET", "/docs", "anyone", operations.page, "This document, to be read"),
     Route("GET", "/openapi.json", "anyone", operations.openapi, "This document"),
 )

@@ -12,15 +12,16 @@ from comity.domain.records import DataSample, Dataset, Draft, Function, Model, P
 from comity.domain.tasks import made
 from comity.node import registering
 from comity.node.logs import log_of
+from comity.node.rest import nouns
 from comity.node.rest.bodies import NewTask, NewTasks, decoded
 from comity.node.rest.call import Call, Endpoint, answer
-from comity.node.rest.pages import page_of
+from comity.node.rest.pages import PAGING, page_of
 from comity.node.rest.reading import TEXT
-from comity.node.rest.render import Json, View
+from comity.node.rest.render import View
 from comity.values.errors import InvalidInput
 
-ASSETS = ("identifier", "page", "page_size")
-"""Parameters of lists of inputs and outputs."""
+ASSETS = {"identifier": str, **PAGING}
+"""Parameters of lists of inputs and outputs, and their types."""
 
 
 async def register(call: Call) -> Response:
@@ -40,7 +41,7 @@ async def logs(call: Call) -> Response:
     return FileResponse(path, media_type=TEXT, headers={"x-content-type-options": "nosniff"})
 
 
-def assets(found: Callable[[View, Task], list[Json]]) -> Endpoint:
+def assets(found: Callable[[View, Task], list[nouns.Asset]]) -> Endpoint:
     """An endpoint that lists what goes into a task, or what came out of it."""
 
     async def show(call: Call) -> Response:
@@ -53,12 +54,12 @@ def assets(found: Callable[[View, Task], list[Json]]) -> Endpoint:
     return show
 
 
-def inputs(view: View, task: Task) -> list[Json]:
+def inputs(view: View, task: Task) -> list[nouns.Asset]:
     """The assets that a task takes; a parent's output is among them once it is there."""
-    function, shown = need(view.records, Function, task.function), list[Json]()
+    function, shown = need(view.records, Function, task.function), list[nouns.Asset]()
     for each in task.inputs:
         kind = function.inputs[each.identifier].kind
-        asset: Json | None
+        asset: nouns.Dataset | nouns.Sample | nouns.Model | None
         if kind == "ASSET_DATA_MANAGER":
             asset = view.dataset(need(view.records, Dataset, each.asset))
         elif kind == "ASSET_DATA_SAMPLE":
@@ -70,24 +71,25 @@ def inputs(view: View, task: Task) -> list[Json]:
     return shown
 
 
-def outputs(view: View, task: Task) -> list[Json]:
+def outputs(view: View, task: Task) -> list[nouns.Asset]:
     """The models and performances that a task has left."""
-    models = [("ASSET_MODEL", each.output, view.model(each)) for each in view.records.find(Model, "task", task.key)]
-    measured = [
-        ("ASSET_PERFORMANCE", each.output, view.performance(each))
-        for each in view.records.find(Performance, "task", task.key)
+    shown: list[nouns.Asset] = [
+        {"kind": "ASSET_MODEL", "identifier": each.output, "asset": view.model(each)}
+        for each in view.records.find(Model, "task", task.key)
     ]
-    return [{"kind": kind, "identifier": name, "asset": asset} for kind, name, asset in [*models, *measured]]
+    for each in view.records.find(Performance, "task", task.key):
+        shown.append({"kind": "ASSET_PERFORMANCE", "identifier": each.output, "asset": view.performance(each)})
+    return shown
 
 
-def _model(view: View, given: TaskInput) -> Json | None:
+def _model(view: View, given: TaskInput) -> nouns.Model | None:
     if given.asset:
         return view.model(need(view.records, Model, given.asset))
     model = made(Draft(view.records), need(view.records, Task, given.parent), given.output)
     return None if model is None else view.model(model)
 
 
-def _shown(view: View, keys: list[str]) -> list[Json]:
+def _shown(view: View, keys: list[str]) -> list[nouns.Task]:
     tasks = [need(view.records, Task, key) for key in keys]
     view.learn(tasks)
     return [view.task(each) for each in tasks]

@@ -34,6 +34,7 @@ GET /network/                        A S W R  200  -    -    -
 GET /metrics                         A S W R  200  -    -    -
 GET /live                            anyone   200  -    -    -
 GET /ready                           anyone   200  -    -    -
+GET /docs                            anyone   200  -    -    -
 GET /openapi.json                    anyone   200  -    -    -
 GET /log/                            A S W R  in   in   in   out
 GET /log/leaves/                     A S W R  in   in   in   out

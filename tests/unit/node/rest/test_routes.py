@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+from base64 import b64encode
+from hashlib import sha256
 
 import pytest
 
@@ -56,8 +59,17 @@ def test_the_document_names_every_route(network):
     assert "http" not in json.dumps(document["paths"])
 
 
-def test_no_page_is_loaded_from_elsewhere(network):
-    for path in ("/docs", "/redoc"):
+def test_the_page_loads_nothing(network):
+    reply = network.places["a"].anyone.get("/docs")
+    assert reply.headers["content-type"] == "text/html; charset=utf-8"
+    style = re.fullmatch(r".*<style>(.*)</style>.*", reply.body.decode(), re.DOTALL)
+    allowed = b64encode(sha256(style[1].encode()).digest()).decode()
+    policy = reply.headers["content-security-policy"]
+    assert policy.startswith(f"default-src 'none'; style-src 'sha256-{allowed}';")
+    assert not re.search(r"<script|<link|<img|src=|url\(|@import|https?:", reply.body.decode())
+    for route in ROUTES:
+        assert f"<code>{named(route)}</code>" in reply.body.decode()
+    for path in ("/redoc", "/docs/oauth2-redirect"):
         assert network.places["a"].anyone.get(path).status == 404
 
 
