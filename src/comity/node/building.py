@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from pathlib import Path
 from typing import Literal, TypeAlias, final
@@ -13,34 +14,47 @@ from comity.domain.events import AnyEvent, FunctionApproved, FunctionBuilding, F
 from comity.domain.records import Approval, Function
 from comity.node.bundles import Bundles
 from comity.node.exchange import Exchange
-from comity.values.errors import ComityError
+from comity.values.errors import BuildFailed, ComityError
 
 Approve: TypeAlias = Literal["ask", "allow"]
 """Whether functions of other organizations wait for a steward or are let in."""
+
+AT_ONCE = 8
+"""Functions that are built at the same time; how many of them install something is limited elsewhere."""
 
 
 @final
 class Building:
     """One channel's functions at one node; `run` does the work."""
 
-    def __init__(self, exchange: Exchange, bundles: Bundles, approve: Approve) -> None:
+    def __init__(self, exchange: Exchange, bundles: Bundles, approve: Approve, *, folder: Path) -> None:
         self._following = exchange.following
         self._exchange = exchange
         self._bundles = bundles
         self._approve: Approve = approve
+        self._folder = folder
+        self._under_way: set[str] = set()
+        self._slots = asyncio.Semaphore(AT_ONCE)
         self._log = structlog.get_logger().bind(organization=self._following.organization)
 
     async def run(self) -> None:
-        """Build and approve until cancelled."""
+        """Build and approve until cancelled; what was under way is then built at the next start."""
         changed = self._following.watch()
-        while True:
-            changed.clear()
-            for function in await self._following.read(self._unbuilt):
-                await self._build(function)
-            if self._approve == "allow":
-                for archive in await self._following.read(self._unjudged):
-                    await self._say(FunctionApproved(archive=archive, by="policy"))
-            await changed.wait()
+        async with asyncio.TaskGroup() as group:
+            while True:
+                changed.clear()
+                for function in await self._following.read(self._unbuilt):
+                    self._under_way.add(function.key)
+                    build = group.create_task(self._build(function))
+                    build.add_done_callback(lambda _, key=function.key: self._under_way.discard(key))
+                if self._approve == "allow":
+                    for archive in await self._following.read(self._unjudged):
+                        await self._say(FunctionApproved(archive=archive, by="policy"))
+                await changed.wait()
+
+    def log_of(self, function: str) -> Path:
+        """Where the log of a function's failed build lies."""
+        return self._folder / "logs" / f"{function}.txt"
 
     async def unpacked(self, function: Function) -> Path:
         """The folder of a function's archive, fetched if need be; raises what `Bundles.have` raises."""
@@ -49,7 +63,8 @@ class Building:
     def _unbuilt(self, log: Log) -> list[Function]:
         waiting = log.records.find(Function, "status", "FUNCTION_STATUS_WAITING")
         building = log.records.find(Function, "status", "FUNCTION_STATUS_BUILDING")
-        return [each for each in [*waiting, *building] if each.owner == self._following.organization]
+        me, under_way = self._following.organization, self._under_way
+        return [each for each in [*waiting, *building] if each.owner == me and each.key not in under_way]
 
     def _unjudged(self, log: Log) -> list[str]:
         me = self._following.organization
@@ -58,17 +73,27 @@ class Building:
         return [each for each in archives if log.records.get(Approval, f"{me}|{each}") is None]
 
     async def _build(self, function: Function) -> None:
-        if function.status == "FUNCTION_STATUS_WAITING":
-            await self._say(FunctionBuilding(key=function.key))
-        began = time.monotonic_ns()
-        try:
-            await self._bundles.have(self._exchange, function)
-        except ComityError as error:
-            self._log.warning("build failed", function=function.key, reason=str(error))
-            await self._say(FunctionFailed(key=function.key))
-            return
-        took = (time.monotonic_ns() - began) // 1000
-        await self._say(FunctionReady(key=function.key, durations={"build_image": took}))
+        async with self._slots:
+            if function.status == "FUNCTION_STATUS_WAITING":
+                await self._say(FunctionBuilding(key=function.key))
+            began = time.monotonic_ns()
+            try:
+                await self._bundles.have(self._exchange, function)
+                async with self._bundles.using(function):
+                    pass  # its tasks will find it there
+            except ComityError as error:
+                self._log.warning("build failed", function=function.key, reason=str(error))
+                said = await self._bundles.build_log(function) if isinstance(error, BuildFailed) else ""
+                await asyncio.to_thread(self._keep_log, function.key, f"{said}{error}\n")
+                await self._say(FunctionFailed(key=function.key))
+                return
+            took = (time.monotonic_ns() - began) // 1000
+            await self._say(FunctionReady(key=function.key, durations={"build_image": took}))
+
+    def _keep_log(self, function: str, text: str) -> None:
+        path = self.log_of(function)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
 
     async def _say(self, event: AnyEvent) -> None:
         """Say an event and wait until it is so; what the rules refuse has been overtaken by other news."""

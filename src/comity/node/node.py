@@ -13,17 +13,20 @@ import aiohttp
 from sqlalchemy import Connection, func, insert, select
 
 from comity.adapters.blob_files import BlobFiles
-from comity.adapters.execution.pool import Pool
+from comity.adapters.environments.venvs import Venvs
+from comity.adapters.execution.pools import Pools
 from comity.adapters.sql.database import Database
 from comity.adapters.sql.schema import channels
 from comity.domain.joining import Token, write_join
 from comity.node import schema
-from comity.node.building import Approve, Building
+from comity.node.building import Building
 from comity.node.bundles import Bundles
 from comity.node.exchange import Exchange
 from comity.node.following import Following
 from comity.node.link import Address, Link, check, read
+from comity.node.place import Place
 from comity.node.scheduler import Scheduler
+from comity.node.way import Way
 from comity.ports.blobs import Blobs
 from comity.values.errors import NotFound, Unavailable
 from comity.values.keys import Identity
@@ -70,45 +73,36 @@ class Node:
 
 
 @asynccontextmanager
-async def running(
-    folder: Path, database: Database, identity: Identity, *, tasks: int, approve: Approve
-) -> AsyncGenerator[Node]:
-    """A node at work; `tasks` run at once. When one of those who work in it fails, what is within is cancelled."""
-    blobs = BlobFiles(folder / "blobs")
-    pool = Pool(tasks)
-    await pool.start()
+async def running(place: Place, way: Way) -> AsyncGenerator[Node]:
+    """A node at work. When one of those who work in it fails, what is within is cancelled."""
+    database, identity = place.database, place.identity
+    blobs = BlobFiles(place.folder / "blobs")
+    environments = Venvs(place.folder / "environments", way.builds)
+    await environments.start()
+    bundles = Bundles(place.folder / "bundles", blobs, environments)
+    pools = Pools(way.tasks)
+    async with environments.using(()) as own:
+        await pools.start(own)
     try:
         async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as group:
-            parts = {
-                row.channel: _part(
-                    Following(
-                        database,
-                        row.channel,
-                        Link(session, Address(row.url, row.certificate), row.digest, row.organization, identity),
-                        identity,
-                    ),
-                    blobs,
-                    pool,
-                    folder,
-                    tasks=tasks,
-                    approve=approve,
-                )
-                for row in await database.aread(lambda connection: connection.execute(select(schema.joined)).all())
-            }
-            workers = [group.create_task(part.run()) for part in parts.values()]
+            parts = dict[int, Part]()
+            for row in await database.aread(lambda connection: connection.execute(select(schema.joined)).all()):
+                link = Link(session, Address(row.url, row.certificate), row.digest, row.organization, identity)
+                exchange = Exchange(Following(database, row.channel, link, identity), blobs)
+                here = place.folder / "channels" / str(row.channel)
+                parts[row.channel] = part(exchange, bundles, pools=pools, folder=here, way=way)
+            workers = [group.create_task(each.run()) for each in parts.values()]
             yield Node(database, blobs, identity, parts)
             for worker in workers:
                 worker.cancel()
     finally:
-        await pool.close()
+        await pools.close()
 
 
-def _part(following: Following, blobs: Blobs, pool: Pool, folder: Path, *, tasks: int, approve: Approve) -> Part:
-    exchange = Exchange(following, blobs)
-    bundles = Bundles(folder / "bundles", blobs)
-    place = folder / "channels" / str(following.channel)
-    scheduler = Scheduler(exchange, pool, bundles, folder=place, size=tasks)
-    return Part(following, exchange, scheduler, Building(exchange, bundles, approve))
+def part(exchange: Exchange, bundles: Bundles, *, pools: Pools, folder: Path, way: Way) -> Part:
+    """Those who work in one channel; they keep what they have in a folder."""
+    scheduler = Scheduler(exchange, pools, bundles, folder=folder, size=way.tasks)
+    return Part(exchange.following, exchange, scheduler, Building(exchange, bundles, way.approve, folder=folder))
 
 
 async def join(database: Database, identity: Identity, token: Token) -> int:

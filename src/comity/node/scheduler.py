@@ -6,11 +6,11 @@ import asyncio
 import shutil
 import uuid
 from collections import Counter
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Literal, final
 
 import msgspec
 import structlog
@@ -18,7 +18,7 @@ from sqlalchemy import ColumnElement, Connection, Select, insert, select
 
 from comity.adapters.execution import performance
 from comity.adapters.execution.job import Job, Outcome, Status
-from comity.adapters.execution.pool import Pool
+from comity.adapters.execution.pools import Pools
 from comity.adapters.sql import schema as log_schema
 from comity.adapters.sql.log import Log
 from comity.domain.events import AnyEvent, OutputMade, TaskDone, TaskFailed, TaskStarted
@@ -29,8 +29,9 @@ from comity.node import samples, schema
 from comity.node.bundles import Bundles
 from comity.node.exchange import Exchange
 from comity.ports.blobs import Blobs
+from comity.ports.environments import Environment
 from comity.values.digest import Digest
-from comity.values.errors import ComityError, Conflict, InvalidInput, NotFound, Unavailable
+from comity.values.errors import BuildFailed, ComityError, Conflict, InvalidInput, NotFound, Unavailable
 
 ATTEMPTS = 3
 """How many attempts may be lost before the task fails."""
@@ -61,11 +62,11 @@ class Attempt:
 class Scheduler:
     """One channel's tasks at one node; `run` does the work."""
 
-    def __init__(self, exchange: Exchange, pool: Pool, bundles: Bundles, *, folder: Path, size: int) -> None:
+    def __init__(self, exchange: Exchange, pools: Pools, bundles: Bundles, *, folder: Path, size: int) -> None:
         self._following = exchange.following
         self._exchange = exchange
         self._blobs = exchange.blobs
-        self._pool = pool
+        self._pools = pools
         self._bundles = bundles
         self._folder = folder
         self._size = size
@@ -111,7 +112,7 @@ class Scheduler:
             return [key for key in list(self._running) if need(log.records, Task, key).status == "STATUS_CANCELED"]
 
         for key in await self._following.read(cancelled):
-            await self._pool.cancel(key)
+            await self._pools.cancel(key)
             if (attempt := self._running.get(key)) is not None:
                 attempt.work.cancel()  # it may wait for an input that will never come
 
@@ -159,8 +160,7 @@ class Scheduler:
         except Exception as error:  # the edge of what is done for one task, which must not stop the others
             self._log.warning("task failed before it ran", task=task.key, exc_info=not isinstance(error, ComityError))
             await asyncio.to_thread(self._keep_log, task.key, f"{error}\n")
-            kind = "EXECUTION_ERROR" if isinstance(error, InvalidInput | NotFound | Conflict) else "INTERNAL_ERROR"
-            await self._commit(task, TaskFailed(key=task.key, error=kind, log=True))
+            await self._commit(task, TaskFailed(key=task.key, error=_kind(error), log=True))
 
     async def _attempt(self, task: Task) -> None:
         if task.attempt >= ATTEMPTS:
@@ -168,15 +168,29 @@ class Scheduler:
         scratch = self._folder / "scratch" / task.key
         await asyncio.to_thread(_fresh, scratch)
         try:
-            job = await self._job(task, scratch)
+            function, job = await self._job(task, scratch)
             began: list[asyncio.Task[None]] = []
-            outcome = await self._pool.run(job, lambda: began.append(asyncio.create_task(self._started(task))))
+            async with self._environment(task, function) as environment:
+                start = lambda: began.append(asyncio.create_task(self._started(task)))  # noqa: E731
+                outcome = await self._pools.run(environment, job, start)
             if outcome.lost and not began:
                 raise Unavailable(outcome.error)
             await asyncio.gather(*began)
             await self._conclude(task, job, outcome)
         finally:
             await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
+
+    @asynccontextmanager
+    async def _environment(self, task: Task, function: Function) -> AsyncGenerator[Environment]:
+        """Where the function runs; while it is built others may run."""
+        async with AsyncExitStack() as stack:
+            with nullcontext() if await self._bundles.built(function) else self._elsewhere(task.key):
+                try:
+                    environment = await stack.enter_async_context(self._bundles.using(function))
+                except BuildFailed:
+                    await asyncio.to_thread(self._keep_log, task.key, await self._bundles.build_log(function))
+                    raise
+            yield environment
 
     async def _started(self, task: Task) -> None:
         started = TaskStarted(key=task.key, attempt=task.attempt + 1)
@@ -211,8 +225,8 @@ class Scheduler:
 
         await self._following.until(counted)
 
-    async def _job(self, task: Task, scratch: Path) -> Job:
-        """The task with everything it needs at hand; waits for what is still on its way."""
+    async def _job(self, task: Task, scratch: Path) -> tuple[Function, Job]:
+        """The task's function, and the task with everything it needs at hand; waits for what is still on its way."""
         function, dataset, models = await self._following.read(lambda log: _needed(log, task))
         here = await self._exchange.has(function.archive, owner=function.owner)
         with nullcontext() if here else self._elsewhere(task.key):
@@ -243,7 +257,7 @@ class Scheduler:
         log.parent.mkdir(parents=True, exist_ok=True)
         work = scratch / "work"
         (work / "outputs").mkdir(parents=True)
-        return Job(
+        return function, Job(
             task_key=task.key,
             plan_key=task.plan,
             rank=task.rank,
@@ -318,6 +332,13 @@ class Scheduler:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a") as file:
             file.write(text)
+
+
+def _kind(error: Exception) -> Literal["BUILD_ERROR", "EXECUTION_ERROR", "INTERNAL_ERROR"]:
+    """What a task has failed of that did not run."""
+    if isinstance(error, BuildFailed):
+        return "BUILD_ERROR"
+    return "EXECUTION_ERROR" if isinstance(error, InvalidInput | NotFound | Conflict) else "INTERNAL_ERROR"
 
 
 def _column(log: Log, query: Select[Any]) -> Sequence[str]:

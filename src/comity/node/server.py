@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import final
+from collections.abc import Callable
 
 import uvicorn
 import uvloop
@@ -16,28 +12,14 @@ import uvloop
 from comity.adapters import folder, logs
 from comity.domain.entry import RULES
 from comity.domain.events import RulesSupported
-from comity.node.building import Approve
 from comity.node.node import Node, running
 from comity.node.place import Place
 from comity.node.rest.app import app
 from comity.node.rotating import check_whole
+from comity.node.way import Way
 
 GRACE = 1
 """Seconds that open requests get when the node is stopped."""
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class Way:
-    """How a node does its work."""
-
-    tasks: int = 2
-    """How many run at once."""
-    approve: Approve = "ask"
-    """Whether functions of others wait for a steward."""
-    sample_roots: Sequence[Path] = ()
-    """Folders below which data samples may be registered in place."""
-    log_level: int = logging.INFO
 
 
 def serve(place: Place, listening: socket.socket, way: Way, *, ready: Callable[[], None]) -> None:
@@ -50,8 +32,7 @@ def serve(place: Place, listening: socket.socket, way: Way, *, ready: Callable[[
 
 
 async def _serve(place: Place, listening: socket.socket, way: Way, ready: Callable[[], None]) -> None:
-    at_work = running(place.folder, place.database, place.identity, tasks=way.tasks, approve=way.approve)
-    async with at_work as node:
+    async with running(place, way) as node:
         made = app(node, place.accounts, folder=place.folder, sample_roots=way.sample_roots)
         config = uvicorn.Config(
             made, lifespan="off", log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE

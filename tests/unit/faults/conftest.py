@@ -22,6 +22,7 @@ from sqlalchemy import insert
 
 from comity.adapters.blob_files import BlobFiles
 from comity.adapters.clock import now
+from comity.adapters.environments import own
 from comity.adapters.execution.job import Job, Outcome, Status
 from comity.adapters.sql.database import Database, sqlite_url
 from comity.adapters.sql.log import Log
@@ -33,8 +34,12 @@ from comity.hub.founder import Founder
 from comity.hub.hub import hub
 from comity.node import node as node_module
 from comity.node import schema as node_schema
+from comity.node.bundles import Bundles
+from comity.node.exchange import Exchange
 from comity.node.following import Following
 from comity.node.link import Address, Link, check
+from comity.node.way import Way
+from comity.ports.environments import Environment, EnvironmentsInMemory
 from comity.values.digest import digest
 from comity.values.errors import Unavailable
 from comity.values.keys import Identity
@@ -126,12 +131,12 @@ class Wire:
 
 
 class Worker:
-    """Runs jobs without a process, in the place of `Pool`: what comes out depends on what goes in."""
+    """Runs jobs without a process, in the place of `Pools`: what comes out depends on what goes in."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
 
-    async def run(self, job: Job, began: Callable[[], object]) -> Outcome:
+    async def run(self, environment: Environment, job: Job, began: Callable[[], object]) -> Outcome:
         began()
         await self._process.reach("before a task runs")
         given = b"".join(path.read_bytes() for path in job.inputs.values() if isinstance(path, Path))
@@ -273,7 +278,11 @@ class Network:
             watched, wire = Watched(database, process), Wire(process, self.channel)
             following = Following(watched, 1, wire, identity(process.name))  # type: ignore[arg-type]
             blobs = Stored(BlobFiles(folder / "blobs"), process)
-            part = node_module._part(following, blobs, Worker(process), folder, tasks=1, approve="allow")  # type: ignore[arg-type]
+            exchange = Exchange(following, blobs)  # type: ignore[arg-type]
+            bundles = Bundles(folder / "bundles", blobs, EnvironmentsInMemory(own.environment(())))  # type: ignore[arg-type]
+            way, place = Way(tasks=1, approve="allow"), folder / "channels" / "1"
+            worker: Any = Worker(process)
+            part = node_module.part(exchange, bundles, pools=worker, folder=place, way=way)
             self.parts[process.name] = part
             await part.run()
         finally:

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
-import comity
 from comity.ports.environments import Environment
 from comity.values.digest import Digest, canonical, digest
 from comity.values.errors import BuildFailed
@@ -17,7 +16,7 @@ from comity.values.requirements import SELF, Locked
 WARM = {"numpy": "numpy", "scipy": "scipy", "torch": "torch", "scikit-learn": "sklearn", "pandas": "pandas"}
 """Distributions whose import is worth being paid once, and the module to import."""
 
-PACKAGE = Path(comity.__file__).parent
+PACKAGE = Path(__file__).parents[2]
 
 
 def applying(requirements: Sequence[Locked]) -> tuple[Locked, ...]:

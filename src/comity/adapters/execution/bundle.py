@@ -1,6 +1,9 @@
 """A bundle: a folder of modules and a `function.json` that says where in them the function is.
 
-    {"entry": "module:callable"}
+    {"entry": "module:callable", "requirements": ["numpy==2.4.6", ...]}
+
+The requirements are locked, each to one version, and complete; `comity.values.requirements` has their form. Without
+any the function runs with whatever the node itself has.
 
 Fields that are not known here are ignored; those to come are optional. The callable has Substra's shape,
 `function(inputs, outputs, task_properties)`:
@@ -25,7 +28,7 @@ import msgspec
 from comity.values.errors import DecodeError, InvalidInput
 
 NAME = "function.json"
-LONGEST = 2**16
+LONGEST = 2**20
 
 _DOTTED = r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*"
 
@@ -37,6 +40,8 @@ class Function(msgspec.Struct, frozen=True, kw_only=True):
 
     entry: Annotated[str, msgspec.Meta(max_length=500, pattern=rf"\A{_DOTTED}:{_DOTTED}\Z")]
     """Module and callable: `package.module:name`."""
+    requirements: tuple[str, ...] = ()
+    """Lines that are not examined here: a task needs them no more."""
 
 
 _decoder = msgspec.json.Decoder(Function)

@@ -51,7 +51,8 @@ def start(
 ) -> None:
     """Start the node; it calls out to the hub and listens to the organization's own users only."""
     from comity.adapters.listening import listen, port_of
-    from comity.node.server import Way, serve
+    from comity.node.server import serve
+    from comity.node.way import Way
 
     place = place_of(directory)
     _show_first_password(place)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, final
 
 from comity.adapters import folder
+from comity.adapters.environments.builds import Builds
 from comity.adapters.listening import listen, port_of
 from comity.domain.joining import Token, read_token, write_token
 from comity.faces.network.forked import Forked, Report
@@ -20,6 +21,7 @@ from comity.node import place as node_place
 from comity.node import server as node_server
 from comity.node.building import Approve
 from comity.node.node import join
+from comity.node.way import Way
 from comity.values.errors import InvalidInput
 
 LOCAL = "127.0.0.1"
@@ -41,6 +43,8 @@ class Embedded:
     """How many run at once at each node."""
     approve: Approve = "allow"
     """Whether functions of others wait for a steward."""
+    builds: Builds = Builds()  # noqa: RUF009 frozen
+    """How each node comes by the environments of tasks."""
 
 
 def start(network: Embedded) -> tuple[Forked, Mapping[str, Any]]:
@@ -105,8 +109,12 @@ def _node(here: Path, token: str, port: int, network: Embedded) -> Callable[[Rep
             "user": "admin",
             "password": _password(place),
         }
-        way = node_server.Way(
-            tasks=network.tasks, approve=network.approve, sample_roots=[Path("/")], log_level=logging.WARNING
+        way = Way(
+            tasks=network.tasks,
+            approve=network.approve,
+            sample_roots=[Path("/")],
+            builds=network.builds,
+            log_level=logging.WARNING,
         )
         node_server.serve(place, listening, way, ready=lambda: report(said))
 

@@ -26,7 +26,7 @@ def test_the_entry_is_read_and_what_is_not_known_is_ignored(module, name, more):
     [
         *('{"entry": "work"}', '{"entry": "work:f\\n"}', '{"entry": ".work:f"}', '{"entry": "work:f()"}'),
         *('{"entry": "a/b:f"}', '{"entry": 3}', "{}", "[]", "", '{"entry": "wörk:f"}', "[" * 100_000),
-        '{"entry": "work:f"}' + " " * 2**16,
+        '{"entry": "work:f"}' + " " * bundle.LONGEST,
     ],
 )
 def test_any_other_entry_is_refused(text):

@@ -19,7 +19,8 @@ from argon2 import PasswordHasher
 from sqlalchemy import Connection, insert
 
 from comity.adapters.blob_files import BlobFiles
-from comity.adapters.execution.pool import Pool
+from comity.adapters.environments import own
+from comity.adapters.execution.pools import Pools
 from comity.adapters.sql.database import Database, sqlite_url
 from comity.adapters.sql.log import Log
 from comity.adapters.sql.schema import channels
@@ -42,14 +43,14 @@ from comity.hub.founder import Founder
 from comity.node import schema
 from comity.node.accounts.accounts import Accounts
 from comity.node.accounts.roles import Role
-from comity.node.building import Building
 from comity.node.bundles import Bundles
 from comity.node.exchange import Exchange, check
 from comity.node.following import Following
 from comity.node.link import Address, Link
-from comity.node.node import Node, Part
+from comity.node.node import Node, Part, part
 from comity.node.rest.app import app
-from comity.node.scheduler import Scheduler
+from comity.node.way import Way
+from comity.ports.environments import EnvironmentsInMemory
 from comity.values.digest import Digest
 from comity.values.keys import Identity, to_base64
 
@@ -245,8 +246,8 @@ class Network:
     def deliver(self, number: int) -> None:
         """Show every node what it has not seen."""
         for place in self.places.values():
-            for mine, part in place.node.parts.items():
-                if part.following.link.channel == self._digest(number):
+            for mine, each in place.node.parts.items():
+                if each.following.link.channel == self._digest(number):
                     place.node.database.write(lambda c, mine=mine: self._catch_up(c, mine, number))
 
     def write(self, author: str, *events: AnyEvent, channel: str = "main") -> None:
@@ -364,8 +365,7 @@ class Network:
         link = Link(NoHub(), Address("https://hub.example"), digest, place.name, node.identity)  # type: ignore[arg-type]
         following = Following(node.database, mine, link, node.identity)
         exchange = Exchange(following, node.blobs)
-        bundles = Bundles(place.folder / "bundles", node.blobs)
-        scheduler = Scheduler(exchange, Pool(1), bundles, folder=place.folder / "channels" / name, size=1)
+        bundles = Bundles(place.folder / "bundles", node.blobs, EnvironmentsInMemory(own.environment(())))
 
         async def write(events: Sequence[AnyEvent], texts: Texts) -> None:
             await following.check(events)
@@ -379,7 +379,8 @@ class Network:
         following.connected = True
         following.write = write  # type: ignore[method-assign]
         exchange.have = have  # type: ignore[method-assign]
-        node.parts[mine] = Part(following, exchange, scheduler, Building(exchange, bundles, "ask"))
+        here = place.folder / "channels" / name
+        node.parts[mine] = part(exchange, bundles, pools=Pools(1), folder=here, way=Way(tasks=1))
         place.numbers[name] = mine
 
     async def _give(self, number: int, to: Place, owner: str, letter: Wanted) -> None:
