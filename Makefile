@@ -5,7 +5,7 @@ BIN := .venv/bin
 SOURCES := pyproject.toml constraints.txt
 FIGURES := simulation many_sites codec seal task_start log start plans flaky
 
-.PHONY: help setup demo test check bench chaos docs
+.PHONY: help setup demo test check bench chaos fuzz docs
 
 help: ## say what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -29,6 +29,10 @@ bench: .venv/.dev ## our figures beside their floors
 
 chaos: .venv/.dev ## kill hub, nodes and workers while plans run; write docs/chaos.md
 	$(BIN)/python -m bench.chaos --seeds 1 2 3 --kills 4 --rounds 43 --write docs/chaos.md
+
+fuzz: .venv/.dev ## ask node and hub for whatever their OpenAPI documents allow, and for what they do not
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --hypothesis-profile=fuzz tests/unit/node/rest/test_fuzz.py \
+		tests/unit/network/test_hub_fuzz.py
 
 docs: .venv/.dev ## write docs/reference.md, run every code block of README and docs
 	$(BIN)/python scripts/reference.py

@@ -8,6 +8,10 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("fuzz", max_examples=5000)
+"""Of `make fuzz`."""
 
 DATABASES = ["SQLite", "PostgreSQL"]
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from functools import cache
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Response
 from sqlalchemy import Connection
 
-from comity.hub import entries, mail, news, parcels
-from comity.hub.hub import Hub, answer, refusal
+from comity.hub import mail, parcels
+from comity.hub.hub import Hub, refusal
+from comity.hub.routes import ROUTES, described
 from comity.values.errors import ComityError
 
 SWEEP = 3600.0
@@ -29,21 +31,12 @@ def app(hub: Hub, ready: Callable[[], None]) -> FastAPI:
         for task in tasks:
             task.cancel()
 
-    made = FastAPI(title="comity hub", lifespan=lifespan)
+    made = FastAPI(lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
+    made.openapi = cache(described)
     made.state.hub = hub
     made.add_exception_handler(ComityError, refusal)
-    made.add_api_route("/live", _live, methods=["GET"])
-    made.add_api_route("/join", entries.join, methods=["POST"])
-    made.add_api_route("/entries", entries.entries, methods=["POST"])
-    made.add_api_route("/lost", entries.lost, methods=["POST"])
-    made.add_api_route("/news", news.news, methods=["GET"])
-    made.add_api_route("/mail", mail.post, methods=["POST"])
-    made.add_api_route("/presence", news.presence, methods=["GET"])
-    made.add_api_route("/parcels/{parcel}", parcels.received, methods=["GET"])
-    made.add_api_route("/parcels/{parcel}", parcels.announce, methods=["POST"])
-    made.add_api_route("/parcels/{parcel}", parcels.acknowledge, methods=["DELETE"])
-    made.add_api_route("/parcels/{parcel}/bytes", parcels.upload, methods=["PUT"])
-    made.add_api_route("/parcels/{parcel}/bytes", parcels.download, methods=["GET"])
+    for route in ROUTES:
+        made.add_api_route(route.path, route.endpoint, methods=[route.method], response_class=Response)
     return made
 
 
@@ -61,7 +54,3 @@ async def _sweep(hub: Hub) -> None:
     while True:
         await asyncio.to_thread(expire, hub)
         await asyncio.sleep(SWEEP)
-
-
-async def _live(request: Request) -> Response:
-    return answer({"live": True})

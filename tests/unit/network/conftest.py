@@ -65,6 +65,8 @@ class Answer:
 
     status: int
     content: bytes
+    kind: str = ""
+    """Its media type."""
 
     @property
     def json(self) -> Any:
@@ -254,7 +256,8 @@ class Network:
             sent.append(message)
 
         await self.app(scope, receive, send)
-        return Answer(sent[0]["status"], b"".join(each.get("body", b"") for each in sent[1:]))
+        kind = dict(sent[0]["headers"]).get(b"content-type", b"").decode()
+        return Answer(sent[0]["status"], b"".join(each.get("body", b"") for each in sent[1:]), kind)
 
     def log(self, work: Callable[[Log], Any], channel: str = "main") -> Any:
         """What the hub's own log says."""

@@ -17,7 +17,7 @@ from comity.values.digest import digest
 
 PARCEL = "0" * 31 + "1"
 
-OPEN = {("GET", "/live"), ("POST", "/join")}
+OPEN = {("GET", "/live"), ("GET", "/openapi.json"), ("GET", "/docs"), ("POST", "/join")}
 """Routes that anyone may call."""
 
 ROUTES = sorted(

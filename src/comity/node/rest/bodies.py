@@ -8,6 +8,7 @@ from urllib.parse import parse_qs
 import msgspec
 from msgspec import Struct
 
+from comity.adapters.openapi import Moment
 from comity.domain.events import (
     DatasetRegistered,
     FunctionInput,
@@ -198,7 +199,7 @@ class Name(Struct, frozen=True):
 class NewToken(Struct, frozen=True):
     """POST /api-token/; without scopes the token may do all that its user may."""
 
-    expires_at: str
+    expires_at: Moment
     note: str = ""
     scopes: tuple[Right, ...] | None = None
 

@@ -1,0 +1,213 @@
+"""Every route of the hub, who may call it, and what it takes and gives: what has no row here does not exist."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Annotated, Any, Literal, TypeAlias, TypedDict, final
+
+from fastapi import Request, Response
+from fastapi.responses import HTMLResponse
+from msgspec import Meta
+
+from comity.adapters import openapi_page
+from comity.adapters.openapi import BYTES, JSON, Binary, Count, Operation, Program, document
+from comity.domain.entry import Entry
+from comity.domain.joining import Join
+from comity.hub import entries, mail, news, parcels
+from comity.hub.hub import answer
+from comity.hub.mail import Posted
+from comity.hub.news import News
+from comity.hub.ordering import Lost
+from comity.hub.parcels import Announced
+
+ParcelName: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
+
+
+class Refusal(TypedDict):
+    """Why a request is refused."""
+
+    error: str
+    detail: str
+
+
+class Outcome(TypedDict, total=False):
+    """Where an entry stands now, or why it is refused."""
+
+    place: int
+    error: str
+    detail: str
+
+
+class Nothing(TypedDict):
+    """It is done."""
+
+
+class Live(TypedDict):
+    """That the process answers."""
+
+    live: bool
+
+
+class Joined(TypedDict):
+    """Who was let in."""
+
+    joined: str
+
+
+class Present(TypedDict):
+    """When an organization called last, and its version."""
+
+    last_seen: int
+    version: str
+
+
+class Received(TypedDict):
+    """How many bytes of a parcel are here."""
+
+    received: int
+
+
+class Parcel(Received):
+    """And how many there will be."""
+
+    size: int
+
+
+@final
+@dataclass(frozen=True)
+class Route:
+    """One method of one path."""
+
+    method: Literal["GET", "POST", "PUT", "DELETE"]
+    path: str
+    by: Literal["anyone", "member"]
+    endpoint: Callable[[Request], Awaitable[Response]]
+    summary: str
+    parameters: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Of path and query, and their types."""
+    takes: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """The type of the body by its media type."""
+    gives: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """The type of the answer by its media type."""
+
+
+async def live(request: Request) -> Response:
+    """That this process answers."""
+    return answer({"live": True})
+
+
+async def openapi(request: Request) -> Response:
+    """These routes as an OpenAPI document."""
+    return answer(request.app.openapi())
+
+
+async def page(request: Request) -> Response:
+    """The same to be read; it loads nothing."""
+    headers = {"content-security-policy": openapi_page.POLICY, "x-content-type-options": "nosniff"}
+    return HTMLResponse(openapi_page.page(request.app.openapi()), headers=headers)
+
+
+NEWS = {"from": Count, "mail": Count, "after": Count, "wait": Count}
+NAMED = {"parcel": ParcelName}
+FROM = {**NAMED, "offset": Count}
+
+ROUTES = (
+    Route("GET", "/live", "anyone", live, "Whether the process answers", gives={JSON: Live}),
+    Route("GET", "/openapi.json", "anyone", openapi, "This document", gives={JSON: dict[str, Any]}),
+    Route("GET", "/docs", "anyone", page, "This document, to be read", gives={"text/html": str}),
+    Route("POST", "/join", "anyone", entries.join, "Join by a token", takes={JSON: Join}, gives={JSON: Joined}),
+    Route(
+        "POST",
+        "/entries",
+        "member",
+        entries.entries,
+        "Give entries their places",
+        takes={JSON: list[Entry]},
+        gives={JSON: list[Outcome]},
+    ),
+    Route(
+        "POST",
+        "/lost",
+        "member",
+        entries.lost,
+        "Give back what the hub has lost",
+        takes={JSON: Lost},
+        gives={JSON: Nothing},
+    ),
+    Route("GET", "/news", "member", news.news, "Learn what is new", NEWS, gives={JSON: News}),
+    Route("POST", "/mail", "member", mail.post, "Post a sealed letter", takes={JSON: Posted}, gives={JSON: Nothing}),
+    Route("GET", "/presence", "member", news.presence, "See who was here", gives={JSON: dict[str, Present]}),
+    Route("GET", "/parcels/{parcel}", "member", parcels.received, "See how much is here", NAMED, gives={JSON: Parcel}),
+    Route(
+        "POST",
+        "/parcels/{parcel}",
+        "member",
+        parcels.announce,
+        "Announce a sealed blob",
+        NAMED,
+        takes={JSON: Announced},
+        gives={JSON: Received},
+    ),
+    Route(
+        "DELETE",
+        "/parcels/{parcel}",
+        "member",
+        parcels.acknowledge,
+        "Need a parcel no more",
+        NAMED,
+        gives={JSON: Nothing},
+    ),
+    Route(
+        "PUT",
+        "/parcels/{parcel}/bytes",
+        "member",
+        parcels.upload,
+        "Send bytes of a parcel",
+        FROM,
+        takes={BYTES: Binary},
+        gives={JSON: Received},
+    ),
+    Route(
+        "GET",
+        "/parcels/{parcel}/bytes",
+        "member",
+        parcels.download,
+        "Fetch bytes of a parcel",
+        FROM,
+        gives={BYTES: Binary},
+    ),
+)
+
+HUB = Program(
+    title="comity hub",
+    version=version("comity"),
+    description="What nodes ask of a hub. Members sign each request with their organization's key.",
+    schemes={
+        "signature": {
+            "type": "apiKey",
+            "in": "header",
+            "name": "Authorization",
+            "description": "`Comity ` and base64 of the request as it is signed, with the signature",
+        }
+    },
+    refusal=Refusal,
+)
+
+
+def described() -> dict[str, Any]:
+    """The document."""
+    operations = [
+        Operation(
+            method=route.method,
+            path=route.path,
+            summary=route.summary,
+            parameters=route.parameters,
+            takes=route.takes,
+            gives=route.gives,
+            schemes=("signature",) if route.by == "member" else (),
+        )
+        for route in ROUTES
+    ]
+    return document(HUB, operations)
