@@ -12,12 +12,12 @@ from typing import final
 from fastapi import Request
 from sqlalchemy import Connection, select
 
+from comity.adapters import arriving
 from comity.adapters.sql.log import Log
 from comity.adapters.sql.schema import channels
 from comity.domain.records import Organization
 from comity.domain.request import TOLERANCE, SignedRequest, check_time, read_authorization, verify
 from comity.hub.hub import Hub, hub_of
-from comity.hub.limits import check_bytes
 from comity.values.digest import digest
 from comity.values.errors import DecodeError, Forbidden
 
@@ -53,12 +53,8 @@ async def called_with_stream(request: Request) -> Caller:
 
 
 async def read_body(request: Request, most: int) -> bytes:
-    """The body; raises InvalidInput for more bytes."""
-    body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        check_bytes(len(body), most, "the request")
-    return bytes(body)
+    """The body; raises InvalidInput for more bytes, or when they do not come."""
+    return await arriving.body(request.stream(), most)
 
 
 def channel_number(connection: Connection, named: str) -> int | None:

@@ -10,6 +10,7 @@ from fastapi.responses import StreamingResponse
 from msgspec import Meta
 from sqlalchemy import Connection, delete, func, insert, select
 
+from comity.adapters import arriving
 from comity.domain.words import OrganizationId
 from comity.hub import schema
 from comity.hub.callers import Caller, called, called_with_stream, member
@@ -60,7 +61,8 @@ async def upload(request: Request) -> Response:
         raise NotFound(f"there is no parcel {parcel} of yours; announce it first")
     offset = number(request, "offset")
     hub.spool.check_room(known.size - offset, hub.limits.free_bytes)
-    return answer({"received": await hub.spool.write(_spooled(caller, parcel), offset, known.size, request.stream())})
+    pieces = arriving.pieces(request.stream())
+    return answer({"received": await hub.spool.write(_spooled(caller, parcel), offset, known.size, pieces)})
 
 
 async def download(request: Request) -> Response:

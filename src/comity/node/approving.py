@@ -6,6 +6,7 @@ import asyncio
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import file_digest
 from pathlib import Path
 from typing import final
 
@@ -14,7 +15,6 @@ from comity.domain.events import DatasetWithdrawn, FunctionApproved, FunctionRef
 from comity.domain.records import Approval, Child, Dataset, Function, Model, Task, need
 from comity.domain.words import SALT, written
 from comity.node.node import Part
-from comity.values.digest import digest
 from comity.values.errors import Forbidden
 from comity.values.legible import legible
 
@@ -151,17 +151,18 @@ def _texts(folder: Path, paths: Sequence[Path]) -> dict[str, str]:
     for path in paths:
         size = path.stat().st_size
         room -= size
-        data = path.read_bytes()
-        made[str(path.relative_to(folder))] = _text(data) if size <= LARGEST and room >= 0 else _named(data)
+        made[str(path.relative_to(folder))] = _text(path) if size <= LARGEST and room >= 0 else _named(path)
     return made
 
 
-def _text(data: bytes) -> str:
+def _text(path: Path) -> str:
     try:
-        return legible(data.decode())
+        return legible(path.read_bytes().decode())
     except UnicodeDecodeError:
-        return _named(data)
+        return _named(path)
 
 
-def _named(data: bytes) -> str:
-    return f"({len(data)} bytes that are not shown, {digest(data)})\n"
+def _named(path: Path) -> str:
+    with path.open("rb") as file:
+        hashed = file_digest(file, "sha256").hexdigest()
+    return f"({path.stat().st_size} bytes that are not shown, sha256:{hashed})\n"

@@ -15,7 +15,11 @@ from comity.domain.events import AnyEvent
 LOOKED = 10_000
 """Leaves that one search looks at."""
 
-STEP = 500
+STEP = 50
+"""Leaves that are held at a time, since one may have 1 MiB and its texts more."""
+
+MOST_BYTES = 8 << 20
+"""Bytes of the leaves in one answer; the last of them may go beyond."""
 
 
 @final
@@ -50,19 +54,24 @@ class Found:
 
 
 def entries(log: Log, wanted: Wanted, *, before: int, limit: int) -> Found:
-    """So many entries before a place, the latest first; a search ends after 10,000 leaves, to be taken up again."""
+    """So many entries before a place, the latest first; a search ends after 10,000 leaves, to be taken up again.
+
+    So it does when what it found has 8 MiB.
+    """
     before = min(before, log.size)
     end = max(0, before - LOOKED)
     found: list[Placed] = []
-    while before > end and len(found) < limit:
+    size = 0
+    while before > end and limit:
         start = max(end, before - STEP)
         here = [(start + at, each) for at, each in enumerate(log.deliveries(start, before - start))]
         for place, delivery in reversed(here):
             before = place
             if placed := _wanted(place, delivery, wanted):
                 found.append(placed)
-            if len(found) == limit:
-                break
+                size += len(bytes(delivery.leaf))
+            if len(found) == limit or size > MOST_BYTES:
+                return Found(found, before)
     return Found(found, before)
 
 

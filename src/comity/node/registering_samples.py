@@ -6,10 +6,12 @@ import asyncio
 import shutil
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from sqlalchemy import delete
 
+from comity.adapters.disk import room
 from comity.adapters.durable import settle
 from comity.adapters.execution import archive
 from comity.adapters.sql.log import Log
@@ -64,7 +66,10 @@ async def link(part: Part, linked: Sequence[str], *, datasets: Sequence[str]) ->
 
 async def _register(part: Part, folders: Mapping[str, Path], datasets: Sequence[str]) -> None:
     following = part.following
-    made = {key: await asyncio.to_thread(samples.manifest, folder) for key, folder in folders.items()}
+    try:
+        made = {key: await asyncio.to_thread(samples.manifest, folder) for key, folder in folders.items()}
+    except OSError as error:
+        raise InvalidInput(f"{error.filename} cannot be read: {error.strerror}") from error
     registered = [Sample(key=key, manifest=manifest.digest) for key, manifest in made.items()]
     # where they lie is known before anyone can ask for them
     await following.database.awrite(
@@ -109,16 +114,19 @@ def _allowed(path: Path, roots: Sequence[Path]) -> Path:
     """The folder, every link in its path followed; raises Forbidden unless it lies below a root."""
     if not path.is_absolute() or "\0" in str(path):
         raise InvalidInput(f"{str(path)[:200]!r} must be an absolute path")
-    resolved = path.resolve()
-    if not any(resolved.is_relative_to(root.resolve()) for root in roots):
-        raise Forbidden(f"{path} is not below a folder that this node's settings allow for data samples")
-    if path.is_symlink():
-        raise InvalidInput(f"{path} is a link; name the folder itself")
+    try:
+        resolved = path.resolve()
+        if not any(resolved.is_relative_to(root.resolve()) for root in roots):
+            raise Forbidden(f"{path} is not below a folder that this node's settings allow for data samples")
+        if path.is_symlink():
+            raise InvalidInput(f"{path} is a link; name the folder itself")
+    except (OSError, RuntimeError) as error:  # a name that is too long, a circle of links
+        raise InvalidInput(f"{str(path)[:200]} cannot be read: {error.args[-1]}") from error
     return resolved
 
 
 def _unpack(path: Path, into: Path) -> None:
     into.parent.mkdir(parents=True, exist_ok=True)
-    archive.unpack(path, into, LIMITS)
+    archive.unpack(path, into, replace(LIMITS, bytes=min(LIMITS.bytes, room(into.parent))))
     for each in [*into.rglob("*"), into, into.parent]:
         settle(each)

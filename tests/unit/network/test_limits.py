@@ -1,10 +1,12 @@
 """A hub refuses rather than dies: what one organization may ask of it, and what it forgets."""
 
+import asyncio
 import dataclasses
 
 import msgspec
 import pytest
 
+from comity.adapters import arriving
 from comity.domain.entry import canonical, sign
 from comity.hub.app import expire
 from comity.hub.limits import MINUTE, Limits
@@ -146,3 +148,11 @@ def test_room_is_counted(tmp_path):
 
 def test_limits_are_values():
     assert dataclasses.replace(Limits(), letters=1) == Limits(letters=1)
+
+
+@pytest.mark.parametrize("route", ["POST /join", "POST /mail", f"PUT /parcels/{1:032x}/bytes"])
+def test_who_falls_silent_is_not_waited_for(network, monkeypatch, route):
+    announce(network, "a", 1)
+    monkeypatch.setattr(arriving, "SILENCE", 0.0)
+    monkeypatch.setattr(network, "app", lambda scope, _, send, app=network.app: app(scope, asyncio.Event().wait, send))
+    refused(network.request(network.link("a"), *route.split()), 400, "nothing of the body has come")

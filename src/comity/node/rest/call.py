@@ -12,6 +12,7 @@ import msgspec
 from fastapi import Request, Response
 from prometheus_client import CollectorRegistry, Counter
 
+from comity.adapters import arriving
 from comity.adapters.sql.log import Log
 from comity.node.accounts.accounts import Accounts
 from comity.node.accounts.people import Principal
@@ -95,19 +96,14 @@ class Call:
 
         return await part.following.read(run)
 
-    async def body(self) -> bytes:
-        """The body; raises InvalidInput when it is too large."""
-        body = bytearray()
-        async for piece in self.request.stream():
-            body += piece
-            if len(body) > LARGEST_BODY:
-                raise InvalidInput(f"the request has more than {LARGEST_BODY} bytes; send less at a time")
-        return bytes(body)
+    async def body(self, most: int = LARGEST_BODY) -> bytes:
+        """The body; raises InvalidInput when it is too large, or does not come."""
+        return await arriving.body(self.request.stream(), most)
 
     def upload(self) -> AbstractAsyncContextManager[Upload]:
         """The form with files that is sent; its files lie there until the end."""
         kind = self.request.headers.get("content-type", "")
-        return received(kind, self.request.stream(), self.api.folder / "uploads")
+        return received(kind, arriving.pieces(self.request.stream()), self.api.folder / "uploads")
 
     def paged(self, page: Page, count: int, results: list[Any]) -> Response:
         """A page as an answer."""

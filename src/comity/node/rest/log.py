@@ -55,7 +55,8 @@ async def entries(call: Call) -> Response:
 async def leaves(call: Call) -> Response:
     """Leaves as they stand in the log, byte for byte, with the texts beside them."""
     start, limit = _number(call, "start", 0), min(_number(call, "limit", 100), MOST)
-    return answer(await call.read(lambda view: {"results": view.log.deliveries(start, limit)}))
+    found = await call.read(lambda view: view.log.deliveries(start, limit, most_bytes=history.MOST_BYTES))
+    return answer({"results": found})
 
 
 async def checkpoint(call: Call) -> Response:

@@ -14,10 +14,13 @@ from comity.node.rest.call import Call, answer
 from comity.node.rest.dates import moment
 from comity.values.errors import Unauthenticated, Unavailable
 
+LARGEST_LOGIN = 16 << 10
+"""Bytes of a request that anyone may send."""
+
 
 async def log_in(call: Call) -> Response:
     """A token for a user's name and password."""
-    given = form(await call.body())
+    given = form(await call.body(LARGEST_LOGIN))
     missing = {name: ["This field is required."] for name in ("username", "password") if not given.get(name)}
     if missing:
         return answer(missing, 400)

@@ -14,6 +14,7 @@ from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 
+from comity.adapters.disk import room
 from comity.values.errors import DecodeError, InvalidInput
 
 LARGEST = 4 << 30
@@ -51,7 +52,10 @@ class Upload:
 
 @asynccontextmanager
 async def received(content_type: str, stream: AsyncIterator[bytes], folder: Path) -> AsyncGenerator[Upload]:
-    """A form whose files lie below `folder` until the end; raises DecodeError or InvalidInput."""
+    """A form whose files lie below `folder` until the end; raises DecodeError or InvalidInput.
+
+    Raises OSError when there is no room left.
+    """
     kind, options = parse_options_header(content_type)
     if kind != b"multipart/form-data" or not options.get(b"boundary"):
         raise DecodeError(f"the request must be of the type multipart/form-data, not {content_type[:80]!r}")
@@ -66,14 +70,16 @@ async def received(content_type: str, stream: AsyncIterator[bytes], folder: Path
 
 
 async def _parse(parts: _Parts, boundary: bytes, stream: AsyncIterator[bytes]) -> None:
-    parser, total, waiting = parts.parser(boundary), 0, bytearray()
+    total, waiting = 0, bytearray()
     try:
+        parser = parts.parser(boundary)
         async for piece in stream:
             total += len(piece)
             if total > LARGEST:
                 raise InvalidInput(f"the form has more than {LARGEST} bytes; register data samples in place")
             waiting += piece
             if len(waiting) >= PIECE:
+                room(parts.folder)
                 await asyncio.to_thread(parser.write, bytes(waiting))
                 waiting.clear()
         await asyncio.to_thread(parser.write, bytes(waiting))
@@ -90,7 +96,7 @@ class _Parts:
     def __init__(self, folder: Path) -> None:
         self.upload = Upload()
         self.ended = False
-        self._folder = folder
+        self.folder = folder
         self._count = 0
         self._header, self._value = bytearray(), bytearray()
         self._headers: dict[bytes, bytes] = {}
@@ -139,7 +145,7 @@ class _Parts:
         if self._name in self.upload.fields or self._name in self.upload.files:
             raise DecodeError(f"two parts of the form are called {self._name!r:.80}; rename one")
         if b"filename" in options:
-            path = self._folder / str(self._count)
+            path = self.folder / str(self._count)
             self.upload.files[self._name] = path
             self._file = path.open("xb")
 
