@@ -58,6 +58,7 @@ class Venvs:
         self._slots = asyncio.Semaphore(builds.at_once)
         self._own: dict[tuple[Locked, ...], Environment | None] = {}
         self._linked: tuple[Path, ...] = ()
+        self._linking = asyncio.Lock()
         self._log = structlog.get_logger()
 
     async def start(self) -> None:
@@ -75,6 +76,8 @@ class Venvs:
         name = own.digest_of(applying)
         self._users[name] += 1
         try:
+            async with self._linking:
+                self._linked = self._linked or await asyncio.to_thread(runner.link, self._folder / "runner")
             async with self._locks.setdefault(name, asyncio.Lock()):
                 made = self._made.pop(name, None)
                 if made is None or not _touched(self._folder / made.folder):
@@ -172,7 +175,6 @@ class Venvs:
 
     def _look(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._linked = runner.link(self._folder / "runner")
         (self._folder / "logs").mkdir(exist_ok=True)
         for old in sorted((self._folder / "logs").iterdir(), key=_age)[:-LOGS]:
             old.unlink()

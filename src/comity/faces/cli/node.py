@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from comity.faces.cli import users
+from comity.faces.cli.installing import Index, Wheels, builds
 from comity.faces.cli.users import HERE, Directory, place_of
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ def start(
         list[Path] | None, typer.Option(help="A folder below which data samples may lie; may be given again.")
     ] = None,
     tasks: Annotated[int, typer.Option(help="How many tasks run at once.", min=1, max=1000)] = 2,
+    index: Index = None,
+    wheels: Wheels = None,
 ) -> None:
     """Start the node; it calls out to the hub and listens to the organization's own users only."""
     from comity.adapters.listening import listen, port_of
@@ -62,7 +65,11 @@ def start(
     serve(
         place,
         listening,
-        Way(tasks=tasks, sample_roots=[each.absolute() for each in data or []]),
+        Way(
+            tasks=tasks,
+            sample_roots=[each.absolute() for each in data or []],
+            builds=builds(index, wheels),
+        ),
         ready=lambda: typer.echo(f"{called} at {url}"),
     )
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from comity.faces.cli.installing import Index, Wheels, builds
 from comity.faces.cli.show import json_line
 from comity.values.errors import InvalidInput
 
@@ -22,6 +23,8 @@ def command(
     port: Annotated[int, typer.Option(help="Of the first node; the others follow. 0: the system chooses.")] = 0,
     ask: Annotated[bool, typer.Option("--ask", help="Functions of others wait for: comity approve.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line when ready.")] = False,
+    index: Index = None,
+    wheels: Wheels = None,
 ) -> None:
     """Start a hub and its nodes on this machine; Ctrl-C stops them, the next start goes on."""
     from comity.faces.network.up import Embedded, start
@@ -31,7 +34,13 @@ def command(
     called = names.split(",") if names else [f"org{number}" for number in range(1, (organizations or 4) + 1)]
     signal.signal(signal.SIGTERM, _end)
     approve: Approve = "ask" if ask else "allow"
-    network = Embedded(folder=directory.absolute(), organizations=called, port=port, approve=approve)
+    network = Embedded(
+        folder=directory.absolute(),
+        organizations=called,
+        port=port,
+        approve=approve,
+        builds=builds(index, wheels),
+    )
     forked, said = start(network)
     try:
         if as_json:
