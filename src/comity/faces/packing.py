@@ -15,7 +15,7 @@ def pack(folder: Path, into: Path) -> Path:
 
     Raises InvalidInput for a link or a device, since those who unpack it take none, and for an empty folder.
     """
-    paths = [path for path in sorted(folder.rglob("*")) if _taken(path.relative_to(folder))]
+    paths = [path for path in sorted(folder.rglob("*")) if taken(path.relative_to(folder))]
     odd = next((path for path in paths if path.is_symlink() or not (path.is_file() or path.is_dir())), None)
     if odd is not None:
         raise InvalidInput(f"{odd} is a link or a device; only folders and files can be packed")
@@ -31,5 +31,6 @@ def pack(folder: Path, into: Path) -> Path:
     return into
 
 
-def _taken(path: Path) -> bool:
+def taken(path: Path) -> bool:
+    """Whether a file of that path in the folder is packed."""
     return not any(part.startswith(".") or part in LEFT_OUT for part in path.parts)

@@ -35,10 +35,14 @@ def locked_requirements(modules: Iterable[Path]) -> tuple[str, ...]:
             top = name.partition(".")[0]
             if top in own or top in sys.stdlib_module_names:
                 continue
-            if top in providers:
+            if top == SELF:
+                roots.add(SELF)
+            elif top in providers:
                 roots |= _providing(name, providers[top])
             elif not optional:
-                raise InvalidInput(f"{path.name} imports {name}, which is neither beside it nor installed; install it")
+                raise InvalidInput(
+                    f"{path.name} imports {top}, which no distribution here has; install it"
+                )
     found = needed(map(Requirement, sorted(roots)), sys.path)
     return tuple(sorted(f"{name}=={_version(distribution)}" for name, distribution in found.items()))
 

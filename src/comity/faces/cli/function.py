@@ -34,6 +34,7 @@ def add(
     Its function.json says where the function is, and what goes in and comes out:
     {"entry": "module:callable", "inputs": {NAME: {"kind": "ASSET_MODEL", "optional": true}, ...}, "outputs": ...}.
     Kinds are ASSET_DATA_MANAGER, ASSET_DATA_SAMPLE, ASSET_MODEL and ASSET_PERFORMANCE; a README.md describes it.
+    `comity function lock` adds what has to be installed for it.
     """
     said = _said(folder)
     new = {
@@ -50,6 +51,20 @@ def add(
         archive = pack(folder, Path(made, "function.tar"))
         function = client.upload("/function/", Files(new, [("file", archive), ("description", about)]))
     return Answer(function, f"{name} {function['key']} of the archive sha256:{function['archive']['checksum']}")
+
+
+@app.command("lock")
+def lock_requirements(
+    folder: Annotated[Path, typer.Argument(help="Python modules and a function.json.")],
+) -> None:
+    """Write into function.json what its modules import, at the versions installed here, and all that this needs.
+
+    Wherever it runs it then finds exactly these; without them it finds what the node itself has.
+    """
+    from comity.faces.locking import lock
+
+    for line in lock(folder / NAME):
+        typer.echo(line)
 
 
 @app.command("list")
