@@ -40,9 +40,7 @@ def locked_requirements(modules: Iterable[Path]) -> tuple[str, ...]:
             elif top in providers:
                 roots |= _providing(name, providers[top])
             elif not optional:
-                raise InvalidInput(
-                    f"{path.name} imports {top}, which no distribution here has; install it"
-                )
+                raise InvalidInput(f"{path.name} imports {top}, which no distribution here has; install it")
     found = needed(map(Requirement, sorted(roots)), sys.path)
     return tuple(sorted(f"{name}=={_version(distribution)}" for name, distribution in found.items()))
 
