@@ -18,11 +18,13 @@ from comity.domain.records import (
     Function,
     Model,
     Organization,
+    Plan,
     SampleOf,
     Task,
     need,
 )
-from comity.domain.tasks import made, stands
+from comity.domain.sums import SUM
+from comity.domain.tasks import made, stands, waits
 from comity.domain.words import Permission, union
 from comity.values.errors import Conflict, Forbidden, InvalidInput
 
@@ -41,6 +43,7 @@ def task_added(records: Draft, act: Act, event: TaskAdded) -> None:
     if not function.permission.allows(act.author, function.owner):
         raise Forbidden(f"OE0102: {act.author} may not use the function {event.function}")
     _check_outputs(records, event, function)
+    _check_stage(plan, event, function)
     dataset = _check_inputs(records, act, event, function)
     parents = [need(records, Task, key) for key in dict.fromkeys(each.parent for each in event.inputs if each.parent)]
     task = Task(
@@ -57,9 +60,12 @@ def task_added(records: Draft, act: Act, event: TaskAdded) -> None:
         rank=1 + max((parent.rank for parent in parents), default=-1),
         logs_permission=_logs_permission(dataset, parents, act.author),
         status="STATUS_WAITING_FOR_BUILDER_SLOT",
-        waiting=sum(parent.status != "STATUS_DONE" for parent in parents),
         created_at=act.at,
+        stage=event.stage,
+        round=event.round,
+        gathers=event.gathers,
     )
+    task = replace(task, waiting=waits(records, task))
     for parent in parents:
         records.put(Child(key=f"{parent.key}|{task.key}", parent=parent.key, child=task.key))
     for each in event.inputs:
@@ -70,6 +76,23 @@ def task_added(records: Draft, act: Act, event: TaskAdded) -> None:
     status, error = ("STATUS_CANCELED", "") if dead else stands(records, task, function)
     records.put(placed(replace(task, error=error), status, act.at))
     count(records, act, task, None, status)
+    if event.stage == "local":
+        plan = need(records, Plan, event.plan)
+        records.put(replace(plan, rounds_added=max(plan.rounds_added, event.round)))
+    elif event.stage == "scores":
+        plan = need(records, Plan, event.plan)
+        records.put(replace(plan, measuring=(*plan.measuring, event.round)))
+
+
+def _check_stage(plan: Plan, event: TaskAdded, function: Function) -> None:
+    if plan.complete and plan.growth is not None:
+        raise InvalidInput(f"OE0109: the plan {plan.key} has all its tasks")
+    if (event.stage or event.round or event.gathers) and plan.growth is None:
+        raise InvalidInput(f"OE0101: the plan {plan.key} has no rounds; leave stage, round and gathers out")
+    if event.gathers:
+        parts = function.inputs.get("parts")
+        if event.stage not in ("sum", "scores", "step") or parts is None or parts.kind != "ASSET_MODEL":
+            raise InvalidInput(f"OE0101: task {event.key} is none that gathers parts of a round")
 
 
 def _check_outputs(records: Draft, event: TaskAdded, function: Function) -> None:
@@ -106,7 +129,7 @@ def _check_inputs(records: Draft, act: Act, event: TaskAdded, function: Function
             dataset = _check_dataset(records, act, event, refs[0])
         elif declared.kind == "ASSET_MODEL":
             for ref in refs:
-                _check_model(records, event, ref, declared.multiple)
+                check_model(records, event, function, ref)
     for name, declared in function.inputs.items():
         if declared.kind == "ASSET_DATA_SAMPLE":
             _check_samples(records, given.get(name, []), dataset)
@@ -135,15 +158,18 @@ def _check_samples(records: Draft, refs: list[TaskInput], dataset: Dataset | Non
             raise InvalidInput(f"OE0101: the data sample {ref.asset} is not of the dataset {dataset.key}")
 
 
-def _check_model(records: Draft, event: TaskAdded, ref: TaskInput, multiple: bool) -> None:
+def check_model(records: Draft, task: TaskAdded | Task, function: Function, ref: TaskInput) -> None:
+    """Raise unless the task may take this model, or output of a parent, at an input of its function."""
+    multiple = function.inputs[ref.identifier].multiple
     if ref.asset:
         model = need(records, Model, ref.asset)
         permission, owners, released = model.permission, (model.owner,), not model.blob
+        aggregate = model.aggregate
     else:
         parent = records.get(Task, ref.parent)
         if parent is None:
             raise InvalidInput(
-                f"OE0101: cyclic dependency in compute plan graph or unknown task parent: {ref.parent} of {event.key}"
+                f"OE0101: cyclic dependency in compute plan graph or unknown task parent: {ref.parent} of {task.key}"
             )
         declared = need(records, Function, parent.function).outputs.get(ref.output)
         if declared is None:
@@ -154,14 +180,18 @@ def _check_model(records: Draft, event: TaskAdded, ref: TaskInput, multiple: boo
             raise InvalidInput(
                 f"OE0101: the input {ref.identifier} takes one asset, the output {ref.output} is several"
             )
+        left = parent.outputs[ref.output]
         # The owner of a task may process what it leaves, as `task_done` has it.
-        permission, owners = parent.outputs[ref.output].permission, (parent.worker, parent.owner)
+        owners = (parent.worker,) if left.private else (parent.worker, parent.owner)
+        permission, aggregate = left.permission, left.aggregate
         model = made(records, parent, ref.output) if parent.status == "STATUS_DONE" else None
         released = model is not None and not model.blob
     if released:
         raise InvalidInput(f"OE0101: the model at the input {ref.identifier} has been disabled")
-    if not any(permission.allows(event.worker, owner) for owner in owners):
-        raise Forbidden(f"OE0102: {event.worker} may not process the model at the input {ref.identifier}")
+    if function.key == SUM and aggregate is not None and task.worker in aggregate.organizations:
+        return
+    if not any(permission.allows(task.worker, owner) for owner in owners):
+        raise Forbidden(f"OE0102: {task.worker} may not process the model at the input {ref.identifier}")
 
 
 def _logs_permission(dataset: Dataset | None, parents: list[Task], owner: str) -> Permission:

@@ -12,7 +12,7 @@ from typing import Annotated, Literal, TypeAlias, final
 import msgspec
 from msgspec import Meta
 
-from comity.domain.words import BlobDigest, Identifier, Key, Number, OrganizationId, Permission, Text
+from comity.domain.words import BlobDigest, Identifier, Key, Number, OrganizationId, Permission, Stage, Text
 from comity.values.keys import PublicKeys
 
 Version: TypeAlias = Annotated[int, Meta(ge=1, le=1000)]
@@ -172,6 +172,8 @@ class FunctionInput(msgspec.Struct, frozen=True, omit_defaults=True):
 class FunctionOutput(msgspec.Struct, frozen=True, omit_defaults=True):
     kind: Literal["ASSET_MODEL", "ASSET_PERFORMANCE"]
     multiple: bool = False
+    form: Literal["opaque", "tree"] = "opaque"
+    """Of a model: a tree is decoded strictly where it is made; what is opaque no node ever decodes."""
 
 
 @final
@@ -228,6 +230,58 @@ class FunctionRefused(Event, frozen=True, kw_only=True, tag="function_refused"):
 
 
 @final
+class SiteData(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What an organization brings to an experiment."""
+
+    dataset: Key
+    samples: Annotated[tuple[Key, ...], Meta(min_length=1)]
+
+
+@final
+class Stop(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Stop once a metric has not improved by more than `min_delta` for `patience` evaluations."""
+
+    metric: Identifier
+    goal: Literal["max", "min"]
+    patience: Annotated[int, Meta(ge=1)]
+    min_delta: Number = "0.0"
+
+
+@final
+class Growth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How a plan grows: the rounds of an experiment."""
+
+    experiment: Annotated[str, Meta(min_length=2, max_length=500_000)]
+    """Canonical JSON; what it names as callables lies in the functions' archive."""
+    sites: Annotated[dict[OrganizationId, SiteData], Meta(min_length=1, max_length=1000)]
+    """A site is called as its organization."""
+    aggregator: OrganizationId
+    """Whose node sums and steps."""
+    functions: dict[Stage, Key]
+    rounds: Annotated[int, Meta(ge=1)]
+    selected: tuple[tuple[OrganizationId, ...], ...] = ()
+    """Who takes part in each round; all in every round when empty."""
+    quorum: Number = "1"
+    """The least a round needs: a number of sites, or below 1 the share of those selected."""
+    sees_each: bool = False
+    """Whether the step takes the contributions themselves, not their sum."""
+    finishes: bool = False
+    """Whether a step says, by a performance `finished`, that nothing would change any more."""
+    metrics: tuple[Identifier, ...] = ()
+    """Performances that an evaluation leaves."""
+    evaluate_every: Annotated[int, Meta(ge=1)] = 1
+    keep: bool = False
+    """Whether the state after every round is kept, since the best of them will be chosen."""
+    stop: Stop | None = None
+    deadline: Annotated[int, Meta(ge=1)] = 3_600_000
+    """Milliseconds that a round waits for sites once they can begin, if its quorum is there."""
+    retries: Annotated[int, Meta(ge=0, le=100)] = 0
+    """How often a site's part that failed is tried again within a round."""
+    start: Key = ""
+    """Of a model that the first state is made from."""
+
+
+@final
 class PlanRegistered(Event, frozen=True, kw_only=True, tag="plan_registered"):
     key: Key
     name: Text
@@ -235,6 +289,15 @@ class PlanRegistered(Event, frozen=True, kw_only=True, tag="plan_registered"):
     metadata: Text = ""
     creator: Annotated[str, Meta(max_length=100)] = ""
     """The user, by an id that only the author's node resolves."""
+    growth: Growth | None = None
+    """None for a plan whose tasks are all given."""
+
+
+@final
+class PlanCompleted(Event, frozen=True, kw_only=True, tag="plan_completed"):
+    """A growing plan has all its tasks: it ends when they have ended."""
+
+    key: Key
 
 
 @final
@@ -253,9 +316,23 @@ class TaskInput(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 @final
+class Aggregate(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Who may add an output to others', and how; which is no right to it by itself."""
+
+    organizations: Annotated[tuple[OrganizationId, ...], Meta(min_length=1)]
+    protocol: Literal["clear"] = "clear"
+    """clear: the node that adds sees the parts."""
+    least: Annotated[int, Meta(ge=1)] = 1
+    """How many parts a sum must have."""
+
+
+@final
 class TaskOutput(msgspec.Struct, frozen=True, omit_defaults=True):
     permission: Permission = Permission()
     transient: bool = False
+    private: bool = False
+    """Whether not even the task's owner has it, unless the permission says so."""
+    aggregate: Aggregate | None = None
 
 
 @final
@@ -269,6 +346,27 @@ class TaskAdded(Event, frozen=True, kw_only=True, tag="task_added"):
     required: bool = True
     tag_text: Text = ""
     metadata: Text = ""
+    stage: Stage | Literal[""] = ""
+    """In a growing plan."""
+    round: Annotated[int, Meta(ge=0)] = 0
+    """From 1 on; 0 for the first state."""
+    gathers: bool = False
+    """Whether it waits for `round_closed` to say which parts it takes."""
+
+
+@final
+class RoundClosed(Event, frozen=True, kw_only=True, tag="round_closed"):
+    """The conductor's decision whose parts of a round go on: into the task that gathers them.
+
+    A result that is ordered later, or is not included, is late: it stands in the log and is not used.
+    """
+
+    task: Key
+    """That gathers."""
+    included: tuple[Key, ...] = ()
+    """Tasks whose outputs it takes; none when the round is given up, and the task then fails."""
+    cause: Literal["all", "deadline", "failed"] = "all"
+    """Everybody was there; or not within the deadline; or some have failed."""
 
 
 @final
@@ -342,8 +440,10 @@ AnyEvent: TypeAlias = (
     | FunctionApproved
     | FunctionRefused
     | PlanRegistered
+    | PlanCompleted
     | PlanCancelled
     | TaskAdded
+    | RoundClosed
     | TaskStarted
     | TaskDone
     | TaskFailed

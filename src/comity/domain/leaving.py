@@ -8,9 +8,9 @@ from comity.domain.assets import build
 from comity.domain.events import OrganizationRemoved
 from comity.domain.membership import Act
 from comity.domain.membership import removed as taken_out
-from comity.domain.plans import cancel, move
+from comity.domain.plans import cancel, move, status_of
 from comity.domain.records import Draft, Function, Organization, Plan, Task, need
-from comity.domain.states import ENDED, FUNCTION, OVER, plan_status
+from comity.domain.states import ENDED, FUNCTION, OVER
 
 
 def removed(records: Draft, act: Act, event: OrganizationRemoved) -> None:
@@ -23,7 +23,7 @@ def removed(records: Draft, act: Act, event: OrganizationRemoved) -> None:
     if need(records, Organization, gone).status == "member":
         return
     for plan in records.find(Plan, "owner", gone):
-        if plan_status(plan.counts, cancelled=bool(plan.cancelled_at)) not in OVER:
+        if status_of(plan) not in OVER:
             cancel(records, act, plan)
     for task in records.find(Task, "worker", gone):
         task = need(records, Task, task.key)

@@ -22,6 +22,7 @@ from comity.domain.events import (
     RulesSupported,
 )
 from comity.domain.records import Channel, Draft, Invitation, Organization, Vote, need
+from comity.domain.sums import sum_function
 from comity.values.digest import canonical as canonical_json
 from comity.values.digest import digest
 from comity.values.errors import Conflict, Forbidden, InvalidInput, NotFound
@@ -71,6 +72,7 @@ def created(records: Draft, act: Act, event: ChannelCreated) -> None:
         )
     )
     records.put(Organization(key=act.author, status="member", keys=event.keys, created_at=act.at))
+    records.put(sum_function(act.author, act.at))
 
 
 def invited(records: Draft, act: Act, event: OrganizationInvited) -> None:

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from comity.domain.events import PlanCancelled, PlanRegistered
 from comity.domain.membership import Act
 from comity.domain.records import Draft, Plan, Task, need
-from comity.domain.states import ENDED, OVER, TASK, WAITING, TaskStatus, plan_status
+from comity.domain.states import ENDED, OVER, TASK, WAITING, PlanStatus, TaskStatus, plan_status
 from comity.values.errors import Conflict, Forbidden, InvalidInput
 
 
@@ -24,6 +24,8 @@ def plan_registered(records: Draft, act: Act, event: PlanRegistered) -> None:
             metadata=event.metadata,
             creator=event.creator,
             created_at=act.at,
+            growth=event.growth,
+            complete=event.growth is None,
         )
     )
 
@@ -31,10 +33,16 @@ def plan_registered(records: Draft, act: Act, event: PlanRegistered) -> None:
 def plan_cancelled(records: Draft, act: Act, event: PlanCancelled) -> None:
     """The owner ends the plan; every task that has not ended is cancelled with it."""
     plan = own_plan(records, event.key, act)
-    status = plan_status(plan.counts, cancelled=bool(plan.cancelled_at))
+    status = status_of(plan)
     if status in ("PLAN_STATUS_CANCELED", "PLAN_STATUS_FAILED"):
         raise InvalidInput(f"OE0109: the plan {event.key} is {status} already")
     cancel(records, act, plan)
+
+
+def status_of(plan: Plan) -> PlanStatus:
+    """The status of a plan; one that still grows is not done."""
+    status = plan_status(plan.counts, cancelled=bool(plan.cancelled_at))
+    return "PLAN_STATUS_DOING" if status == "PLAN_STATUS_DONE" and not plan.complete else status
 
 
 def cancel(records: Draft, act: Act, plan: Plan) -> None:
@@ -76,7 +84,7 @@ def placed(task: Task, status: TaskStatus, at: int) -> Task:
 
 
 def count(records: Draft, act: Act, task: Task, before: TaskStatus | None, after: TaskStatus) -> None:
-    """Keep the counts of the task's plan; a plan that ends takes its open optional tasks with it."""
+    """Keep the counts of the task's plan."""
     if not task.required:
         return
     plan = need(records, Plan, task.plan)
@@ -86,16 +94,16 @@ def count(records: Draft, act: Act, task: Task, before: TaskStatus | None, after
         if not counts[before]:
             del counts[before]
     counts[after] = counts.get(after, 0) + 1
-    status = plan_status(counts, cancelled=bool(plan.cancelled_at))
-    over = status in OVER
-    plan = replace(
-        plan,
-        counts=counts,
-        started_at=plan.started_at or (act.at if status != "PLAN_STATUS_CREATED" else 0),
-        ended_at=(plan.ended_at or act.at) if over else 0,
-        failed_task=plan.failed_task or (task.key if after == "STATUS_FAILED" else ""),
-    )
-    records.put(plan)
+    begun = plan_status(counts, cancelled=bool(plan.cancelled_at)) != "PLAN_STATUS_CREATED"
+    started = plan.started_at or (act.at if begun else 0)
+    failed = plan.failed_task or (task.key if after == "STATUS_FAILED" else "")
+    settle(records, act, replace(plan, counts=counts, started_at=started, failed_task=failed))
+
+
+def settle(records: Draft, act: Act, plan: Plan) -> None:
+    """Keep a plan as it has become; one that has ended takes its open optional tasks with it."""
+    over = status_of(plan) in OVER
+    records.put(replace(plan, ended_at=(plan.ended_at or act.at) if over else 0))
     if over:
         for each in records.find(Task, "optional_in", plan.key):
             move(records, act, each, "STATUS_CANCELED")

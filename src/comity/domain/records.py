@@ -11,9 +11,9 @@ from typing import Any, ClassVar, Literal, Protocol, TypeAlias, TypeVar, final
 
 import msgspec
 
-from comity.domain.events import Admission, FunctionInput, FunctionOutput, TaskInput, TaskOutput
+from comity.domain.events import Admission, Aggregate, FunctionInput, FunctionOutput, Growth, TaskInput, TaskOutput
 from comity.domain.states import FunctionStatus, TaskStatus
-from comity.domain.words import Permission
+from comity.domain.words import Permission, Stage
 from comity.values.errors import NotFound
 from comity.values.keys import PublicKeys
 
@@ -166,6 +166,17 @@ class Plan(Record, frozen=True, kw_only=True):
     counts: dict[TaskStatus, int] = {}
     """Required tasks by status."""
     failed_task: str = ""
+    growth: Growth | None = None
+    complete: bool = True
+    """Whether no more tasks will come."""
+    rounds_added: int = 0
+    rounds_closed: int = 0
+    measuring: tuple[int, ...] = ()
+    """Rounds whose measurements are not closed."""
+    memories: dict[str, str] = {}
+    """By site, the last task whose part was included: its memory goes on."""
+    absent: tuple[str, ...] = ()
+    """Sites that the last round was closed without, and whose part in it had not failed."""
 
 
 @final
@@ -197,6 +208,10 @@ class Task(Record, frozen=True, kw_only=True):
     error: str = ""
     log: bool = False
     durations: dict[str, int] = {}
+    stage: Stage | Literal[""] = ""
+    round: int = 0
+    gathers: bool = False
+    """Whether it still waits to be told which parts it takes."""
 
 
 @final
@@ -220,6 +235,7 @@ class Model(Record, frozen=True, kw_only=True):
     """Empty once it was released."""
     size: int
     permission: Permission
+    aggregate: Aggregate | None = None
     created_at: int
 
 

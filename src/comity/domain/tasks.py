@@ -12,6 +12,8 @@ from comity.domain.membership import Act
 from comity.domain.plans import move
 from comity.domain.records import Approval, Child, Draft, Function, Model, Performance, Plan, Records, Task, need
 from comity.domain.states import ENDED, WAITING, TaskStatus
+from comity.domain.sums import SUM
+from comity.domain.words import Permission
 from comity.values.errors import Conflict, Forbidden, InvalidInput
 
 
@@ -41,8 +43,23 @@ def task_done(records: Draft, act: Act, event: TaskDone) -> None:
     move(records, act, replace(task, durations=event.durations), "STATUS_DONE")
     for each in records.find(Child, "parent", task.key):
         child = need(records, Task, each.child)
-        records.put(replace(child, waiting=child.waiting - 1))
-        function_changed(records, act, need(records, Task, each.child))
+        if _counts(child, task):
+            child = replace(child, waiting=child.waiting - 1)
+            records.put(child)
+            function_changed(records, act, child)
+
+
+def waits(records: Draft, task: Task) -> int:
+    """How many parents are not done, and one more while the task is not told which parts it takes."""
+    parents = [need(records, Task, key) for key in dict.fromkeys(each.parent for each in task.inputs if each.parent)]
+    return task.gathers + sum(each.status != "STATUS_DONE" and _counts(task, each) for each in parents)
+
+
+def _counts(child: Task, parent: Task) -> bool:
+    """Whether a task waits for a parent: not for a part of a round that it is not told to take, nor a late one."""
+    if child.gathers and not parent.required:
+        return False
+    return any(each.parent == parent.key for each in child.inputs)
 
 
 def _measured(records: Draft, act: Act, task: Task, name: str, output: OutputMade) -> None:
@@ -78,10 +95,16 @@ def _left(records: Draft, act: Act, task: Task, name: str, output: OutputMade) -
             owner=task.worker,
             blob=output.blob,
             size=output.size,
-            permission=task.outputs[name].permission.including(task.owner),
+            permission=_kept(task, name),
+            aggregate=task.outputs[name].aggregate,
             created_at=act.at,
         )
     )
+
+
+def _kept(task: Task, output: str) -> Permission:
+    left = task.outputs[output]
+    return left.permission if left.private else left.permission.including(task.owner)
 
 
 def task_failed(records: Draft, act: Act, event: TaskFailed) -> None:
@@ -140,6 +163,8 @@ def waits_for_approval(records: Draft, task: Task, function: Function) -> bool |
 
     An organization need not approve what it registered itself, but may refuse even that.
     """
+    if function.key == SUM:
+        return False
     word = records.get(Approval, f"{task.worker}|{function.archive}")
     if word is None:
         return task.worker != function.owner

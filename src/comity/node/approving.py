@@ -13,6 +13,7 @@ from typing import final
 from comity.adapters.sql.log import Log
 from comity.domain.events import DatasetWithdrawn, FunctionApproved, FunctionRefused
 from comity.domain.records import Approval, Child, Dataset, Function, Model, Task, need
+from comity.domain.sums import SUM
 from comity.domain.words import SALT, written
 from comity.node.node import Part
 from comity.values.errors import Forbidden
@@ -52,7 +53,7 @@ class Review:
 def judged(log: Log, organization: str) -> list[Judged]:
     """The functions of others that could run here, the latest first."""
     _, ready = log.records.search(Function, {"status": ["FUNCTION_STATUS_READY"]})
-    theirs = [each for each in ready if each.owner != organization]
+    theirs = [each for each in ready if each.owner != organization and each.key != SUM]
     return [_judged(log, organization, each) for each in theirs if each.permission.allows(organization, each.owner)]
 
 

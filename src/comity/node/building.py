@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias, final
 import structlog
 
 from comity.adapters.sql.log import Log
+from comity.domain import sums
 from comity.domain.events import AnyEvent, FunctionApproved, FunctionBuilding, FunctionFailed, FunctionReady
 from comity.domain.records import Approval, Function
 from comity.node.bundles import Bundles
@@ -39,6 +40,8 @@ class Building:
 
     async def run(self) -> None:
         """Build and approve until cancelled; what was under way is then built at the next start."""
+        for name, data in sums.BLOBS.items():
+            await asyncio.to_thread(self._exchange.blobs.put, iter([data]), name)
         changed = self._following.watch()
         async with asyncio.TaskGroup() as group:
             while True:
@@ -69,7 +72,7 @@ class Building:
     def _unjudged(self, log: Log) -> list[str]:
         me = self._following.organization
         ready = log.records.find(Function, "status", "FUNCTION_STATUS_READY")
-        archives = sorted({each.archive for each in ready if each.owner != me})
+        archives = sorted({each.archive for each in ready if each.owner != me and each.key != sums.SUM})
         return [each for each in archives if log.records.get(Approval, f"{me}|{each}") is None]
 
     async def _build(self, function: Function) -> None:

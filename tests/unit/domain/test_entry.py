@@ -80,6 +80,8 @@ def of_info(info):
             return st.one_of(*map(of_info, info.types))
         case inspect.Metadata():
             return of_info(info.type)
+    if isinstance(info, msgspec.inspect.NoneType):
+        return st.none()
     raise NotImplementedError(info)
 
 

@@ -38,6 +38,7 @@ from comity.domain.membership import Act
 from comity.domain.records import KINDS, Draft, Function, Model, Organization, Plan, RecordsInMemory, Task
 from comity.domain.rules import apply
 from comity.domain.states import ENDED, OVER, TaskStatus, plan_status
+from comity.domain.sums import SUM
 from comity.domain.tasks import releasable, stands
 from comity.domain.words import Permission
 from comity.values.errors import InvalidInput, Refused
@@ -104,7 +105,7 @@ class Walk:
 
     def any(self, kind, *statuses):
         """A record, of these statuses unless there are none or chance has it otherwise."""
-        held = list(self.records.held[kind].values())
+        held = [each for each in self.records.held[kind].values() if each.key != SUM]
         fit = [each for each in held if each.status in statuses] if statuses else held
         return self.random.choice(fit if fit and self.random.random() < 0.9 else held)
 

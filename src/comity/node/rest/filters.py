@@ -7,10 +7,11 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from comity.domain.plans import status_of
 from comity.domain.records import DataSample, Dataset, Function, Model, Plan, SampleOf, Task
 from comity.node.rest.dates import moment
 from comity.node.rest.pages import Listing
-from comity.node.rest.render import View, status_of
+from comity.node.rest.render import View
 from comity.values.errors import InvalidInput
 
 Named: TypeAlias = Dataset | Function | Plan

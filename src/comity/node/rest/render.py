@@ -8,8 +8,10 @@ from typing import final
 import msgspec
 
 from comity.adapters.sql.log import Log
+from comity.domain import sums
 from comity.domain.events import TEXTS, TaskInput
 from comity.domain.membership import CHANNEL
+from comity.domain.plans import status_of
 from comity.domain.records import (
     Channel,
     DataSample,
@@ -25,7 +27,7 @@ from comity.domain.records import (
     Task,
     need,
 )
-from comity.domain.states import OVER, PlanStatus, plan_status
+from comity.domain.states import OVER
 from comity.domain.tasks import waits_for_approval
 from comity.domain.words import Permission
 from comity.node.rest import nouns
@@ -124,7 +126,7 @@ class View:
         at = f"function/{each.key}"
         return {
             "key": each.key,
-            "name": self.text(each.name),
+            "name": sums.NAME if each.key == sums.SUM else self.text(each.name),
             "owner": each.owner,
             "permissions": _permissions(each.permission, each.owner),
             "metadata": self.metadata(each.metadata),
@@ -246,11 +248,6 @@ class View:
 
     def _file(self, blob: str, path: str) -> nouns.File:
         return {"checksum": blob.removeprefix("sha256:"), "storage_address": self._base + path}
-
-
-def status_of(plan: Plan) -> PlanStatus:
-    """The status of a plan."""
-    return plan_status(plan.counts, cancelled=bool(plan.cancelled_at))
 
 
 def _permission(permission: Permission) -> nouns.Permission:

@@ -179,7 +179,7 @@ def ran(network):
     [
         ("data_manager", DATASET, 1),
         ("data_sample", SAMPLE, 1),
-        ("function", FUNCTION, 2),
+        ("function", FUNCTION, 3),  # sum/1 among them
         ("compute_plan", PLAN, 1),
         ("task", TASK, 2),
         ("model", MODEL, 1),
