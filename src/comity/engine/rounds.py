@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, is_dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from time import monotonic
 from typing import Any, Protocol, final
 
+from comity.engine import stages
 from comity.engine.dropout import Dropout
 from comity.engine.evaluation import evaluate
 from comity.engine.experiment import Experiment
@@ -18,11 +19,10 @@ from comity.engine.sites import Sites
 from comity.engine.stopping import best_index
 from comity.ports.memories import Memories
 from comity.values.contribution import Contribution, gather
-from comity.values.errors import InvalidInput, RoundFailed, a
+from comity.values.errors import InvalidInput, RoundFailed
 from comity.values.model import Model
-from comity.values.seed import derive
-from comity.values.site import Site, Work
-from comity.values.strategy import Given, Memory, Network, SeesEach, Steps
+from comity.values.site import Site
+from comity.values.strategy import Given, Memory, SeesEach, Steps
 
 ATTEMPTS = 3
 """How often a round is begun before its lack of sites ends the run."""
@@ -76,12 +76,7 @@ class Course:
 
     def begin(self) -> Standing:
         """The state before the first round."""
-        model = self.experiment.model
-        params = model.init(self.experiment.seed) if model else {}
-        state = self.experiment.strategy.init(params, Network(sites=len(self.sites)))
-        if not is_dataclass(state):
-            raise self._odd("init", "a state, a frozen dataclass", state)
-        return Standing(state)
+        return Standing(stages.first(self.experiment, len(self.sites)))
 
     def rounds(self, standing: Standing) -> Iterator[Standing]:
         """The standing after each further round, until the experiment ends."""
@@ -106,12 +101,8 @@ class Course:
         included, attempts = self._present(selected, number)
         remembering = set(standing.remembering)
         parts = self._contributions(standing, model, included, remembering)
-        if isinstance(strategy, SeesEach):
-            state = strategy.step(standing.state, list(parts))
-        else:
-            state = strategy.step(standing.state, gather(parts))
-        if type(state) is not type(standing.state):
-            raise self._odd("step", f"the next {type(standing.state).__name__}, as init does", state)
+        total = list(parts) if isinstance(strategy, SeesEach) else gather(parts)
+        state = stages.following(self.experiment, standing.state, total)
         there = frozenset(included)
         done = Round(
             number=number,
@@ -152,25 +143,11 @@ class Course:
         calls = (self._call(standing, model, name) for name in names)
         given = self.engine.locals(model, calls, self.tally)
         for name, gave in zip(names, given, strict=True):
-            contribution, memory = self._checked(gave)
+            contribution, memory = stages.given(self.experiment, gave)
             if memory or name in remembering:
                 self.memories.put(name, number, memory, keep)
                 (remembering.add if memory else remembering.discard)(name)
             yield contribution
-
-    def _checked(self, gave: Any) -> Given:
-        match gave:
-            case (Contribution() as contribution, Mapping() as memory):
-                return contribution, memory
-            case _:
-                raise self._odd("local", "(contribution, memory), a co.Contribution and a tree", gave)
-
-    def _odd(self, method: str, wanted: str, got: object) -> InvalidInput:
-        kinds = ", ".join(a(each) for each in got) if isinstance(got, tuple) else ""
-        returned = f"({kinds})" if kinds else "nothing" if got is None else a(got)
-        return InvalidInput(
-            f"{type(self.experiment.strategy).__name__}.{method} must return {wanted}; it returned {returned}"
-        )
 
     def _call(self, standing: Standing, model: Model | None, name: str) -> Local:
         """A site's part of the round; what it raises carries a note of where that was."""
@@ -183,16 +160,11 @@ class Course:
         def local(run: RunTraining | None) -> Given | Steps:
             with _noting(where):
                 site, memory = loaded()
-                given = self.experiment.strategy.local(standing.state, memory, self._bound(site, number, model, run))
+                brought = model and run and stages.work(self.experiment, model, name, round=number, run=run)
+                given = stages.local(self.experiment, standing.state, memory, site=site, work=brought)
             return _noted(given, where) if isinstance(given, Generator) else given
 
         return local
-
-    def _bound(self, site: Site, number: int, model: Model | None, run: RunTraining | None) -> Site:
-        train = self.experiment.train
-        if model is None or train is None or run is None:
-            return site
-        return site.bound(Work(model, train, derive(self.experiment.seed, "round", number, site.name), run))
 
     def _evaluated(self, done: Round, state: Any, model: Model | None, *, last: bool) -> Round:
         due = last or done.number % self.experiment.evaluate_every == 0
