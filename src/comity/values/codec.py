@@ -17,7 +17,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias, final
 
@@ -65,7 +65,7 @@ def encode(tree: Tree) -> bytes:
     >>> decode(encode({"net": {"w": np.arange(3)}}))
     {'net': {'w': array([0, 1, 2])}}
     """
-    return b"".join(_segments(tree))  # pyright: ignore[reportArgumentType, reportCallIssue] arrays are buffers
+    return b"".join(segments(tree))  # pyright: ignore[reportArgumentType, reportCallIssue] arrays are buffers
 
 
 def digest(tree: Tree) -> Digest:
@@ -75,7 +75,7 @@ def digest(tree: Tree) -> Digest:
     True
     """
     sha = hashlib.sha256()
-    for segment in _segments(tree):
+    for segment in segments(tree):
         sha.update(segment)  # pyright: ignore[reportArgumentType] an array is a buffer
     return Digest("sha256:" + sha.hexdigest())
 
@@ -87,52 +87,90 @@ def decode(data: Bytes, limits: Limits = Limits()) -> Tree:
     while they are in use; elsewhere they are copies.
     """
     view = memoryview(data).cast("B").toreadonly()
-    header, body = _split(view, limits)
-    leaves: dict[str, Array] = {}
-    end = 0
-    for path, dtype, shape, begin, stop in _entries(header, limits):
-        if begin != end:
-            raise DecodeError(f"{path!r} begins at byte {begin} of the data where byte {end} belongs")
-        if stop > len(body):
-            raise DecodeError(f"{path!r} ends at byte {stop} of the data, of which there are {len(body)} bytes")
-        leaves[path] = _leaf(path, body[begin:stop], dtype, shape)
-        end = stop
-    if end != len(body):
-        raise DecodeError(f"{len(body) - end} bytes of the data belong to no array")
+    leaves = {
+        path: _leaf(path, view[leaf.begin : leaf.end], leaf.dtype, leaf.shape)
+        for path, leaf in layout(view, len(view), limits).items()
+    }
     try:
         return trees.unflatten(dict(sorted(leaves.items())))
     except InvalidInput as error:
         raise DecodeError(f"the arrays' names do not make a tree: {error}") from error
 
 
-def _segments(tree: Tree) -> Iterator[bytes | Array]:
-    trees.check(tree, "this tree cannot be encoded")
-    leaves = trees.flatten(tree)
-    header: dict[str, object] = {}
+@final
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """Where an array lies in a file, and what it is."""
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    begin: int
+    """Its first byte in the file."""
+    end: int
+
+
+def layout(head: Bytes, size: int, limits: Limits = Limits()) -> dict[str, Leaf]:
+    """The arrays of a file of so many bytes by their paths, in the order in which they lie there.
+
+    head: the file's first bytes; all of it or at least its header, whose length the first 8 bytes say.
+    Raises DecodeError; what the arrays hold is not looked at.
+    """
+    header, begin = _header(memoryview(head).cast("B"), size, limits)
+    leaves: dict[str, Leaf] = {}
+    end = 0
+    for path, dtype, shape, start, stop in _entries(header, limits):
+        if start != end:
+            raise DecodeError(f"{path!r} begins at byte {start} of the data where byte {end} belongs")
+        if stop > size - begin:
+            raise DecodeError(f"{path!r} ends at byte {stop} of the data, of which there are {size - begin} bytes")
+        leaves[path] = Leaf(dtype, shape, begin + start, begin + stop)
+        end = stop
+    if end != size - begin:
+        raise DecodeError(f"{size - begin - end} bytes of the data belong to no array")
+    return leaves
+
+
+def header(leaves: Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]]) -> bytes:
+    """What stands before the arrays of a canonical file, whose dtypes and shapes are given in the order of paths."""
+    entries: dict[str, object] = {}
     begin = 0
-    for path, leaf in leaves.items():
+    for path, (dtype, shape) in leaves.items():
         if fault := _fault(path, Limits()):
             raise InvalidInput(f"this tree cannot be encoded: {fault}")
-        name = NAMES[leaf.dtype.newbyteorder("<").str]
-        header[path] = {"data_offsets": [begin, begin + leaf.nbytes], "dtype": name, "shape": list(leaf.shape)}
-        begin += leaf.nbytes
-    text = canonical(header)
+        end = begin + math.prod(shape) * dtype.itemsize
+        name = NAMES[dtype.newbyteorder("<").str]
+        entries[path] = {"data_offsets": [begin, end], "dtype": name, "shape": list(shape)}
+        begin = end
+    text = canonical(entries)
     text += b" " * (-len(text) % ALIGNMENT)
-    yield len(text).to_bytes(8, "little") + text
+    return len(text).to_bytes(8, "little") + text
+
+
+def segments(tree: Tree) -> Iterator[bytes | Array]:
+    """The tree's canonical file piece by piece, so that it need not be built; raises what `encode` raises."""
+    trees.check(tree, "this tree cannot be encoded")
+    leaves = trees.flatten(tree)
+    yield header({path: (leaf.dtype, leaf.shape) for path, leaf in leaves.items()})
     for leaf in leaves.values():
         little = leaf.astype(leaf.dtype.newbyteorder("<"), order="C", copy=False)
         yield little.reshape(-1).view(np.uint8)
 
 
-def _split(view: memoryview, limits: Limits) -> tuple[bytes, memoryview]:
-    if not 8 <= len(view) <= limits.bytes:
-        raise DecodeError(f"a file of {len(view)} bytes is not between 8 and the limit of {limits.bytes} bytes")
+def header_size(first: Bytes, limits: Limits = Limits()) -> int:
+    """Bytes of a file before its arrays, which its first 8 bytes say; raises DecodeError when they are too many."""
+    length = int.from_bytes(memoryview(first)[:8], "little")
+    if length > limits.header:
+        raise DecodeError(f"the header claims {length} bytes; the limit is {limits.header}")
+    return 8 + length
+
+
+def _header(view: memoryview, size: int, limits: Limits) -> tuple[bytes, int]:
+    if not 8 <= size <= limits.bytes:
+        raise DecodeError(f"a file of {size} bytes is not between 8 and the limit of {limits.bytes} bytes")
     length = int.from_bytes(view[:8], "little")
-    if length > min(limits.header, len(view) - 8):
-        raise DecodeError(
-            f"the header claims {length} bytes; {len(view) - 8} bytes follow and the limit is {limits.header}"
-        )
-    return bytes(view[8 : 8 + length]), view[8 + length :]
+    if length > min(limits.header, size - 8, len(view) - 8):
+        raise DecodeError(f"the header claims {length} bytes; {size - 8} bytes follow and the limit is {limits.header}")
+    return bytes(view[8 : 8 + length]), 8 + length
 
 
 def _entries(header: bytes, limits: Limits) -> list[tuple[str, np.dtype[Any], tuple[int, ...], int, int]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Real
 from typing import final
@@ -72,19 +72,30 @@ def gather(parts: Iterable[Contribution]) -> Contribution:
     return Contribution(tree.unflatten(total), weight)
 
 
-def _add_in_place(total: dict[str, Array], leaves: dict[str, Array]) -> None:
-    if odd := sorted(total.keys() ^ leaves.keys()):
-        if all(path.startswith(COLUMNS) for path in odd):
+def same_leaves(
+    one: Mapping[str, tuple[type, tuple[int, ...]]], other: Mapping[str, tuple[type, tuple[int, ...]]]
+) -> None:
+    """Raise InvalidInput unless both have the same paths, each with the same kind of number and the same shape."""
+    if odd := sorted(one.keys() ^ other.keys()):
+        if all(path.startswith((COLUMNS, f"total/{COLUMNS}")) for path in odd):
             names = ", ".join(dict.fromkeys(repr(unquote(path.partition(" ")[2])) for path in odd[:8]))
             raise InvalidInput(f"the sites' columns differ, by name or in order: {names}; give all the same columns")
         raise InvalidInput(
             f"contributions differ in their arrays: only some sites have {odd[:4]}; let all have the same"
         )
-    for path, leaf in leaves.items():
-        if total[path].dtype != _wide(leaf):
+    for path, (kind, shape) in other.items():
+        if one[path][0] is not kind:
             raise InvalidInput(f"contributions differ in {path!r}: some hold integers and some hold floats")
-        if total[path].shape != leaf.shape:
-            raise InvalidInput(f"contributions differ in the shape of {path!r}: {total[path].shape} and {leaf.shape}")
+        if one[path][1] != shape:
+            raise InvalidInput(f"contributions differ in the shape of {path!r}: {one[path][1]} and {shape}")
+
+
+def _add_in_place(total: dict[str, Array], leaves: dict[str, Array]) -> None:
+    same_leaves(
+        {path: (_wide(leaf), leaf.shape) for path, leaf in total.items()},
+        {path: (_wide(leaf), leaf.shape) for path, leaf in leaves.items()},
+    )
+    for path, leaf in leaves.items():
         np.add(total[path], leaf, out=total[path], dtype=total[path].dtype, casting="same_kind")
 
 

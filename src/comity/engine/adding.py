@@ -1,0 +1,101 @@
+"""The sum of contributions that lie in files, piece by piece: as `gather` adds them, in memory that does not grow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from math import prod
+from pathlib import Path
+from typing import Any, BinaryIO, final
+
+import numpy as np
+
+from comity.values import codec
+from comity.values.codec import Leaf
+from comity.values.contribution import same_leaves
+from comity.values.errors import DecodeError, InvalidInput
+from comity.values.tree import Array
+
+PIECE = 1 << 19
+"""Elements that are added at a time."""
+
+
+@final
+class Part:
+    """A file that a site has left, open."""
+
+    def __init__(self, name: str, file: BinaryIO, size: int) -> None:
+        self.name = name
+        self._file = file
+        try:
+            head = file.read(codec.header_size(file.read(8)) - 8)
+            file.seek(0)
+            self.leaves: Mapping[str, Leaf] = codec.layout(file.read(8) + head, size)
+        except DecodeError as error:
+            raise DecodeError(f"the part of {name} cannot be read: {error}") from error
+
+    def piece(self, path: str, first: int, count: int) -> Array:
+        """Elements of an array, in C order; raises DecodeError when one is not finite."""
+        leaf = self.leaves[path]
+        self._file.seek(leaf.begin + first * leaf.dtype.itemsize)
+        made = np.fromfile(self._file, leaf.dtype, count)
+        if len(made) != count:
+            raise DecodeError(f"the part of {self.name} breaks off in {path!r}")
+        if made.dtype.kind == "f" and not np.isfinite(made).all():
+            raise DecodeError(f"the part of {self.name} holds a number in {path!r} that is not finite")
+        if made.dtype.kind == "b" and (made.view(np.uint8) > 1).any():
+            raise DecodeError(f"the part of {self.name} holds a boolean in {path!r} that is neither 0 nor 1")
+        return made
+
+
+def check(path: Path) -> None:
+    """Raise DecodeError unless the file is a well-formed tree of finite arrays."""
+    with path.open("rb") as file:
+        part = Part("this task", file, path.stat().st_size)
+        for name, leaf in part.leaves.items():
+            for first in range(0, prod(leaf.shape), PIECE):
+                part.piece(name, first, min(PIECE, prod(leaf.shape) - first))
+
+
+def add(parts: Sequence[tuple[str, Path]], into: Path) -> None:
+    """Write the sum of parts, each named by its site and in the order given; one without any array adds nothing.
+
+    Floats are added in float64 and integers in int64. Raises DecodeError or InvalidInput, naming the site, for a
+    part that is not well-formed, not finite, or has other arrays than the first.
+    """
+    with ExitStack() as stack:
+        opened = [Part(name, stack.enter_context(path.open("rb")), path.stat().st_size) for name, path in parts]
+        adding = [part for part in opened if part.leaves]
+        first = adding[0].leaves if adding else {}
+        for part in adding[1:]:
+            _check(adding[0], part)
+        paths = sorted(first)
+        wide = {path: (np.dtype(_wide(first[path].dtype)), first[path].shape) for path in paths}
+        with into.open("wb") as file:
+            file.write(codec.header(wide))
+            for path in paths:
+                for piece in _sums(adding, path, wide[path][0]):
+                    piece.tofile(file)
+
+
+def _sums(parts: Sequence[Part], path: str, wide: np.dtype[Any]) -> Iterator[Array]:
+    count = prod(parts[0].leaves[path].shape)
+    for first in range(0, count, PIECE):
+        size = min(PIECE, count - first)
+        total = parts[0].piece(path, first, size).astype(wide)
+        for part in parts[1:]:
+            np.add(total, part.piece(path, first, size), out=total, dtype=wide, casting="same_kind")
+        yield total
+
+
+def _check(one: Part, other: Part) -> None:
+    """Raise InvalidInput unless both have the same arrays."""
+    kinds = [{path: (_wide(leaf.dtype), leaf.shape) for path, leaf in each.leaves.items()} for each in (one, other)]
+    try:
+        same_leaves(*kinds)
+    except InvalidInput as error:
+        raise InvalidInput(f"{one.name} and {other.name} do not fit together: {error}") from error
+
+
+def _wide(dtype: np.dtype[Any]) -> type:
+    return np.float64 if dtype.kind == "f" else np.int64

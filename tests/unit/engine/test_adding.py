@@ -1,0 +1,96 @@
+"""Contributions in files are added as contributions in memory are, to the last bit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from comity.engine import adding
+from comity.engine.adding import add, check
+from comity.values import codec
+from comity.values.contribution import Contribution, gather
+from comity.values.errors import ComityError, DecodeError, InvalidInput
+
+
+def write(folder, trees):
+    for number, tree in enumerate(trees):
+        (folder / str(number)).write_bytes(codec.encode(tree))
+    return [(f"site{number}", folder / str(number)) for number in range(len(trees))]
+
+
+def of(contribution):
+    return {"total": contribution.total, "weight": np.asarray(contribution.weight)}
+
+
+@pytest.mark.parametrize("piece", [1, 3, 1 << 19])
+def test_as_gather_adds_them(tmp_path, monkeypatch, piece):
+    monkeypatch.setattr(adding, "PIECE", piece)
+    random = np.random.default_rng(7)
+    parts = [
+        Contribution(
+            {
+                "w": random.normal(size=(3, 4)).astype(np.float32),
+                "net": {"b": random.normal(size=5), "n": random.integers(0, 9, 2, np.uint8)},
+                "none": np.zeros((0, 2)),
+                "one": np.asarray(random.normal()),
+                "flags": random.random(4) < 0.5,
+            },
+            float(random.random()),
+        )
+        for _ in range(5)
+    ]
+    add(write(tmp_path, [of(each) for each in parts]), tmp_path / "sum")
+    assert (tmp_path / "sum").read_bytes() == codec.encode(of(gather(parts)))
+    check(tmp_path / "sum")
+
+
+def test_empty_parts_add_nothing(tmp_path):
+    one = {"w": np.ones(2)}
+    add(write(tmp_path, [{}, one, {}, one]), tmp_path / "sum")
+    assert codec.decode((tmp_path / "sum").read_bytes())["w"].tolist() == [2, 2]
+    add(write(tmp_path, [{}]), tmp_path / "sum")
+    assert codec.decode((tmp_path / "sum").read_bytes()) == {}
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ({"v": np.ones(2)}, "site0 and site1 do not fit together: .* only some sites have"),
+        ({"w": np.ones(3)}, r"site0 and site1 .* shape of 'w': \(2,\) and \(3,\)"),
+        ({"w": np.ones(2, np.int64)}, "site0 and site1 .* integers"),
+    ],
+)
+def test_parts_that_differ_are_named(tmp_path, other, said):
+    with pytest.raises(InvalidInput, match=said):
+        add(write(tmp_path, [{"w": np.ones(2)}, other]), tmp_path / "sum")
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_number_that_is_not_finite_is_named(tmp_path, bad):
+    parts = write(tmp_path, [{"w": np.ones(2)}, {"w": np.ones(2)}])
+    data = parts[1][1].read_bytes()
+    parts[1][1].write_bytes(data[:-8] + np.float64(bad).tobytes())
+    with pytest.raises(DecodeError, match="part of site1 holds a number in 'w' that is not finite"):
+        add(parts, tmp_path / "sum")
+    with pytest.raises(DecodeError, match="not finite"):
+        check(parts[1][1])
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(st.data())
+def test_whatever_a_site_sends_is_refused_or_decodes(tmp_path_factory, data):
+    whole = bytearray(codec.encode({"w": np.ones(3), "b": np.zeros(2, bool)}))
+    for _ in range(data.draw(st.integers(0, 3))):
+        whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
+    cut = bytes(whole[: data.draw(st.integers(0, len(whole)))])
+    path = tmp_path_factory.mktemp("part") / "part"
+    path.write_bytes(cut)
+    try:
+        check(path)
+    except DecodeError:
+        with pytest.raises(ComityError):
+            codec.decode(cut)
+    else:
+        codec.decode(cut)
