@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from comity.engine.run import Run as Run
     from comity.engine.stopping import EarlyStopping as EarlyStopping
     from comity.engine.tuning import cross_validate as cross_validate
-    from comity.faces.compose import read_experiment as read_experiment
     from comity.faces.compose import read_model as read_model
     from comity.faces.compose import simulate as simulate
     from comity.frameworks import numpy as numpy
     from comity.frameworks import sklearn as sklearn
     from comity.frameworks import torch as torch
+    from comity.sdk.reading import read_experiment as read_experiment
     from comity.strategies import FedAdam as FedAdam
     from comity.strategies import FedAvg as FedAvg
     from comity.strategies import FedProx as FedProx
@@ -62,7 +62,8 @@ _HOMES = {
     "comity.engine.run": ("Run",),
     "comity.engine.stopping": ("EarlyStopping",),
     "comity.engine.tuning": ("cross_validate",),
-    "comity.faces.compose": ("read_experiment", "read_model", "simulate"),
+    "comity.faces.compose": ("read_model", "simulate"),
+    "comity.sdk.reading": ("read_experiment",),
     "comity.strategies": ("FedAdam", "FedAvg", "FedProx", "Scaffold"),
     "comity.values.contribution": ("Contribution",),
     "comity.values.errors": ("ComityError",),

@@ -73,6 +73,16 @@ def local_reference(function: Callable[..., Any]) -> dict[str, str]:
         return {"callable": name, "source": f"sha256:{sha256(source.encode()).hexdigest()}"}
 
 
+def installed(module: str) -> bool:
+    """Whether an imported module came with Python, comity or a library, and so is no source of the user's own.
+
+    >>> installed("json"), installed("comity")
+    (True, True)
+    """
+    package = module.partition(".")[0]
+    return package in sys.stdlib_module_names or package == "comity" or _library(package) is not None
+
+
 @cache
 def _library(package: str) -> str | None:
     """Name and version of the distribution that this package was installed by; None when its source lies elsewhere.

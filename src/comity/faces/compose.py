@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import is_dataclass
 from pathlib import Path
 
 from comity.adapters.checkpoint_file import CheckpointFile
 from comity.adapters.memory_files import MemoryFiles
-from comity.engine import document
 from comity.engine.dropout import Dropout
 from comity.engine.experiment import Experiment
 from comity.engine.history import Round
-from comity.engine.names import public_name
 from comity.engine.plain import Plain
 from comity.engine.rounds import Engine
 from comity.engine.run import Run
@@ -24,7 +20,7 @@ from comity.engine.simulate import simulate as _simulate
 from comity.engine.sites import Sites, SitesGiven
 from comity.ports.memories import Memories, MemoriesInMemory
 from comity.values import codec
-from comity.values.errors import ComityError, InvalidInput, a, unknown
+from comity.values.errors import InvalidInput
 from comity.values.tree import Tree
 
 IN_MEMORY = 100
@@ -90,41 +86,6 @@ def read_model(path: str | Path) -> Tree:
     if not file.is_file():
         raise InvalidInput(f"there is no model at {file}; give a report folder or a .safetensors file")
     return codec.decode(file.read_bytes())
-
-
-def read_experiment(text: str) -> Experiment:
-    """The experiment that `experiment.to_json()` wrote, of which a report holds the text in experiment.json.
-
-    Imports the modules and calls the classes that the text names, so read only texts you trust. Raises
-    InvalidInput when a module is missing or is another version than the experiment was made with.
-    """
-    if isinstance(text, Path) or str(text).endswith(".json"):
-        raise InvalidInput(
-            f"give the JSON text itself, not a path to it: read_experiment(Path({str(text)!r}).read_text())"
-        )
-    try:
-        made = document.decode(json.loads(text), kind)
-    except ComityError:
-        raise
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidInput(f"this is not the JSON of an experiment: {error}") from error
-    if not isinstance(made, Experiment):
-        raise InvalidInput(f"this is {a(made)}, not an experiment")
-    return made
-
-
-def kind(name: str) -> type:
-    """The class that a document calls by this name."""
-    import comity
-
-    package, _, last = name.rpartition(".")
-    if package not in ("", "strategies", "metrics", "torch", "sklearn", "numpy"):
-        raise unknown("type", name, ())
-    place = getattr(comity, package) if package else comity
-    found = getattr(place, last, None)
-    if not (isinstance(found, type) and is_dataclass(found) and public_name(found) == name):
-        raise unknown("type", last, [each for each in dir(place) if each[:1].isupper()])
-    return found
 
 
 def _check_checkpoint(folder: Path | None, resume: bool) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from comity.adapters import durable
 from comity.adapters.environments.lock import locked_requirements
-from comity.faces.packing import taken
+from comity.sdk.packing import taken
 from comity.values.errors import InvalidInput
 
 

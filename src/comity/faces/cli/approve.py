@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from comity.faces.cli.asking import Answer, asking, key_of
-from comity.faces.client import Client
+from comity.sdk.client import Client
 from comity.values.errors import InvalidInput
 from comity.values.legible import legible
 from comity.values.table import Table

@@ -14,7 +14,7 @@ from typing import Annotated, Any, final
 import typer
 
 from comity.faces.cli.show import json_line, line, printer, terminal_table
-from comity.faces.client import Account, Client, embedded
+from comity.sdk.client import Account, Client, embedded
 from comity.values.errors import Conflict, InvalidInput, NotFound
 from comity.values.legible import legible
 from comity.values.table import Table

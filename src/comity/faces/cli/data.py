@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from comity.faces.cli.asking import Answer, allowed, asking, key_of, permissions
-from comity.faces.client import Client, Files
-from comity.faces.packing import pack
+from comity.sdk.client import Client, Files
+from comity.sdk.packing import pack
 from comity.values.errors import InvalidInput
 from comity.values.table import Table
 

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from comity.faces.cli.asking import Answer, allowed, asking, permissions
-from comity.faces.client import Client, Files
-from comity.faces.packing import pack
+from comity.sdk.client import Client, Files
+from comity.sdk.packing import pack
 from comity.values.errors import DecodeError, InvalidInput
 from comity.values.table import Table
 

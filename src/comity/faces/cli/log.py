@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from comity.faces.cli.asking import Answer, asking
-from comity.faces.client import Client
+from comity.sdk.client import Client
 from comity.values.errors import NotFound
 from comity.values.table import Table
 

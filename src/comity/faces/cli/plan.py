@@ -12,7 +12,7 @@ import typer
 
 from comity.faces.cli.asking import Answer, asking, key_of
 from comity.faces.cli.show import folder_to_save, waiting
-from comity.faces.client import Client
+from comity.sdk.client import Client
 from comity.values.errors import Conflict, Forbidden, InvalidInput, NotFound
 from comity.values.table import Cell, Table
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from comity.faces.cli.asking import Answer, asking
-from comity.faces.client import Client
+from comity.sdk.client import Client
 from comity.values.table import Table
 
 KINDS = {

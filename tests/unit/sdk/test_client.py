@@ -6,7 +6,7 @@ import json
 import pytest
 from python_multipart import parse_form
 
-from comity.faces.client import Account, Client, Files, embedded
+from comity.sdk.client import Account, Client, Files, embedded
 from comity.values.errors import Conflict, Forbidden, InvalidInput, NotFound, Unauthenticated, Unavailable
 
 

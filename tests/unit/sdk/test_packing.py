@@ -6,7 +6,7 @@ from hashlib import sha256
 import pytest
 
 from comity.adapters.execution.archive import unpack
-from comity.faces.packing import pack
+from comity.sdk.packing import pack
 from comity.values.errors import InvalidInput
 
 

@@ -1,0 +1,1 @@
+"""What a user's program does with experiments and networks."""

@@ -1,0 +1,197 @@
+"""A stage of an experiment as a task: what a node runs, in a sandbox, of the bundle that `sdk.bundling` makes.
+
+Beside what is declared, a task finds its parameters in a file of JSON. Trees lie in safetensors files:
+
+- a state: `state`, the strategy's, and `columns`, the names of x's columns as keys of empty arrays;
+- a contribution: `total`, `weight`, and `columns`; so that sites whose columns differ cannot be added;
+- a memory, as it is;
+- scores: for each metric its `total` and `weight`, or nothing where a site has no test rows.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Mapping
+from dataclasses import is_dataclass
+from pathlib import Path
+from typing import Any, final, get_type_hints
+
+import msgspec
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from comity.domain.words import Stage
+from comity.engine import stages
+from comity.engine.experiment import Experiment
+from comity.sdk.reading import read_experiment
+from comity.strategies import reading
+from comity.values import codec, record
+from comity.values.contribution import Contribution
+from comity.values.errors import InvalidInput, NotSupported
+from comity.values.model import Fit, Training
+from comity.values.site import Site
+from comity.values.strategy import SeesEach
+from comity.values.tree import Tree
+
+PARAMETERS = "parameters"
+"""The input that a node gives to every task of an experiment."""
+
+
+@final
+class Parameters(msgspec.Struct, frozen=True, kw_only=True):
+    """Which stage of which experiment."""
+
+    experiment: str
+    stage: Stage
+    round: int
+    site: str
+    """The organization that works."""
+    sites: tuple[str, ...]
+    """All sites of the experiment, in order."""
+
+
+def perform(inputs: Mapping[str, Any], outputs: Mapping[str, str], task_properties: Mapping[str, Any]) -> None:
+    """Run one stage; raises what the experiment's code raises, with a note of where that was."""
+    told = msgspec.json.decode(Path(inputs[PARAMETERS]).read_bytes(), type=Parameters)
+    experiment = read_experiment(told.experiment)
+    work = {"init": _init, "local": _local, "step": _step, "evaluate": _evaluate, "finish": _finish}
+    try:
+        with threadpool_limits(1):
+            work[told.stage](experiment, told, inputs, outputs)
+    except Exception as error:
+        error.add_note(f"in stage {told.stage} of round {told.round} at {told.site}")
+        raise
+
+
+def site_of(name: str, data: Any) -> Site:
+    """The site that an opener's data make: rows to train on, or {"train": rows, "test": rows}.
+
+    Rows are (x, y), x alone, or a data frame. Raises InvalidInput for anything else.
+
+    >>> site_of("a", {"test": (np.zeros((3, 2)), np.zeros(3))})
+    Site('a', train=Rows(x=(0, 2) float64, y=(0,) float64), test=Rows(x=(3, 2) float64, y=(3,) float64))
+    """
+    if isinstance(data, Site):
+        return Site(name, train=data.train, test=data.test)
+    if isinstance(data, Mapping):
+        given: Mapping[Any, Any] = data
+        if odd := given.keys() - {"train", "test"}:
+            raise InvalidInput(f"an opener's get_data gives 'train' and 'test', not {sorted(map(str, odd))}")
+        return Site(name, train=given.get("train"), test=given.get("test"))  # pyright: ignore[reportArgumentType]
+    return Site(name, train=data)
+
+
+def _init(experiment: Experiment, told: Parameters, inputs: Mapping[str, Any], outputs: Mapping[str, str]) -> None:
+    start = _read(inputs["start"]) if "start" in inputs else None
+    state = stages.first(experiment, len(told.sites), _parameters(start))
+    _write(outputs["state"], {"state": record.to_tree(state)})
+
+
+def _local(experiment: Experiment, told: Parameters, inputs: Mapping[str, Any], outputs: Mapping[str, str]) -> None:
+    held = _read(inputs["state"])
+    memory = _read(inputs["memory"]) if "memory" in inputs else {}
+    site, model = site_of(told.site, inputs["datasamples"]), experiment.model
+
+    def run(training: Training) -> Fit:
+        assert model is not None
+        return model.fit(training)
+
+    brought = model and stages.work(experiment, model, told.site, round=told.round, run=run)
+    gave = stages.local(experiment, _state(experiment, held), memory, site=site, work=brought)
+    contribution, memory = stages.given(experiment, gave)
+    columns = reading.columns(site.data.columns)
+    _write(outputs["contribution"], {**_written(contribution), "columns": columns})
+    _write(outputs["memory"], memory)
+
+
+def _step(experiment: Experiment, told: Parameters, inputs: Mapping[str, Any], outputs: Mapping[str, str]) -> None:
+    state = _state(experiment, _read(inputs["state"]))
+    if isinstance(experiment.strategy, SeesEach):
+        trees = [_read(path) for path in inputs["parts"]]
+        columns = {str(sorted(each.get("columns", {}))): each.get("columns", {}) for each in trees}
+        if len(columns) > 1:
+            raise InvalidInput(f"the sites' columns differ, by name or in order: {' and '.join(columns)}")
+        state = stages.following(experiment, state, [_contribution(each) for each in trees])
+        named = next(iter(columns.values()))
+    else:
+        total = _read(inputs["total"])
+        state, named = stages.following(experiment, state, _contribution(total)), total.get("columns", {})
+    _write(outputs["state"], {"state": record.to_tree(state), "columns": named})
+    if "finished" in outputs:
+        Path(outputs["finished"]).write_text("1.0" if experiment.strategy.finished(state) else "0.0")
+
+
+def _evaluate(experiment: Experiment, told: Parameters, inputs: Mapping[str, Any], outputs: Mapping[str, str]) -> None:
+    state = _state(experiment, _read(inputs["state"]))
+    memory = _read(inputs["memory"]) if "memory" in inputs else {}
+    site = site_of(told.site, inputs["datasamples"])
+    parts = stages.measured(experiment, state, memory, site=site, model=experiment.model)
+    _write(outputs["scores"], {name: _written(part) for name, part in parts.items()})
+    _measure(experiment, parts, outputs)
+
+
+def _finish(experiment: Experiment, told: Parameters, inputs: Mapping[str, Any], outputs: Mapping[str, str]) -> None:
+    totals: Mapping[str, Any] = _read(inputs["total"])
+    _measure(experiment, {name: _contribution(each) for name, each in totals.items()}, outputs)
+
+
+def _measure(experiment: Experiment, parts: Mapping[str, Contribution], outputs: Mapping[str, str]) -> None:
+    """A performance for each metric that is declared; NaN where nothing was measured."""
+    for metric in experiment.measures:
+        if metric.name in outputs:
+            value = metric.finish(parts[metric.name]) if metric.name in parts else float("nan")
+            Path(outputs[metric.name]).write_text(repr(float(value)))
+
+
+def _written(contribution: Contribution) -> Tree:
+    return {"total": contribution.total, "weight": np.asarray(contribution.weight)}
+
+
+def _contribution(tree: Mapping[str, Any]) -> Contribution:
+    return Contribution(tree.get("total", {}), float(tree["weight"]))
+
+
+def _parameters(start: Tree | None) -> Tree | None:
+    """Of a model to begin with: a tree of parameters, or the state of a strategy that has them as `params`."""
+    held: Any = start
+    if held is not None and isinstance(state := held.get("state"), Mapping):
+        if not isinstance(state.get("params"), Mapping):
+            raise InvalidInput("the state to start from holds no `params`; start from a model's parameters")
+        return state["params"]
+    return held
+
+
+def _state(experiment: Experiment, held: Mapping[str, Any]) -> Any:
+    return record.from_tree(kind_of_state(experiment), held.get("state", {}))
+
+
+def kind_of_state(experiment: Experiment) -> type:
+    """The class of the strategy's states, which its `init` is annotated to return; else `init` is asked."""
+    try:
+        named = get_type_hints(experiment.strategy.init).get("return")
+    except NameError:
+        named = None
+    if isinstance(named, type) and is_dataclass(named):
+        return named
+    return type(stages.first(experiment, 1))
+
+
+def _read(path: str) -> Any:
+    """The tree in a file, mapped into memory and not copied."""
+    with Path(path).open("rb") as file:
+        return codec.decode(memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)))
+
+
+def _write(path: str, tree: Tree) -> None:
+    with Path(path).open("wb") as file:
+        for segment in codec.segments(tree):
+            file.write(segment)  # pyright: ignore[reportArgumentType] an array is a buffer
+
+
+def check(experiment: Experiment) -> None:
+    """Raise NotSupported for an experiment that only a simulation can run."""
+    from inspect import isgeneratorfunction
+
+    name = type(experiment.strategy).__name__
+    if isgeneratorfunction(type(experiment.strategy).local):
+        raise NotSupported(f"{name} sums many times within a round, which networks do not do yet; use co.simulate")
