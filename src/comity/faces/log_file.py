@@ -9,7 +9,7 @@ from typing import IO, TypeAlias, final
 
 import msgspec
 
-from comity.faces.client import Client
+from comity.sdk.client import Client
 from comity.values.errors import DecodeError, NotFound
 
 STEP = 500
@@ -57,7 +57,7 @@ def opened(path: Path) -> Generator[tuple[str, Iterator[Leaf]]]:
     with path.open("rb") as file:
         try:
             head = msgspec.json.decode(file.readline(), type=_Head)
-        except (msgspec.MsgspecError, UnicodeError) as error:
+        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
             raise DecodeError(f"{path} does not begin as comity log export writes it: {error}") from error
         yield head.checkpoint, _leaves(file)
 

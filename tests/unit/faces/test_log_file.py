@@ -139,3 +139,22 @@ def test_no_byte_can_be_changed(log, verified, line, at, byte):
         return
     # what still verifies says the same: a byte of a name outside what was signed, or the same byte
     assert (found.size, found.root, found.channel) == (6, verified(log).root, verified(log).channel)
+
+
+DEEP = b'{"z":' + b"[" * 5000 + b"]" * 5000 + b"}"
+ANY = st.binary(max_size=60) | st.recursive(
+    st.none() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["checkpoint", "leaf", "texts"]), inner)
+    ),
+).map(lambda document: json.dumps(document).encode())
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, derandomize=True)
+@given(head=ANY, leaf=ANY, true=st.booleans())
+@example(head=DEEP, leaf=b"{}", true=False)
+@example(head=b"", leaf=DEEP, true=True)
+def test_any_bytes_are_refused(log, verified, head, leaf, true):
+    for lines in ([head, leaf], [log[0], leaf], [log[0] if true else head, *log[1:], leaf]):
+        with pytest.raises(DecodeError):
+            verified(lines)
