@@ -26,6 +26,7 @@ def plan_registered(records: Draft, act: Act, event: PlanRegistered) -> None:
             created_at=act.at,
             growth=event.growth,
             complete=event.growth is None,
+            grows_at=act.author if event.growth else "",
         )
     )
 
@@ -47,7 +48,7 @@ def status_of(plan: Plan) -> PlanStatus:
 
 def cancel(records: Draft, act: Act, plan: Plan) -> None:
     """End a plan and its open tasks."""
-    records.put(replace(plan, cancelled_at=act.at, ended_at=act.at))
+    records.put(replace(plan, cancelled_at=act.at, ended_at=act.at, grows_at=""))
     for each in records.find(Task, "plan", plan.key):
         # Optional tasks may have ended with the first of the required.
         task = need(records, Task, each.key)
@@ -103,7 +104,8 @@ def count(records: Draft, act: Act, task: Task, before: TaskStatus | None, after
 def settle(records: Draft, act: Act, plan: Plan) -> None:
     """Keep a plan as it has become; one that has ended takes its open optional tasks with it."""
     over = status_of(plan) in OVER
-    records.put(replace(plan, ended_at=(plan.ended_at or act.at) if over else 0))
+    ended, grows_at = ((plan.ended_at or act.at), "") if over else (0, plan.owner if plan.growth else "")
+    records.put(replace(plan, ended_at=ended, grows_at=grows_at))
     if over:
         for each in records.find(Task, "optional_in", plan.key):
             move(records, act, each, "STATUS_CANCELED")

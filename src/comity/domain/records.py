@@ -153,7 +153,7 @@ class Approval(Record, frozen=True, kw_only=True):
 
 @final
 class Plan(Record, frozen=True, kw_only=True):
-    index = ("owner",)
+    index = ("owner", "grows_at")
     owner: str
     name: str
     tag_text: str = ""
@@ -169,6 +169,8 @@ class Plan(Record, frozen=True, kw_only=True):
     growth: Growth | None = None
     complete: bool = True
     """Whether no more tasks will come."""
+    grows_at: str = ""
+    """Its owner, until a growing plan has ended."""
     rounds_added: int = 0
     rounds_closed: int = 0
     measuring: tuple[int, ...] = ()

@@ -15,6 +15,7 @@ from comity.values.digest import Digest
 from comity.values.errors import InvalidInput, NotSupported, unknown
 from comity.values.metric import Metric
 from comity.values.model import Model, Train
+from comity.values.quorum import enough
 from comity.values.strategy import SeesEach, Strategy
 from comity.values.tree import Array, Tree
 
@@ -102,8 +103,7 @@ class Experiment:
 
     def quorum_of(self, selected: int) -> int:
         """How many sites a round needs when this many were selected."""
-        # 0.1 · 30 is a little above 3
-        return max(1, math.ceil(self.quorum * selected - 1e-9)) if self.quorum < 1 else int(self.quorum)
+        return enough(self.quorum, selected)
 
 
 def _measures(given: Any) -> tuple[Metric, ...]:

@@ -91,6 +91,10 @@ class Following:
         self._watchers.append(watcher)
         return watcher
 
+    def unwatch(self, watcher: asyncio.Event) -> None:
+        """Set it no more."""
+        self._watchers.remove(watcher)
+
     async def until(self, reached: Callable[[], Any]) -> None:
         """Return once `reached()`, an awaitable, is true; it is asked again whenever the projection has grown."""
         watcher = self.watch()
@@ -99,7 +103,7 @@ class Following:
                 await watcher.wait()
                 watcher.clear()
         finally:
-            self._watchers.remove(watcher)
+            self.unwatch(watcher)
 
     async def read(self, work: Callable[[Log], T]) -> T:
         """What `work` finds in the channel as this node knows it."""

@@ -1,0 +1,202 @@
+"""What the conductor of a growing plan says next: a pure function of the plan's records and the time.
+
+It adds a round's tasks with the decision that closes the one before, so that sum, step and the next round's work go
+on without it. A round is closed when all who take part have ended; at the deadline when enough of them are there;
+and at once when those who are missing were missing before and have not been heard of since. Where too many have
+failed they are tried again, and then the round is given up. Without a quorum it waits for those who are away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, final
+
+from comity.domain.events import AnyEvent, PlanCompleted, RoundClosed, TaskCancelled
+from comity.domain.growing import task_key
+from comity.domain.plans import status_of
+from comity.domain.records import Approval, Draft, Function, Performance, Plan, Records, Task, need
+from comity.domain.rounds import first, growth_of, local, measurement, round_tasks, sites_of, state_task
+from comity.domain.states import ENDED, OVER
+from comity.domain.tasks import waits_for_approval
+from comity.domain.words import Stage
+from comity.values.quorum import enough
+
+BEGUN = ("STATUS_EXECUTING", *ENDED)
+
+
+@final
+@dataclass(frozen=True)
+class Decision:
+    """What to say, and when to look again although nothing has changed."""
+
+    events: tuple[AnyEvent, ...] = ()
+    look: int | None = None
+    """Milliseconds since 1970."""
+
+
+@final
+@dataclass(frozen=True)
+class Closing:
+    """How a round, or a measurement, stands."""
+
+    event: RoundClosed | None = None
+    again: Sequence[Task] = ()
+    """Parts to be tried again."""
+    left: Sequence[Task] = ()
+    """Parts that have not begun when it is closed."""
+    look: int | None = None
+
+
+def decide(records: Records, plan: Plan, now: int) -> Decision:
+    """What follows from a growing plan as it stands at this time, in milliseconds since 1970."""
+    if plan.growth is None or status_of(plan) in OVER:
+        return Decision()
+    if missing := _missing(records, plan):
+        return Decision(missing)
+    looks: list[int] = []
+    events: list[AnyEvent] = []
+    number = plan.rounds_closed + 1
+    if number <= plan.rounds_added:
+        closing = _closing(records, plan, number, "local", now)
+        looks += [closing.look] if closing.look is not None else []
+        events += _after_training(plan, number, closing)
+    elif not plan.complete:
+        events += _after_step(records, plan, plan.rounds_closed)
+    for measured in plan.measuring:
+        closing = _closing(records, plan, measured, "evaluate", now)
+        looks += [closing.look] if closing.look is not None else []
+        events += [closing.event] if closing.event else []
+    return Decision(tuple(events), min(looks, default=None))
+
+
+def _missing(records: Records, plan: Plan) -> tuple[AnyEvent, ...]:
+    """What was begun and is not all there: the first round, or one of so many sites that it takes several entries."""
+    wanted = [first(plan), *round_tasks(plan, max(1, plan.rounds_added), plan.memories)]
+    for number in plan.measuring:
+        wanted += measurement(plan, number, plan.memories)
+    return tuple(each for each in wanted if records.get(Task, each.key) is None)
+
+
+def _after_training(plan: Plan, number: int, closing: Closing) -> Iterator[AnyEvent]:
+    """The round's end and what comes after it, or further attempts."""
+    for task in closing.again:
+        yield local(plan, number, task.worker, plan.memories, 1 + _tries(plan, task))
+    if closing.event is None:
+        return
+    yield closing.event
+    if not closing.event.included:
+        return
+    yield from (TaskCancelled(key=task.key) for task in closing.left)
+    growth = growth_of(plan)
+    included = {each: site for site in sites_of(growth, number) for each in _attempts(plan, number, site)}
+    memories = {**plan.memories, **{included[key]: key for key in closing.event.included}}
+    last = number >= growth.rounds
+    adaptive = growth.finishes or growth.stop is not None
+    if growth.metrics and (last or number % growth.evaluate_every == 0):
+        yield from measurement(plan, number, memories)
+    if last and not adaptive:
+        yield PlanCompleted(key=plan.key)
+    elif not adaptive:
+        yield from round_tasks(plan, number + 1, memories)
+
+
+def _after_step(records: Records, plan: Plan, number: int) -> Iterator[AnyEvent]:
+    """Whether there is a next round, where that hangs on the state, or on what was measured."""
+    growth = growth_of(plan)
+    if need(records, Task, state_task(plan.key, number)).status != "STATUS_DONE":
+        return
+    due = bool(growth.metrics) and number % growth.evaluate_every == 0
+    if growth.stop is not None and due:
+        finish = records.get(Task, task_key(plan.key, number, "finish"))
+        if finish is None or finish.status != "STATUS_DONE":
+            return
+    ended = number >= growth.rounds or _finished(records, plan, number) or _stopped(records, plan, number)
+    if not ended:
+        yield from round_tasks(plan, number + 1, plan.memories)
+        return
+    if growth.metrics and records.get(Task, task_key(plan.key, number, "finish")) is None:
+        yield from measurement(plan, number, plan.memories)
+    yield PlanCompleted(key=plan.key)
+
+
+def _finished(records: Records, plan: Plan, number: int) -> bool:
+    said = records.get(Performance, f"{state_task(plan.key, number)}|finished")
+    return said is not None and float(said.value) == 1.0
+
+
+def _stopped(records: Records, plan: Plan, number: int) -> bool:
+    """Whether early stopping has had enough, as `EarlyStopping.stops` counts."""
+    stop = growth_of(plan).stop
+    if stop is None:
+        return False
+    best, since = float("-inf"), 0
+    for each in range(1, number + 1):
+        measured = records.get(Performance, f"{task_key(plan.key, each, 'finish')}|{stop.metric}")
+        if measured is None:
+            continue
+        score = float(measured.value) * (1 if stop.goal == "max" else -1)
+        best, since = (score, 0) if score > best + float(stop.min_delta) else (best, since + 1)
+    return since >= stop.patience
+
+
+def _closing(records: Records, plan: Plan, number: int, stage: Literal["local", "evaluate"], now: int) -> Closing:
+    growth = growth_of(plan)
+    state = need(records, Task, state_task(plan.key, number - 1 if stage == "local" else number))
+    if state.status != "STATUS_DONE":
+        return Closing()
+    sites = sites_of(growth, number) if stage == "local" else sorted(growth.sites)
+    parts = [_latest(records, plan, number, stage, site) for site in sites]
+    done = [part for part in parts if part.status == "STATUS_DONE"]
+    open_ = [part for part in parts if part.status not in ENDED]
+    failed = [part for part in parts if part.status in ("STATUS_FAILED", "STATUS_CANCELED")]
+    there = len(done) >= (enough(float(growth.quorum), len(sites)) if stage == "local" else 1)
+    gathers = _gathering(growth.sees_each, stage)
+    closed = RoundClosed(
+        task=task_key(plan.key, number, gathers),
+        included=tuple(part.key for part in done),
+        cause="failed" if failed else "deadline" if open_ else "all",
+    )
+    if stage == "local" and (again := [part for part in failed if _tries(plan, part) <= growth.retries]):
+        return Closing(again=again)
+    if not open_:
+        return Closing(closed if there else RoundClosed(task=closed.task, cause="failed"))
+    if any(_unapproved(records, part) for part in open_):
+        return Closing()
+    if there and all(part.worker in plan.absent and part.status not in BEGUN for part in open_):
+        return Closing(closed, left=open_)
+    deadline = growth.deadline + max(state.ended_at, *(_able(records, part) for part in parts))
+    if now < deadline:
+        return Closing(look=deadline)
+    return Closing(closed, left=[part for part in open_ if part.status not in BEGUN]) if there else Closing()
+
+
+def _gathering(sees_each: bool, stage: Literal["local", "evaluate"]) -> Stage:
+    return "scores" if stage == "evaluate" else "step" if sees_each else "sum"
+
+
+def _attempts(plan: Plan, number: int, site: str, stage: Stage = "local") -> list[str]:
+    """Keys that the attempts of a site at its part may have."""
+    return [task_key(plan.key, number, stage, site, attempt) for attempt in range(1, growth_of(plan).retries + 2)]
+
+
+def _latest(records: Records, plan: Plan, number: int, stage: Stage, site: str) -> Task:
+    found = [task for key in _attempts(plan, number, site, stage) if (task := records.get(Task, key)) is not None]
+    return found[-1]
+
+
+def _tries(plan: Plan, part: Task) -> int:
+    assert part.stage
+    return 1 + _attempts(plan, part.round, part.worker, part.stage).index(part.key)
+
+
+def _unapproved(records: Records, part: Task) -> bool:
+    function = need(records, Function, part.function)
+    return bool(waits_for_approval(Draft(records), part, function))
+
+
+def _able(records: Records, part: Task) -> int:
+    """When the site could begin, but for the state."""
+    function = need(records, Function, part.function)
+    word = records.get(Approval, f"{part.worker}|{function.archive}")
+    return max(part.created_at, function.ready_at, word.at if word else 0)
