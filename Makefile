@@ -37,6 +37,7 @@ fuzz: .venv/.dev ## ask node and hub for whatever their OpenAPI documents allow,
 docs: .venv/.dev ## write docs/reference.md, run every code block of README and docs
 	$(BIN)/python scripts/reference.py
 	$(BIN)/python scripts/state_machines.py
+	$(BIN)/python scripts/configuration.py
 	$(BIN)/python -m pytest -q tests/docs
 
 .venv/bin/python:

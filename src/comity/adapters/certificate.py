@@ -36,9 +36,15 @@ def self_signed(names: Sequence[str], now: datetime) -> tuple[bytes, bytes]:
     return certificate.public_bytes(Encoding.PEM), secret
 
 
-def fingerprint(pem: bytes) -> str:
-    """SHA-256 of the certificate, hexadecimal, as clients pin it."""
-    return sha256(x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)).hexdigest()
+def pin(pem: bytes) -> str:
+    """By what clients know a certificate that nobody else vouches for: its SHA-256, hexadecimal.
+
+    Empty for one that an authority has issued: clients trust that, also when it issues the next.
+    """
+    certificate = x509.load_pem_x509_certificate(pem)
+    if certificate.issuer != certificate.subject:
+        return ""
+    return sha256(certificate.public_bytes(Encoding.DER)).hexdigest()
 
 
 def _name(name: str) -> x509.GeneralName:

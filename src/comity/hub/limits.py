@@ -28,9 +28,11 @@ class Limits:
     news_bytes: int = 4 << 20
     """Of entries, and of mail, in one answer; one more may be in it."""
     letter_bytes: int = 64 << 10
+    """Of one letter."""
     letters: int = 10_000
     """Letters on their way to one recipient."""
     parcels: int = 10_000
+    """Parcels on their way."""
     parcel_bytes: int = 200 << 30
     """Of all its parcels on their way."""
     free_bytes: int = 1 << 30
@@ -42,6 +44,7 @@ class Limits:
     parcel_age: int = 7 * DAY
     """Milliseconds after which a parcel that nobody fetched is forgotten; its owner is asked again for what it held."""
     letter_age: int = 30 * DAY
+    """Milliseconds after which a letter that nobody fetched is forgotten."""
 
 
 @final

@@ -11,7 +11,7 @@ from typing import IO, final
 from sqlalchemy import Connection, select
 
 from comity.adapters import folder
-from comity.adapters.certificate import fingerprint, self_signed
+from comity.adapters.certificate import pin, self_signed
 from comity.adapters.clock import now
 from comity.adapters.sql.database import Database, sqlite_url
 from comity.adapters.sql.schema import channels
@@ -20,7 +20,7 @@ from comity.domain.joining import Token
 from comity.domain.words import SALT, written
 from comity.hub import schema
 from comity.hub.founder import Founder
-from comity.values.errors import NotFound
+from comity.values.errors import InvalidInput, NotFound
 from comity.values.keys import Identity
 
 FOUNDER = "hub"
@@ -38,16 +38,10 @@ class Place:
     identity: Identity
     """Signs checkpoints."""
     founder: Founder
-
-    @property
-    def certificate(self) -> Path:
-        """PEM; made by the hub itself when nobody put one there."""
-        return self.folder / "tls.crt"
-
-    @property
-    def certificate_key(self) -> Path:
-        """PEM of its private key."""
-        return self.folder / "tls.key"
+    certificate: Path
+    """PEM; made by the hub itself when nobody put one there."""
+    certificate_key: Path
+    """PEM of its private key."""
 
     def channel(self) -> tuple[int, str]:
         """(number, digest) of the hub's channel; raises NotFound before there is one."""
@@ -59,7 +53,7 @@ class Place:
 
     def ready(self, *, name: str, hosts: list[str]) -> str:
         """Make on the first start what is missing: certificate and channel; the channel's digest."""
-        if not self.certificate.exists():
+        if self.certificate == self.folder / "tls.crt" and not self.certificate.exists():
             certificate, key = self_signed(hosts, datetime.now(UTC))
             folder.keep(self.certificate_key, key)
             folder.keep(self.certificate, certificate)
@@ -82,7 +76,7 @@ class Place:
         )
         return Token(
             url=url,
-            certificate=fingerprint(self.certificate.read_bytes()),
+            certificate=pin(self.certificate.read_bytes()),
             hub=self.identity.public.signing,
             channel=digest,
             organization=organization,
@@ -105,13 +99,24 @@ class Place:
         self.database.write(lambda connection: self.founder.write(connection, number, [event], texts))
 
 
-def open_place(path: Path, url: str | None = None) -> Place:
+def open_place(
+    path: Path, url: str = "", *, certificate: Path | None = None, certificate_key: Path | None = None
+) -> Place:
     """The hub in this folder; its keys are made when there are none, and its database unless another has its URL."""
+    if (certificate is None) != (certificate_key is None):
+        raise InvalidInput("a certificate and its private key are given together, or neither")
     here = folder.private(path)
     identity = Identity.from_bytes(folder.secret(here / "hub.key", lambda: Identity.generate().to_bytes()))
     founder = Identity.from_bytes(folder.secret(here / "founder.key", lambda: Identity.generate().to_bytes()))
     database = Database(url or sqlite_url(here / "hub.db"), schema.BRANCHES)
-    return Place(here, database, identity, Founder(FOUNDER, founder, now))
+    return Place(
+        here,
+        database,
+        identity,
+        Founder(FOUNDER, founder, now),
+        certificate or here / "tls.crt",
+        certificate_key or here / "tls.key",
+    )
 
 
 def locked(place: Place) -> IO[bytes]:

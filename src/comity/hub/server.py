@@ -7,18 +7,21 @@ from collections.abc import Callable
 
 import uvicorn
 
+from comity.adapters import logs
 from comity.hub.app import app
 from comity.hub.hub import hub
+from comity.hub.limits import Limits
 from comity.hub.place import Place, locked
 
 GRACE = 2
 """Seconds that open requests get when the hub is stopped; nodes ask again."""
 
 
-def serve(place: Place, listening: socket.socket, *, ready: Callable[[], None]) -> None:
+def serve(place: Place, listening: socket.socket, *, ready: Callable[[], None], limits: Limits, log_level: int) -> None:
     """Serve until a signal ends it; `ready` is called once requests are answered."""
+    logs.configure(log_level)
     with locked(place):
-        made = hub(place.database, place.identity.signing, place.founder, place.folder)
+        made = hub(place.database, place.identity.signing, place.founder, place.folder, limits)
         config = uvicorn.Config(
             app(made, ready),
             loop="uvloop",

@@ -34,7 +34,7 @@ class Place:
             return {row.channel: row.organization for row in connection.execute(select(table))}
 
 
-def open_place(path: Path, url: str | None = None) -> Place:
+def open_place(path: Path, url: str = "") -> Place:
     """The node in this folder; its keys are made when there are none, and its database unless another has its URL."""
     here = folder.private(path)
     identity = Identity.from_bytes(folder.secret(here / "node.key", lambda: Identity.generate().to_bytes()))

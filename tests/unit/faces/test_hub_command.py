@@ -1,6 +1,12 @@
 """What is said at the hub's machine: who is out, and that it is over."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 from typer.testing import CliRunner
 
 from comity.adapters import folder
@@ -11,7 +17,7 @@ from comity.domain.records import Channel, Organization
 from comity.faces.cli.main import app
 from comity.hub.place import open_place
 from comity.node.history import Wanted, entries
-from comity.values.errors import Conflict, Forbidden, NotFound
+from comity.values.errors import Conflict, Forbidden, InvalidInput, NotFound
 from comity.values.keys import Identity
 
 
@@ -78,6 +84,23 @@ def test_a_closed_channel_takes_nothing_more(place):
     for command in (["close"], ["remove", "a"], ["invite", "b"]):
         with pytest.raises((Forbidden, Conflict), match="closed"):
             comity(place, *command)
+
+
+def test_a_certificate_of_an_authority_is_not_pinned(place, tmp_path):
+    """Nodes trust the authority, also when the certificate is renewed."""
+    assert len(place.invite("a", url="https://localhost").certificate) == 64
+    name, authority = (
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, each)]) for each in ("localhost", "authority")
+    )
+    key, now = Ed25519PrivateKey.generate(), datetime.now(UTC)
+    issued = x509.CertificateBuilder(authority, name, key.public_key(), 1, now, now + timedelta(days=1))
+    given, given_key = tmp_path / "given.crt", tmp_path / "given.key"
+    given.write_bytes(issued.sign(Ed25519PrivateKey.generate(), None).public_bytes(Encoding.PEM))
+    other = open_place(tmp_path, certificate=given, certificate_key=given_key)
+    assert other.invite("b", url="https://localhost").certificate == ""
+    other.database.close()
+    with pytest.raises(InvalidInput, match="together"):
+        open_place(tmp_path, certificate=given)
 
 
 def test_there_must_be_a_hub(tmp_path):

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from comity.faces.cli.show import json_line
-from comity.faces.cli.users import HERE, place_of
+from comity.faces.cli.users import Directory, place_of, settings_of
 from comity.values.legible import legible
 
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def command(
-    directory: Annotated[Path, typer.Option("--dir", help="Where the node keeps everything.")] = HERE,
+    directory: Directory = None,
     hold: Annotated[float, typer.Option(help="Seconds for which the hub is asked to hold a request.", max=25)] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
 ) -> None:
@@ -27,7 +26,7 @@ def command(
 
     The node may run meanwhile. It takes as long as the hub is asked to hold a request.
     """
-    found = asyncio.run(_checked(place_of(directory), hold, show=not as_json))
+    found = asyncio.run(_checked(place_of(settings_of(directory)), hold, show=not as_json))
     if as_json:
         typer.echo(json_line([{**asdict(each), "ok": not each.remedy} for each in found]))
     if any(each.remedy for each in found):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,9 +17,14 @@ Index = Annotated[
 Wheels = Annotated[Path | None, typer.Option(help="A folder of wheels for that, beside the index.")]
 
 
+def given(index: str | None, wheels: Path | None) -> Mapping[str, Any]:
+    """Those that were given, by the names of `Builds`."""
+    made: dict[str, Any] = {} if index is None else {"index": index}
+    return made if wheels is None else {**made, "wheels": wheels.absolute()}
+
+
 def builds(index: str | None, wheels: Path | None) -> Builds:
     """How a node that was started with these comes by environments."""
     from comity.adapters.environments.builds import Builds
 
-    folder = wheels and wheels.absolute()
-    return Builds(wheels=folder) if index is None else Builds(index=index, wheels=folder)
+    return Builds(**given(index, wheels))

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from comity.faces.cli import users
-from comity.faces.cli.installing import Index, Wheels, builds
-from comity.faces.cli.users import HERE, Directory, place_of
+from comity.faces.cli import installing, users
+from comity.faces.cli.installing import Index, Wheels
+from comity.faces.cli.users import Directory, place_of, settings_of
 
 if TYPE_CHECKING:
     from comity.node.place import Place
@@ -25,65 +25,67 @@ app.add_typer(users.app, name="users")
 @app.command()
 def join(
     token: Annotated[str, typer.Argument(help="As the hub printed it.")],
-    directory: Directory = HERE,
+    directory: Directory = None,
 ) -> None:
     """Make this node's keys and enrol them; may be repeated when it was interrupted."""
     from comity.domain.joining import read_token
     from comity.node import node
     from comity.node.place import open_place
 
-    place = open_place(directory.absolute())
+    given = settings_of(directory)
+    place = open_place(given.dir, given.database)
     invited = read_token(token)
     asyncio.run(node.join(place.database, place.identity, invited))
     typer.echo(f"{invited.organization} has joined the channel {invited.channel} at {invited.url}.")
     _show_first_password(place)
-    typer.echo(f"Start the node with: comity node start --dir {directory}")
+    typer.echo(f"Start the node with: comity node start --dir {given.dir}")
 
 
 @app.command()
 def start(
-    directory: Directory = HERE,
-    host: Annotated[str, typer.Option(help="Address that the organization's own users call.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port of REST and pages; 0 lets the system choose.")] = 8000,
+    directory: Directory = None,
+    host: Annotated[
+        str | None, typer.Option(help="Address that the organization's own users call; 127.0.0.1 unless given.")
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="Port of REST and pages, 8000 unless given; 0: any.")] = None,
     data: Annotated[
         list[Path] | None, typer.Option(help="A folder below which data samples may lie; may be given again.")
     ] = None,
-    tasks: Annotated[int, typer.Option(help="How many tasks run at once.", min=1, max=1000)] = 2,
+    tasks: Annotated[int | None, typer.Option(help="How many tasks run at once; 2 unless given.")] = None,
     index: Index = None,
     wheels: Wheels = None,
 ) -> None:
-    """Start the node; it calls out to the hub and listens to the organization's own users only."""
+    """Start the node; it calls out to the hub and listens to the organization's own users only.
+
+    Everything can be set in node.toml of the directory and by COMITY_NODE_... in the environment too, and more.
+    """
     from comity.adapters.listening import listen, port_of
+    from comity.faces.settings import NodeSettings, level, settings
     from comity.node.server import serve
     from comity.node.way import Way
 
-    place = place_of(directory)
+    folders = [each.absolute() for each in data] if data else None
+    flags = {"dir": directory, "host": host, "port": port, "data": folders, "tasks": tasks}
+    given = settings(NodeSettings, {**flags, "builds": installing.given(index, wheels)})
+    place = place_of(given)
     _show_first_password(place)
-    listening = listen(host, port)
+    listening = listen(given.host, given.port)
     called = ", ".join(sorted(set(place.channels().values())))
-    url = f"http://{host}:{port_of(listening)}"
-    serve(
-        place,
-        listening,
-        Way(
-            tasks=tasks,
-            sample_roots=[each.absolute() for each in data or []],
-            builds=builds(index, wheels),
-        ),
-        ready=lambda: typer.echo(f"{called} at {url}"),
-    )
+    url = f"http://{given.host}:{port_of(listening)}"
+    way = Way(tasks=given.tasks, sample_roots=given.data, builds=given.builds, log_level=level(given.log_level))
+    serve(place, listening, way, ready=lambda: typer.echo(f"{called} at {url}"))
 
 
 @app.command("reset-password")
 def reset_password(
     user: Annotated[str, typer.Argument(help="As comity node users list shows it.")],
-    directory: Directory = HERE,
+    directory: Directory = None,
 ) -> None:
     """Give a user a new password and print it, once; ends all that the user's tokens open."""
     from comity.adapters import folder
     from comity.node.accounts.passwords import new_password
 
-    place = place_of(directory)
+    place = place_of(settings_of(directory))
     password = new_password()
     place.accounts.set_password(user, password)
     kept = place.folder / "admin-password"
@@ -93,13 +95,14 @@ def reset_password(
 
 
 @app.command()
-def rotate(directory: Directory = HERE) -> None:
+def rotate(directory: Directory = None) -> None:
     """Replace this node's keys in every channel, while it is stopped; may be repeated when it was interrupted."""
     from comity.node import rotating
 
-    place = place_of(directory)
+    given = settings_of(directory)
+    place = place_of(given)
     keys = asyncio.run(rotating.rotate(place)).public
-    typer.echo(f"This node signs with {keys.signing} from here on; start it again: comity node start --dir {directory}")
+    typer.echo(f"This node signs with {keys.signing} from here on; start it again: comity node start --dir {given.dir}")
 
 
 def _show_first_password(place: Place) -> None:

@@ -13,32 +13,40 @@ from comity.values.errors import InvalidInput, NotFound
 from comity.values.table import Table
 
 if TYPE_CHECKING:
+    from comity.faces.settings import NodeSettings
     from comity.node.accounts.people import User
     from comity.node.place import Place
 
 app = typer.Typer(no_args_is_help=True, help="List, add and remove the users of this node.")
 
-Directory = Annotated[Path, typer.Option("--dir", help="Where the node keeps everything.")]
+Directory = Annotated[
+    Path | None, typer.Option("--dir", help="Where the node keeps everything; comity-node unless given.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value.")]
 
-HERE = Path("comity-node")
 
-
-def place_of(directory: Path) -> Place:
-    """The node in this folder; raises NotFound for one that is in no channel yet."""
+def place_of(given: NodeSettings) -> Place:
+    """The node of these settings; raises NotFound for one that is in no channel yet."""
     from comity.node.place import open_place
 
-    if (directory / "node.key").exists():
-        place = open_place(directory.absolute())
+    if (given.dir / "node.key").exists():
+        place = open_place(given.dir, given.database)
         if place.channels():
             return place
-    raise NotFound(f"the node in {directory} is in no channel yet; join one first: comity node join TOKEN")
+    raise NotFound(f"the node in {given.dir} is in no channel yet; join one first: comity node join TOKEN")
+
+
+def settings_of(directory: Path | None) -> NodeSettings:
+    """What is set for the node in this folder."""
+    from comity.faces.settings import NodeSettings, settings
+
+    return settings(NodeSettings, {"dir": directory})
 
 
 @app.command("list")
-def listed(directory: Directory = HERE, as_json: Json = False) -> None:
+def listed(directory: Directory = None, as_json: Json = False) -> None:
     """List the users of every channel that this node is in."""
-    found = _users(place_of(directory))
+    found = _users(place_of(settings_of(directory)))
     if as_json:
         typer.echo(json_line([_shown(each) for each in found]))
         return
@@ -50,7 +58,7 @@ def listed(directory: Directory = HERE, as_json: Json = False) -> None:
 def add(
     name: Annotated[str, typer.Argument(help="With which the user logs in.")],
     role: Annotated[str, typer.Option(help="admin, scientist, steward or auditor.")],
-    directory: Directory = HERE,
+    directory: Directory = None,
     channel: Annotated[int, typer.Option(help="As the list shows it; needed in several channels.", min=0)] = 0,
     as_json: Json = False,
 ) -> None:
@@ -58,7 +66,7 @@ def add(
     from comity.node.accounts.passwords import new_password
     from comity.node.accounts.roles import role_named
 
-    place = place_of(directory)
+    place = place_of(settings_of(directory))
     known = place.channels()
     if (not channel and len(known) > 1) or (channel and channel not in known):
         raise InvalidInput(f"give one of this node's channels with --channel: {', '.join(map(str, known))}")
@@ -71,9 +79,9 @@ def add(
 
 
 @app.command()
-def remove(name: Annotated[str, typer.Argument(help="As the list shows it.")], directory: Directory = HERE) -> None:
+def remove(name: Annotated[str, typer.Argument(help="As the list shows it.")], directory: Directory = None) -> None:
     """Remove a user and all that the user's tokens open."""
-    place = place_of(directory)
+    place = place_of(settings_of(directory))
     found = next((each for each in _users(place) if each.username == name), None)
     if found is None:
         raise NotFound(f"there is no user {name!r:.120} on this node; see who there is with: comity node users list")

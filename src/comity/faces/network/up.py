@@ -17,6 +17,7 @@ from comity.domain.joining import Token, read_token, write_token
 from comity.faces.network.forked import Forked, Report
 from comity.hub import place as hub_place
 from comity.hub import server as hub_server
+from comity.hub.limits import Limits
 from comity.node import place as node_place
 from comity.node import server as node_server
 from comity.node.building import Approve
@@ -84,7 +85,13 @@ def _hub(here: Path, organizations: Sequence[str]) -> Callable[[Report], None]:
         url = f"https://{LOCAL}:{port_of(listening)}"
         place.ready(name="embedded network", hosts=[LOCAL, "localhost"])
         tokens = {name: _token(place, here, name, url) for name in organizations}
-        hub_server.serve(place, listening, ready=lambda: report({"url": url, "tokens": tokens}))
+        hub_server.serve(
+            place,
+            listening,
+            ready=lambda: report({"url": url, "tokens": tokens}),
+            limits=Limits(),
+            log_level=logging.WARNING,
+        )
 
     return program
 
