@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import cache
 
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Request, Response
+from prometheus_client import CollectorRegistry, Counter
 from sqlalchemy import Connection
 
 from comity.hub import mail, parcels
 from comity.hub.hub import Hub, refusal
-from comity.hub.routes import ROUTES, described
+from comity.hub.routes import ROUTES, Route, described
 from comity.values.errors import ComityError
 
 SWEEP = 3600.0
@@ -34,10 +35,23 @@ def app(hub: Hub, ready: Callable[[], None]) -> FastAPI:
     made = FastAPI(lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
     made.openapi = cache(described)
     made.state.hub = hub
-    made.add_exception_handler(ComityError, refusal)
+    made.state.registry = registry = CollectorRegistry()
+    requests = Counter("comity_hub_requests", "Requests answered.", ["method", "path", "status"], registry=registry)
     for route in ROUTES:
-        made.add_api_route(route.path, route.endpoint, methods=[route.method], response_class=Response)
+        made.add_api_route(route.path, _answering(route, requests), methods=[route.method], response_class=Response)
     return made
+
+
+def _answering(route: Route, requests: Counter) -> Callable[[Request], Awaitable[Response]]:
+    async def call(request: Request) -> Response:
+        try:
+            made = await route.endpoint(request)
+        except ComityError as error:
+            made = refusal(error)
+        requests.labels(route.method, route.path, made.status_code).inc()
+        return made
+
+    return call
 
 
 def expire(hub: Hub) -> None:

@@ -17,11 +17,21 @@ from comity.hub.founder import Founder
 from comity.hub.limits import Limits, Minutes
 from comity.hub.ordering import Ordering
 from comity.hub.spool import Spool
-from comity.values.errors import ComityError, Conflict, DecodeError, Forbidden, InvalidInput, NotFound, Unavailable
+from comity.values.errors import (
+    ComityError,
+    Conflict,
+    DecodeError,
+    Forbidden,
+    InvalidInput,
+    NotFound,
+    Unauthenticated,
+    Unavailable,
+)
 
 T = TypeVar("T")
 
 STATUS: dict[type[ComityError], int] = {
+    Unauthenticated: 401,
     Forbidden: 403,
     NotFound: 404,
     Conflict: 409,
@@ -35,6 +45,7 @@ STATUS: dict[type[ComityError], int] = {
 class Hub:
     """One hub at work."""
 
+    folder: Path
     database: Database
     key: Ed25519PrivateKey
     founder: Founder
@@ -58,7 +69,7 @@ def hub(
     """A hub over its database and spool."""
     most = limits or Limits()
     spool = Spool(folder / "spool")
-    return Hub(database, key, founder, spool, Ordering(database, key, now), now, now(), most, Minutes(most))
+    return Hub(folder, database, key, founder, spool, Ordering(database, key, now), now, now(), most, Minutes(most))
 
 
 def hub_of(request: Request) -> Hub:
@@ -71,7 +82,7 @@ def answer(value: Any, status: int = 200) -> Response:
     return Response(msgspec.json.encode(value), status, media_type="application/json")
 
 
-def refusal(request: Request, error: Exception) -> Response:
+def refusal(error: ComityError) -> Response:
     """What a node makes the same error of."""
     status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 400)
     return answer({"error": type(error).__name__, "detail": str(error)}, status)

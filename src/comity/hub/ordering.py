@@ -113,6 +113,11 @@ class Ordering:
         await self._database.awrite(append)
         self.wake(channel)
 
+    @property
+    def compares(self) -> bool:
+        """Whether the hub, which has just started, may lack what it once signed in some channel."""
+        return any(self._unheard.values()) and time.monotonic() < self._until
+
     def check_compared(self, channel: int) -> None:
         """Raise Unavailable while the hub, which has just started, may lack what it once signed."""
         if self._unheard.get(channel) and time.monotonic() < self._until:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Annotated, Any, Literal, TypeAlias, TypedDict, final
@@ -15,7 +15,7 @@ from comity.adapters import openapi_page
 from comity.adapters.openapi import BYTES, JSON, Binary, Count, Operation, Program, document
 from comity.domain.entry import Entry
 from comity.domain.joining import Join
-from comity.hub import entries, mail, news, parcels
+from comity.hub import entries, mail, news, operations, parcels
 from comity.hub.hub import answer
 from comity.hub.mail import Posted
 from comity.hub.news import News
@@ -50,6 +50,12 @@ class Live(TypedDict):
     live: bool
 
 
+class Ready(TypedDict):
+    """Whether entries are ordered."""
+
+    ready: bool
+
+
 class Joined(TypedDict):
     """Who was let in."""
 
@@ -82,7 +88,7 @@ class Route:
 
     method: Literal["GET", "POST", "PUT", "DELETE"]
     path: str
-    by: Literal["anyone", "member"]
+    by: Literal["anyone", "member", "operator"]
     endpoint: Callable[[Request], Awaitable[Response]]
     summary: str
     parameters: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -91,11 +97,8 @@ class Route:
     """The type of the body by its media type."""
     gives: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """The type of the answer by its media type."""
-
-
-async def live(request: Request) -> Response:
-    """That this process answers."""
-    return answer({"live": True})
+    status: Sequence[int] = (200,)
+    """With which it answers."""
 
 
 async def openapi(request: Request) -> Response:
@@ -114,7 +117,17 @@ NAMED = {"parcel": ParcelName}
 FROM = {**NAMED, "offset": Count}
 
 ROUTES = (
-    Route("GET", "/live", "anyone", live, "Whether the process answers", gives={JSON: Live}),
+    Route("GET", "/live", "anyone", operations.live, "Whether the process answers", gives={JSON: Live}),
+    Route(
+        "GET",
+        "/ready",
+        "anyone",
+        operations.ready,
+        "Whether entries are ordered",
+        gives={JSON: Ready},
+        status=(200, 503),
+    ),
+    Route("GET", "/metrics", "operator", operations.metrics, "Figures for Prometheus", gives={"text/plain": str}),
     Route("GET", "/openapi.json", "anyone", openapi, "This document", gives={JSON: dict[str, Any]}),
     Route("GET", "/docs", "anyone", page, "This document, to be read", gives={"text/html": str}),
     Route("POST", "/join", "anyone", entries.join, "Join by a token", takes={JSON: Join}, gives={JSON: Joined}),
@@ -180,6 +193,8 @@ ROUTES = (
     ),
 )
 
+SCHEMES = {"anyone": (), "member": ("signature",), "operator": ("operator",)}
+
 HUB = Program(
     title="comity hub",
     version=version("comity"),
@@ -190,7 +205,12 @@ HUB = Program(
             "in": "header",
             "name": "Authorization",
             "description": "`Comity ` and base64 of the request as it is signed, with the signature",
-        }
+        },
+        "operator": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "What `metrics-token` in the hub's folder holds",
+        },
     },
     refusal=Refusal,
 )
@@ -206,7 +226,8 @@ def described() -> dict[str, Any]:
             parameters=route.parameters,
             takes=route.takes,
             gives=route.gives,
-            schemes=("signature",) if route.by == "member" else (),
+            schemes=SCHEMES[route.by],
+            status=route.status,
         )
         for route in ROUTES
     ]

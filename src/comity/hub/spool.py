@@ -30,10 +30,13 @@ class Spool:
         path = self._directory / name
         return path.stat().st_size if path.exists() else 0
 
+    def free(self) -> int:
+        """Bytes that the disk has room for."""
+        return shutil.disk_usage(self._directory).free
+
     def check_room(self, size: int, free: int) -> None:
         """Raises Unavailable when so many more bytes would leave less than `free` on the disk."""
-        left = shutil.disk_usage(self._directory).free - size
-        if left < free:
+        if self.free() - size < free:
             raise Unavailable(f"the hub's disk has no room for {size} more bytes; try later, or give it more room")
 
     async def write(self, name: str, offset: int, size: int, pieces: AsyncIterator[bytes]) -> int:

@@ -102,7 +102,7 @@ async def functions_of_b(network: Any) -> None:
         ),
     )
     await say(network, "b", Function, TRAIN, functions)
-    await network.until(lambda: len(ready(network)) == 2)
+    await network.until(lambda: {(TRAIN,), (MEASURE,)} <= {tuple(each) for each in ready(network)})
 
 
 async def story(network: Any) -> dict[str, Any]:

@@ -21,6 +21,8 @@ from comity.domain.joining import Token, write_join
 RULES = """
 route                          a    b    c    a elsewhere  z
 GET /live                      200  200  200  200          200
+GET /ready                     200  200  200  200          200
+GET /metrics                   401  401  401  401          401
 GET /openapi.json              200  200  200  200          200
 GET /docs                      200  200  200  200          200
 POST /join                     403  403  403  403          403

@@ -52,7 +52,7 @@ FIELDS = {"method", "url", "headers", "params", "data", "json", "files", "cookie
 
 
 def test_the_document_is_one():
-    assert len(OPERATIONS) == 14
+    assert len(OPERATIONS) == 16
     SCHEMA.validate()
 
 

@@ -17,8 +17,11 @@ from comity.values.digest import digest
 
 PARCEL = "0" * 31 + "1"
 
-OPEN = {("GET", "/live"), ("GET", "/openapi.json"), ("GET", "/docs"), ("POST", "/join")}
-"""Routes that anyone may call."""
+OPEN = {
+    *{("GET", "/live"), ("GET", "/ready"), ("GET", "/openapi.json"), ("GET", "/docs"), ("POST", "/join")},
+    ("GET", "/metrics"),
+}
+"""Routes that anyone may call, and that of who operates the hub."""
 
 ROUTES = sorted(
     (method, route.path.replace("{parcel}", PARCEL))
