@@ -14,7 +14,7 @@ from pathlib import Path
 from tomllib import TOMLDecodeError
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar, final
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, FilePath, ValidationError
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -96,6 +96,9 @@ class NodeSettings(BaseSettings):
     """Folders below which data samples may lie; in the environment with `:` between."""
     tasks: Annotated[int, Field(ge=1, le=1000)] = 2
     """How many tasks run at once."""
+    ca_file: Annotated[FilePath, AfterValidator(_absolute)] | None = None
+    """PEM file of the authorities that are trusted for the hub instead of its own certificate: that of a proxy which
+    inspects TLS."""
     database: str = Field("", repr=False)
     """URL of a PostgreSQL database, `postgresql+psycopg://USER@HOST/NAME`, instead of a file in `dir`. Its password is
     best kept in the file that PGPASSFILE names."""

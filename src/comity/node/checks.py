@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator, Iterator
+from base64 import b64encode
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from hashlib import sha256
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies
 
 import aiohttp
 from cryptography import x509
@@ -38,8 +40,6 @@ ROOM = 1 << 30
 BEYOND = 10**14
 """No log has so many entries and no hub so many letters: a request for what comes after is held until its end."""
 
-PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
-
 
 @final
 @dataclass(frozen=True, kw_only=True)
@@ -62,15 +62,23 @@ async def checks(place: Place, *, hold: float = WAIT / 1000) -> AsyncIterator[Ch
     async with aiohttp.ClientSession() as session:
         for row in rows:
             yield keys(place, row)
-            reached = True
-            for check in _way(row.url, row.certificate):
+            address, reached = place.address(row.url, row.certificate), True
+            async for check in way(session, address):
                 yield check
                 reached &= not check.remedy
             if reached:
-                address = Address(row.url, row.certificate)
-                yield await clock(session, address)
                 link = Link(session, address, row.digest, row.organization, place.identity)
                 yield await held(link, seconds=hold)
+
+
+async def way(session: aiohttp.ClientSession, address: Address) -> AsyncIterator[Check]:
+    """From this machine to the hub, up to the first step that fails, and the hub's clock."""
+    steps = (through, shown) if address.proxy else (resolved, reachable, shown)
+    for step in steps:
+        yield (check := step(address))
+        if check.remedy:
+            return
+    yield await clock(session, address)
 
 
 def disk(folder: Path) -> Check:
@@ -101,52 +109,59 @@ def keys(place: Place, row: Any) -> Check:
     return Check(name="keys", found=found, remedy=remedy)
 
 
-def _way(url: str, certificate: str) -> Iterator[Check]:
-    """From this machine to the hub's port, up to the first step that fails."""
-    parts = urlsplit(url)
-    host, port = parts.hostname or "", parts.port or 443
-    yield (name := resolved(host, port))
-    if not name.remedy:
-        yield (port_open := reachable(host, port))
-        if not port_open.remedy:
-            yield shown(host, port, certificate)
-
-
-def resolved(host: str, port: int) -> Check:
+def resolved(address: Address) -> Check:
     """Whether the hub's name has an address here."""
+    host, port = _ends(address.url)
     try:
         found = sorted({str(each[4][0]) for each in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)})
     except OSError as error:
-        remedy = f"have {host} entered in the DNS that this machine asks, or in /etc/hosts"
-        return Check(name="name", found=f"{host} has no address here: {error}", remedy=remedy)
+        remedy = (
+            f"have {host} entered in the DNS that this machine asks, or in /etc/hosts; or name a proxy that knows it"
+        )
+        return Check(name="name", found=f"{host} has no address here: {error}", remedy=f"{remedy} in HTTPS_PROXY")
     return Check(name="name", found=f"{host} is {', '.join(found)}")
 
 
-def reachable(host: str, port: int) -> Check:
-    """Whether the hub's port can be connected to, and which proxies the environment names."""
-    proxies = [each for name in PROXIES if (each := os.environ.get(name))]
-    said = f"; the proxy {proxies[0]} of the environment is not used: nodes call the hub directly" if proxies else ""
+def reachable(address: Address) -> Check:
+    """Whether the hub's port can be connected to from here, without a proxy."""
+    host, port = _ends(address.url)
+    named = getproxies().get("https")
+    said = f"; the proxy {without_secrets(named)} of the environment is not used for it" if named else ""
     try:
-        socket.create_connection((host, port), PATIENCE).close()
+        _connected(address).close()
     except OSError as error:
-        remedy = f"let this machine call out to {host} port {port} by TCP, and see that the hub runs"
+        remedy = (
+            f"let this machine call out to {host} port {port} by TCP, and see that the hub runs; where only a proxy "
+            "may call out, name it in HTTPS_PROXY: http://HOST:PORT"
+        )
         return Check(name="port", found=f"{host}:{port} cannot be reached: {error}{said}", remedy=remedy)
     return Check(name="port", found=f"{host}:{port} can be reached{said}")
 
 
-def shown(host: str, port: int, pinned: str) -> Check:
-    """Whether the hub's own certificate is shown, and not that of a proxy which reads along."""
-    context = ssl.create_default_context()
+def through(address: Address) -> Check:
+    """Whether the proxy that the environment names leads to the hub's port."""
+    (host, port), proxy = _ends(address.url), without_secrets(address.proxy or "")
+    try:
+        _connected(address).close()
+    except OSError as error:
+        remedy = f"have the proxy let this machine CONNECT to {host} port {port}; or name another in HTTPS_PROXY, with "
+        remedy += f"http://USER:PASSWORD@HOST:PORT if it asks for that; or have {host} in NO_PROXY"
+        return Check(name="proxy", found=f"{proxy} does not lead to {host}:{port}: {error}", remedy=remedy)
+    return Check(name="proxy", found=f"{proxy} leads to {host}:{port}")
+
+
+def shown(address: Address) -> Check:
+    """Whether the hub's own certificate is shown, or that of a proxy that reads along and is trusted here."""
+    host, _ = _ends(address.url)
+    context = ssl.create_default_context(cafile=address.authorities)
+    pinned = "" if address.authorities else address.certificate
     if pinned:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:
-        with (
-            socket.create_connection((host, port), PATIENCE) as plain,
-            context.wrap_socket(plain, server_hostname=host) as secure,
-        ):
+        with _connected(address) as plain, context.wrap_socket(plain, server_hostname=host) as secure:
             data = secure.getpeercert(binary_form=True) or b""
     except OSError as error:
-        remedy = f"see whether something between here and {host} inspects TLS, and have this hub excepted from it"
+        remedy = f"have {host} excepted from TLS inspection, or give the CA file of whoever inspects it: ca_file"
         return Check(name="certificate", found=f"no certificate that is trusted here: {error}", remedy=remedy)
     got = sha256(data).hexdigest()
     if pinned and got != pinned:
@@ -154,16 +169,18 @@ def shown(host: str, port: int, pinned: str) -> Check:
         return Check(
             name="certificate",
             found=f"a certificate by {issuer!r:.200} is shown ({got}), not the one that the token named ({pinned})",
-            remedy="have this hub excepted from TLS inspection; or the hub has a new certificate: ask for a new token",
+            remedy=f"have {host} excepted from TLS inspection, or give the CA file of whoever inspects it: ca_file; "
+            "or the hub has a new certificate: ask for a new token",
         )
-    return Check(name="certificate", found="the one that the token named" if pinned else "trusted by this machine")
+    trusted = f"trusted by {address.authorities}" if address.authorities else "trusted by this machine"
+    return Check(name="certificate", found="the one that the token named" if pinned else trusted)
 
 
 async def clock(session: aiohttp.ClientSession, address: Address) -> Check:
     """How far this machine's clock is from the hub's, which refuses requests of another time; to a second or so."""
     try:
         timeout = aiohttp.ClientTimeout(total=PATIENCE)
-        async with session.get(f"{address.url}/live", ssl=address.tls, timeout=timeout) as answer:
+        async with session.get(f"{address.url}/live", ssl=address.tls, proxy=address.proxy, timeout=timeout) as answer:
             apart = time.time() - parsedate_to_datetime(answer.headers["date"]).timestamp()
     except (aiohttp.ClientError, OSError, KeyError, ValueError) as error:
         found = f"the hub's time cannot be had: {error!r:.200}"
@@ -187,3 +204,39 @@ async def held(link: Link, *, seconds: float) -> Check:
         remedy = "see the checks of keys and clock; or this organization was removed, and needs a new token"
         return Check(name="news", found=f"the hub refuses: {error}", remedy=remedy)
     return Check(name="news", found=f"the hub held a request for {time.monotonic() - start:.1f} s and answered it")
+
+
+def without_secrets(proxy: str) -> str:
+    """A proxy as it may be shown.
+
+    >>> without_secrets("http://ada:secret@proxy.example:3128")
+    'http://proxy.example:3128'
+    """
+    scheme, _, rest = proxy.rpartition("://")
+    return (f"{scheme}://" if scheme else "") + rest.rpartition("@")[2]
+
+
+def _ends(url: str) -> tuple[str, int]:
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or 443
+
+
+def _connected(address: Address) -> socket.socket:
+    """A connection to the hub's port, as the node makes it; raises OSError."""
+    ends = _ends(address.url)
+    if address.proxy is None:
+        return socket.create_connection(ends, PATIENCE)
+    proxy = urlsplit(address.proxy)
+    tunnel = HTTPConnection(proxy.hostname or "", proxy.port or 80, timeout=PATIENCE)
+    secret = f"{unquote(proxy.username or '')}:{unquote(proxy.password or '')}"
+    headers = {"Proxy-Authorization": f"Basic {b64encode(secret.encode()).decode()}"} if proxy.username else {}
+    tunnel.set_tunnel(*ends, headers=headers)
+    try:
+        tunnel.connect()
+    except OSError:
+        tunnel.close()
+        raise
+    except HTTPException as error:
+        tunnel.close()
+        raise OSError(f"it answers with what is no HTTP: {error!r:.100}") from error
+    return tunnel.sock

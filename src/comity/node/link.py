@@ -7,7 +7,10 @@ import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import final
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import msgspec
@@ -54,16 +57,34 @@ _REFUSAL = msgspec.json.Decoder(Refusal)
 @final
 @dataclass(frozen=True)
 class Address:
-    """Where a hub is, and how it is known."""
+    """Where a hub is, by which way it is reached, and how it is known."""
 
     url: str
     certificate: str = ""
     """SHA-256 of its certificate, hexadecimal; empty when an authority vouches for it."""
+    authorities: Path | None = None
+    """PEM file of those that are trusted instead of all others: a proxy that inspects TLS shows certificates of its
+    own. It can read and delay what passes, as the hub can, and like the hub it can forge nothing."""
 
     @cached_property
     def tls(self) -> ssl.SSLContext | aiohttp.Fingerprint | bool:
         """What the connection is checked by; one object, since connections are kept for the one they were made with."""
+        if self.authorities is not None:
+            return ssl.create_default_context(cafile=self.authorities)
         return aiohttp.Fingerprint(bytes.fromhex(self.certificate)) if self.certificate else True
+
+    @cached_property
+    def proxy(self) -> str | None:
+        """The HTTP proxy that the environment names: HTTPS_PROXY, but for what NO_PROXY names and this machine itself.
+
+        Not left to aiohttp's `trust_env`, which also takes users and passwords for the hub from ~/.netrc.
+        """
+        host = urlsplit(self.url).hostname or ""
+        named = getproxies().get("https", "")
+        if not named or host == "localhost" or host.startswith("127.") or proxy_bypass(host):
+            return None
+        proxy = named if "://" in named else f"http://{named}"
+        return proxy if urlsplit(proxy).scheme == "http" else None
 
 
 @final
@@ -88,15 +109,14 @@ class Link:
                 data=body or None,
                 headers=headers,
                 ssl=self.address.tls,
+                proxy=self.address.proxy,
                 timeout=timeout,
             ) as answer:
                 data = await read(answer)
                 check(answer.status, data)
                 return data
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Unavailable(
-                f"the hub at {self.address.url} cannot be reached: {error or type(error).__name__}"
-            ) from error
+            raise away(self.address, error) from error
 
     async def upload(self, target: str, pieces: AsyncIterator[bytes]) -> bytes:
         """The answer to a stream; raises as `call` does."""
@@ -108,6 +128,7 @@ class Link:
                 data=pieces,
                 headers=headers,
                 ssl=self.address.tls,
+                proxy=self.address.proxy,
                 timeout=timeout,
                 expect100=True,  # nothing is sent that the hub would refuse, such as what it is still writing
             ) as answer:
@@ -115,7 +136,7 @@ class Link:
                 check(answer.status, data)
                 return data
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise self._away(error) from error
+            raise away(self.address, error) from error
 
     async def download(self, target: str) -> AsyncIterator[bytes]:
         """A stream, which may end early; raises as `call` does."""
@@ -123,17 +144,18 @@ class Link:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60)
         try:
             async with self.session.get(
-                self.address.url + target, headers=headers, ssl=self.address.tls, timeout=timeout
+                self.address.url + target,
+                headers=headers,
+                ssl=self.address.tls,
+                proxy=self.address.proxy,
+                timeout=timeout,
             ) as answer:
                 if answer.status != 200:
                     check(answer.status, await read(answer))
                 async for piece in answer.content.iter_chunked(PIECE):
                     yield piece
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise self._away(error) from error
-
-    def _away(self, error: Exception) -> Unavailable:
-        return Unavailable(f"the hub at {self.address.url} cannot be reached: {error or type(error).__name__}")
+            raise away(self.address, error) from error
 
     def _headers(self, method: str, target: str, body: str) -> dict[str, str]:
         signed = SignedRequest(
@@ -146,6 +168,20 @@ class Link:
             nonce=secrets.token_hex(16),
         )
         return {"Authorization": authorization(signed, self.identity), "User-Agent": AGENT}
+
+
+def away(address: Address, error: Exception) -> Unavailable:
+    """What to say of a hub that cannot be reached."""
+    match error:
+        case aiohttp.ServerFingerprintMismatch() | aiohttp.ClientSSLError():
+            reason = "something else shows a certificate for it, which is not trusted here; see ca_file in the settings"
+        case aiohttp.ClientHttpProxyError():
+            reason = f"the proxy that HTTPS_PROXY names answers {error.status} {error.message}"
+        case aiohttp.ClientConnectorError():
+            reason = str(error.os_error)
+        case _:
+            reason = str(error) or type(error).__name__
+    return Unavailable(f"the hub at {address.url} cannot be reached: {reason}")
 
 
 def check(status: int, body: bytes) -> None:

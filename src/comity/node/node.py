@@ -23,7 +23,7 @@ from comity.node.building import Building
 from comity.node.bundles import Bundles
 from comity.node.exchange import Exchange
 from comity.node.following import Following
-from comity.node.link import Address, Link, check, read
+from comity.node.link import Link, away, check, read
 from comity.node.place import Place
 from comity.node.scheduler import Scheduler
 from comity.node.way import Way
@@ -87,7 +87,7 @@ async def running(place: Place, way: Way) -> AsyncGenerator[Node]:
         async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as group:
             parts = dict[int, Part]()
             for row in await database.aread(lambda connection: connection.execute(select(schema.joined)).all()):
-                link = Link(session, Address(row.url, row.certificate), row.digest, row.organization, identity)
+                link = Link(session, place.address(row.url, row.certificate), row.digest, row.organization, identity)
                 exchange = Exchange(Following(database, row.channel, link, identity), blobs)
                 here = place.folder / "channels" / str(row.channel)
                 parts[row.channel] = part(exchange, bundles, pools=pools, folder=here, way=way)
@@ -105,20 +105,19 @@ def part(exchange: Exchange, bundles: Bundles, *, pools: Pools, folder: Path, wa
     return Part(exchange.following, exchange, scheduler, Building(exchange, bundles, way.approve, folder=folder))
 
 
-async def join(database: Database, identity: Identity, token: Token) -> int:
+async def join(place: Place, token: Token) -> int:
     """Enrol this node's keys with the hub and remember the channel; its number here.
 
     May be repeated with the same token when the answer was lost. Raises what the hub says.
     """
-    address = Address(token.url, token.certificate)
+    address = place.address(token.url, token.certificate)
     async with aiohttp.ClientSession() as session:
         try:
-            async with session.post(f"{address.url}/join", data=write_join(token, identity), ssl=address.tls) as answer:
+            body = write_join(token, place.identity)
+            async with session.post(f"{address.url}/join", data=body, ssl=address.tls, proxy=address.proxy) as answer:
                 check(answer.status, await read(answer))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Unavailable(
-                f"the hub at {token.url} cannot be reached: {error}; check the address and the proxy"
-            ) from error
+            raise Unavailable(f"{away(address, error)}; find out why: comity doctor TOKEN") from error
 
     def keep(connection: Connection) -> int:
         known = connection.execute(select(channels.c.id).where(channels.c.digest == token.channel)).scalar()
@@ -139,4 +138,4 @@ async def join(database: Database, identity: Identity, token: Token) -> int:
         )
         return number
 
-    return await database.awrite(keep)
+    return await place.database.awrite(keep)

@@ -14,6 +14,7 @@ from comity.adapters.clock import now
 from comity.adapters.sql.database import Database, sqlite_url
 from comity.node import schema
 from comity.node.accounts.accounts import Accounts
+from comity.node.link import Address
 from comity.values.keys import Identity
 
 
@@ -26,6 +27,12 @@ class Place:
     database: Database
     identity: Identity
     accounts: Accounts
+    authorities: Path | None = None
+    """Whose certificates are trusted for hubs, see `Address`."""
+
+    def address(self, url: str, certificate: str) -> Address:
+        """A hub's, as it is reached from here."""
+        return Address(url, certificate, self.authorities)
 
     def channels(self) -> Mapping[int, str]:
         """The organization's name in each channel that this node is in, by the channel's number here."""
@@ -34,9 +41,9 @@ class Place:
             return {row.channel: row.organization for row in connection.execute(select(table))}
 
 
-def open_place(path: Path, url: str = "") -> Place:
+def open_place(path: Path, url: str = "", *, authorities: Path | None = None) -> Place:
     """The node in this folder; its keys are made when there are none, and its database unless another has its URL."""
     here = folder.private(path)
     identity = Identity.from_bytes(folder.secret(here / "node.key", lambda: Identity.generate().to_bytes()))
     database = Database(url or sqlite_url(here / "node.db"), schema.BRANCHES)
-    return Place(here, database, identity, Accounts(database, now))
+    return Place(here, database, identity, Accounts(database, now), authorities)

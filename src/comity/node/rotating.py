@@ -16,7 +16,6 @@ import aiohttp
 from sqlalchemy import Connection, select
 
 from comity.adapters import durable, folder
-from comity.adapters.sql.database import Database
 from comity.adapters.sql.log import Log
 from comity.domain.entry import Entry, canonical, sign
 from comity.domain.events import KeyRotated
@@ -24,7 +23,7 @@ from comity.domain.membership import rotation
 from comity.domain.records import Organization, need
 from comity.node import schema
 from comity.node.following import Following, outcome
-from comity.node.link import Address, Link
+from comity.node.link import Link
 from comity.node.news import Mail
 from comity.node.outbox import Outbox
 from comity.node.place import Place
@@ -55,7 +54,7 @@ async def rotate(place: Place) -> Identity:
         old = Identity.from_bytes(path.read_bytes())
         rows = await place.database.aread(lambda connection: connection.execute(select(schema.joined)).all())
         async with aiohttp.ClientSession() as session:
-            rotations = [_Rotation(place.database, session, row, old) for row in rows]
+            rotations = [_Rotation(place, session, row, old) for row in rows]
             if not beside.exists():
                 for each in rotations:
                     await each.check()
@@ -72,7 +71,7 @@ async def rotate(place: Place) -> Identity:
 class _Rotation:
     """In one channel."""
 
-    database: Database
+    place: Place
     session: aiohttp.ClientSession
     row: Any
     """Of `joined`."""
@@ -81,7 +80,7 @@ class _Rotation:
     async def check(self) -> None:
         """Raise what would keep `say` from being done, as long as the node can still go on with its old keys."""
         await self._follow(self.old)
-        if count := await self.database.aread(Outbox(self.row.channel).pending):
+        if count := await self.place.database.aread(Outbox(self.row.channel).pending):
             raise Conflict(f"this node has {count} things still to say by its old keys; start it and let it say them")
 
     async def say(self, new: Identity) -> None:
@@ -91,7 +90,7 @@ class _Rotation:
         except Unavailable:
             # Where it was said before, the old keys are nobody's any more.
             return await self._follow(new)
-        entry = await self.database.aread(lambda connection: self._entry(connection, new))
+        entry = await self.place.database.aread(lambda connection: self._entry(connection, new))
         refused = outcome(await self._link(self.old).call("POST", "/entries", canonical([entry])))
         if refused is not None:
             raise refused
@@ -99,7 +98,7 @@ class _Rotation:
 
     async def _follow(self, identity: Identity) -> None:
         """Know all that the hub has; raises Unavailable, also for keys that the hub does not know."""
-        following = Following(self.database, self.row.channel, self._link(identity), identity)
+        following = Following(self.place.database, self.row.channel, self._link(identity), identity)
         following.broken = self.row.broken
         while not following.connected:
             if following.broken:
@@ -107,7 +106,7 @@ class _Rotation:
             await following.catch_up(_left_alone)
 
     def _link(self, identity: Identity) -> Link:
-        address = Address(self.row.url, self.row.certificate)
+        address = self.place.address(self.row.url, self.row.certificate)
         return Link(self.session, address, self.row.digest, self.row.organization, identity)
 
     def _entry(self, connection: Connection, new: Identity) -> Entry:

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import aiohttp
 import pytest
 
-from comity.adapters.certificate import fingerprint, self_signed
+from comity.adapters.certificate import pin, self_signed
 from comity.adapters.listening import listen, port_of
 from comity.node import checks
 from comity.node.link import Address, Link
@@ -46,7 +46,7 @@ def hub(tmp_path):
     server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     server.daemon_threads, server.handle_error = True, lambda *_: None
     server.status, server.body, server.ahead = 200, b"{}", 0.0
-    server.pin = fingerprint(certificate)
+    server.pin = pin(certificate)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     yield server
@@ -73,30 +73,68 @@ def held(hub, seconds):
     return asked(hub, check)
 
 
+def address(port, host="127.0.0.1", **more):
+    return Address(f"https://{host}:{port}", **more)
+
+
 def test_names():
-    assert not checks.resolved("127.0.0.1", 443).remedy
-    assert "nowhere.invalid" in checks.resolved("nowhere.invalid", 443).remedy  # RFC 6761, section 6.4
+    assert not checks.resolved(address(443)).remedy
+    assert "nowhere.invalid" in checks.resolved(address(443, "nowhere.invalid")).remedy  # RFC 6761, section 6.4
 
 
 def test_ports(monkeypatch):
     with listen("127.0.0.1", 0) as there:
-        assert not checks.reachable("127.0.0.1", port_of(there)).remedy
+        assert not checks.reachable(address(port_of(there))).remedy
         gone = port_of(there)
-    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
-    found = checks.reachable("127.0.0.1", gone)
-    assert found.remedy
-    assert "proxy.example" in found.found
+    monkeypatch.setenv("HTTPS_PROXY", "http://ada:secret@proxy.example:3128")
+    found = checks.reachable(address(gone))
+    assert "HTTPS_PROXY" in found.remedy
+    assert "http://proxy.example:3128 of the environment is not used" in found.found
+    assert "secret" not in found.found
 
 
-def test_another_certificate_is_an_interception(hub):
-    shown = checks.shown("127.0.0.1", hub.server_port, hub.pin)
-    assert not shown.remedy
-    other = checks.shown("127.0.0.1", hub.server_port, "0" * 64)
+def test_another_certificate_is_an_interception(hub, tmp_path):
+    assert not checks.shown(address(hub.server_port, certificate=hub.pin)).remedy
+    other = checks.shown(address(hub.server_port, certificate="0" * 64))
     assert "TLS inspection" in other.remedy
     assert "CN=comity hub" in other.found  # whose certificate is shown
-    untrusted = checks.shown("127.0.0.1", hub.server_port, "")
+    untrusted = checks.shown(address(hub.server_port))
     assert "self-signed" in untrusted.found
-    assert untrusted.remedy
+    assert "ca_file" in untrusted.remedy
+    trusted = address(hub.server_port, "localhost", certificate="0" * 64, authorities=tmp_path / "tls.crt")
+    assert not checks.shown(trusted).remedy
+    elsewhere = address(hub.server_port, certificate=hub.pin, authorities=tmp_path / "tls.crt")
+    assert "127.0.0.1" in checks.shown(elsewhere).found  # the file vouches for localhost alone
+
+
+@pytest.mark.parametrize(
+    ("url", "named", "used"),
+    [
+        ("https://hub.test", "http://proxy:3128", "http://proxy:3128"),
+        ("https://hub.test", "proxy:3128", "http://proxy:3128"),
+        ("https://hub.test", "socks5://proxy:1080", None),
+        ("https://hub.test", "", None),
+        ("https://hub.inside.test", "http://proxy:3128", None),
+        ("https://localhost:7070", "http://proxy:3128", None),
+        ("https://127.0.0.1:7070", "http://proxy:3128", None),
+    ],
+)
+def test_the_environment_names_a_proxy(url, named, used, monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", named)
+    monkeypatch.setenv("NO_PROXY", "inside.test")
+    assert Address(url).proxy == used
+
+
+def test_a_proxy_that_does_not_lead_there(hub, monkeypatch):
+    """Here an HTTPS server in its place, then nothing at all."""
+    monkeypatch.setenv("HTTPS_PROXY", f"http://ada:secret@127.0.0.1:{hub.server_port}")
+    found = checks.through(address(443, "hub.test"))
+    assert "CONNECT to hub.test port 443" in found.remedy
+    assert "secret" not in found.found
+    with listen("127.0.0.1", 0) as there:
+        gone = port_of(there)
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{gone}")
+    assert checks.through(address(443, "hub.test")).remedy
 
 
 def test_clocks(hub):

@@ -13,7 +13,7 @@ import typer
 
 from comity.faces.cli import installing, users
 from comity.faces.cli.installing import Index, Wheels
-from comity.faces.cli.users import Directory, place_of, settings_of
+from comity.faces.cli.users import Directory, opened, place_of, settings_of
 
 if TYPE_CHECKING:
     from comity.node.place import Place
@@ -30,12 +30,11 @@ def join(
     """Make this node's keys and enrol them; may be repeated when it was interrupted."""
     from comity.domain.joining import read_token
     from comity.node import node
-    from comity.node.place import open_place
 
     given = settings_of(directory)
-    place = open_place(given.dir, given.database)
+    place = opened(given)
     invited = read_token(token)
-    asyncio.run(node.join(place.database, place.identity, invited))
+    asyncio.run(node.join(place, invited))
     typer.echo(f"{invited.organization} has joined the channel {invited.channel} at {invited.url}.")
     _show_first_password(place)
     typer.echo(f"Start the node with: comity node start --dir {given.dir}")

@@ -27,13 +27,18 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON value.")]
 
 def place_of(given: NodeSettings) -> Place:
     """The node of these settings; raises NotFound for one that is in no channel yet."""
-    from comity.node.place import open_place
-
     if (given.dir / "node.key").exists():
-        place = open_place(given.dir, given.database)
+        place = opened(given)
         if place.channels():
             return place
     raise NotFound(f"the node in {given.dir} is in no channel yet; join one first: comity node join TOKEN")
+
+
+def opened(given: NodeSettings) -> Place:
+    """The node of these settings, made if there is none."""
+    from comity.node.place import open_place
+
+    return open_place(given.dir, given.database, authorities=given.ca_file)
 
 
 def settings_of(directory: Path | None) -> NodeSettings:

@@ -107,7 +107,7 @@ def _node(here: Path, token: str, port: int, network: Embedded) -> Callable[[Rep
         place = node_place.open_place(here)
         invited: Token = read_token(token)
         if invited.organization not in place.channels().values():
-            asyncio.run(join(place.database, place.identity, invited))
+            asyncio.run(join(place, invited))
         listening = listen(LOCAL, port or _port(here, 0))
         folder.keep(here / "port", str(port_of(listening)).encode())
         said = {
