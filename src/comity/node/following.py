@@ -17,7 +17,7 @@ from sqlalchemy import Connection, select, update
 from comity.adapters.sql.database import Database
 from comity.adapters.sql.log import Log, Memo
 from comity.domain.entry import MOST, Entry, Texts, canonical, read_statement
-from comity.domain.events import AnyEvent, texts_of
+from comity.domain.events import AnyEvent, KeyRotated, texts_of
 from comity.domain.membership import CHANNEL, Act
 from comity.domain.records import Channel, Draft
 from comity.domain.rules import apply
@@ -244,14 +244,25 @@ class Following:
     async def _take(self, work: Callable[[Log], Any]) -> None:
         """Apply what came, in one transaction, and tell those whose words are now in the log."""
 
-        def applied(connection: Connection) -> list[str]:
+        def applied(connection: Connection) -> tuple[list[str], int]:
             mine: list[str] = []
+            back = 0
             for statement in work(Log(connection, self.channel, self._memo)):
-                if statement.author == self.organization:
-                    mine += self._outbox.settled(connection, statement.id)
-            return mine
+                if statement.author != self.organization:
+                    continue
+                if settled := self._outbox.settled(connection, statement.id):
+                    mine += settled
+                elif not isinstance(statement.events[0], KeyRotated):  # which is said without the outbox
+                    mine += self._outbox.taken_back(connection, statement.events)
+                    back += 1
+            return mine, back
 
-        for id in await self.database.awrite(applied):
+        mine, back = await self.database.awrite(applied)
+        if back and self.connected:
+            self._log.error("another process speaks with this node's keys; stop it", entries=back)
+        elif back:
+            self._log.warning("restored from a backup: took back what this node had said since", entries=back)
+        for id in mine:
             self._resolve(id, None)
 
     async def _give_back(self, start: int, size: int) -> None:

@@ -47,6 +47,8 @@ class Part:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.following.run(self.exchange.deal))
+                # A node that was restored from a backup learns first what it did since then, lest it does it again.
+                await self.following.caught_up()
                 group.create_task(self.scheduler.run())
                 group.create_task(self.building.run())
         finally:

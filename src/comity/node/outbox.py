@@ -88,13 +88,30 @@ class Outbox:
         """This entry is in the log: forget its rows, and return their ids."""
         return self._forget(connection) if self.under_way(connection, id) else []
 
+    def taken_back(self, connection: Connection, said: Sequence[AnyEvent]) -> list[str]:
+        """An entry that was said before this outbox was restored from a backup is in the log: forget its rows likewise.
+
+        A text stands in an event by a commitment with a salt of its own, so that nothing else is the same event.
+        """
+        table, box = schema.sending, schema.outbox
+        here = select(box).where(box.c.channel == self.channel).order_by(box.c.number)
+        rows = [row for row in connection.execute(here) if all(each in said for each in _EVENTS.decode(row.events))]
+        if rows:
+            numbers = [row.number for row in rows]
+            connection.execute(delete(box).where(box.c.channel == self.channel, box.c.number.in_(numbers)))
+            # What was signed of them, and never sent, is signed anew of what is left.
+            connection.execute(delete(table).where(table.c.channel == self.channel))
+        return [row.id for row in rows]
+
     def refused(self, connection: Connection, *, final: bool) -> list[str]:
         """The entry under way was refused: its row if it is of one and the refusal `final`, which is then given up.
 
         Otherwise nothing is given up, and an entry is made anew, of fewer rows.
         """
         table, box = schema.sending, schema.outbox
-        last = connection.execute(select(table.c.last).where(table.c.channel == self.channel)).scalar_one()
+        last = connection.execute(select(table.c.last).where(table.c.channel == self.channel)).scalar()
+        if last is None:
+            return []  # it was taken back meanwhile
         sent = (box.c.channel == self.channel) & (box.c.number <= last)
         if final and connection.execute(select(func.count()).select_from(box).where(sent)).scalar_one() == 1:
             return self._forget(connection)
