@@ -14,13 +14,17 @@ from comity.adapters import folder
 from comity.adapters.certificate import pin, self_signed
 from comity.adapters.clock import now
 from comity.adapters.sql.database import Database, sqlite_url
+from comity.adapters.sql.log import Log
 from comity.adapters.sql.schema import channels
-from comity.domain.events import Admission, ChannelClosed, OrganizationRemoved
+from comity.domain.entry import RULES
+from comity.domain.events import Admission, ChannelClosed, OrganizationRemoved, RulesRaised, RulesSupported
 from comity.domain.joining import Token
+from comity.domain.membership import CHANNEL
+from comity.domain.records import Channel, Organization, need
 from comity.domain.words import SALT, written
 from comity.hub import schema
 from comity.hub.founder import Founder
-from comity.values.errors import InvalidInput, NotFound
+from comity.values.errors import Conflict, InvalidInput, NotFound
 from comity.values.keys import Identity
 
 FOUNDER = "hub"
@@ -90,6 +94,24 @@ class Place:
         text, texts = written(reason, secrets.token_bytes(SALT))
         event = OrganizationRemoved(organization=organization, reason=text)
         self.database.write(lambda connection: self.founder.write(connection, number, [event], texts))
+
+    def raise_rules(self) -> int:
+        """Let the channel go on by the newest rules that every member knows; raises Conflict when it does already."""
+        number, _ = self.channel()
+
+        def write(connection: Connection) -> int:
+            log = Log(connection, number)
+            here = need(log.records, Channel, CHANNEL)
+            known = {each.key: each.rules for each in log.records.find(Organization, "status", "member")}
+            known[here.founder] = RULES
+            version = min(known.values())
+            if version <= here.rules:
+                shown = ", ".join(f"{name} {known[name]}" for name in sorted(known))
+                raise Conflict(f"the channel goes by version {here.rules} of the rules, and members know: {shown}")
+            self.founder.write(connection, number, [RulesSupported(version=RULES), RulesRaised(version=version)], {})
+            return version
+
+        return self.database.write(write)
 
     def close(self, *, reason: str = "") -> None:
         """End the channel for good; raises Forbidden when it was closed before."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Callable
 
 import uvicorn
 
 from comity.adapters import logs
+from comity.hub import desk
 from comity.hub.app import app
 from comity.hub.hub import hub
 from comity.hub.limits import Limits
@@ -22,8 +24,15 @@ def serve(place: Place, listening: socket.socket, *, ready: Callable[[], None], 
     logs.configure(log_level)
     with locked(place):
         made = hub(place.database, place.identity.signing, place.founder, place.folder, limits)
+        orders = desk.listen(place.folder)
+        taking: list[asyncio.Task[None]] = []
+
+        def begin() -> None:
+            taking.append(asyncio.ensure_future(desk.serve(place, made.ordering, orders)))
+            ready()
+
         config = uvicorn.Config(
-            app(made, ready),
+            app(made, begin),
             loop="uvloop",
             log_level="warning",
             access_log=False,

@@ -17,6 +17,7 @@ from comity.values.errors import NotFound
 
 if TYPE_CHECKING:
     from comity.faces.settings import HubSettings
+    from comity.hub.desk import Order
     from comity.hub.place import Place
 
 app = typer.Typer(no_args_is_help=True, help="Order the log of a network and relay its sealed blobs.")
@@ -45,7 +46,8 @@ def start(
     from comity.faces.settings import level
     from comity.hub.server import serve
 
-    given, place = _opened({"dir": directory, "host": host, "port": port, "url": url, "name": name})
+    given = _settings({"dir": directory, "host": host, "port": port, "url": url, "name": name})
+    place = _opened(given)
     listening = listen(given.host, given.port)
     public = given.url or f"https://{socket.getfqdn()}:{port_of(listening)}"
     folder.keep(place.folder / "url", public.encode())
@@ -63,11 +65,11 @@ def invite(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Print a token for each organization; its node joins with: comity node join TOKEN."""
-    from comity.domain.joining import write_token
+    from comity.hub.desk import Invite
 
-    _, place = _opened({"dir": directory})
-    url = _url(place.folder)
-    tokens = {name: write_token(place.invite(name, url=url, days=days)) for name in names}
+    given = _settings({"dir": directory})
+    url = _url(given.dir)
+    tokens = {name: _done(given, Invite(name, url, days)) for name in names}
     if as_json:
         typer.echo(json_line(tokens))
         return
@@ -82,28 +84,51 @@ def remove(
     reason: Reason = "",
 ) -> None:
     """Take an organization out of the channel; its open plans end, and it may be invited again."""
-    _, place = _opened({"dir": directory})
-    _url(place.folder)
-    place.remove(name, reason=reason)
+    from comity.hub.desk import Remove
+
+    _done(_settings({"dir": directory}), Remove(name, reason))
     typer.echo(f"{name} is a member no more; to let it in again: comity hub invite {name}")
 
 
 @app.command()
 def close(directory: Directory = None, reason: Reason = "") -> None:
     """End the channel for good: nothing is written any more, everything stays to be read."""
-    _, place = _opened({"dir": directory})
-    _url(place.folder)
-    place.close(reason=reason)
+    from comity.hub.desk import Close
+
+    _done(_settings({"dir": directory}), Close(reason))
     typer.echo("The channel is closed.")
 
 
-def _opened(flags: Mapping[str, Any]) -> tuple[HubSettings, Place]:
+@app.command("raise")
+def raise_rules(directory: Directory = None) -> None:
+    """Let the channel go on by the newest rules that every member knows, once all programs are upgraded."""
+    from comity.hub.desk import Raise
+
+    version = _done(_settings({"dir": directory}), Raise())
+    typer.echo(
+        f"The channel goes by version {version} of the rules; a node that knows older ones alone follows no more."
+    )
+
+
+def _settings(flags: Mapping[str, Any]) -> HubSettings:
     from comity.faces.settings import HubSettings, settings
+
+    return settings(HubSettings, flags)
+
+
+def _opened(given: HubSettings) -> Place:
     from comity.hub.place import open_place
 
-    given = settings(HubSettings, flags)
     certificate, key = given.certificate, given.certificate_key
-    return given, open_place(given.dir, given.database, certificate=certificate, certificate_key=key)
+    return open_place(given.dir, given.database, certificate=certificate, certificate_key=key)
+
+
+def _done(given: HubSettings, order: Order) -> str:
+    """What came of an order at a hub, whether it runs or not."""
+    from comity.hub.desk import have_done
+
+    _url(given.dir)
+    return have_done(given.dir, order, lambda: _opened(given))
 
 
 def _url(folder: Path) -> str:
