@@ -29,6 +29,9 @@ MOST = 1000
 DEEPEST = 64
 """Levels of a statement, which count where it holds fields that this version does not know."""
 
+FIRST = 1
+"""The version of a statement that names none, for ever: what is at its default is not written down."""
+
 RULES = 1
 """The version of the rules that this package knows."""
 
@@ -49,7 +52,7 @@ class Seen(msgspec.Struct, frozen=True):
 class Statement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What an author signs."""
 
-    rules: Version = RULES
+    rules: Version = FIRST
     channel: Annotated[str, Meta(pattern=DIGEST)] = ""
     """The digest of its first statement, which itself has none."""
     author: OrganizationId
@@ -86,7 +89,7 @@ class Leaf(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Versioned(msgspec.Struct, frozen=True):
-    rules: Version = RULES
+    rules: Version = FIRST
 
 
 def _fraction(text: str) -> NoReturn:

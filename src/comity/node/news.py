@@ -12,13 +12,13 @@ from sqlalchemy import Connection, delete, select
 from comity.adapters.sql.log import Delivery, Log
 from comity.adapters.sql.records import upsert
 from comity.adapters.sql.schema import checkpoints
-from comity.domain.entry import Statement
+from comity.domain.entry import RULES, Statement
 from comity.domain.events import Count
 from comity.domain.membership import CHANNEL
 from comity.domain.records import Channel, Organization
 from comity.ledger.checkpoint import open_checkpoint
 from comity.node import schema
-from comity.values.errors import DecodeError, Forbidden, Unavailable
+from comity.values.errors import DecodeError, Forbidden, NotSupported, Unavailable
 from comity.values.keys import PublicKeys, from_base64, to_base64
 
 
@@ -90,12 +90,16 @@ def apply_news(log: Log, me: Member, news: News) -> list[Statement]:
 
     Raises what the rules raise and DecodeError for a hub that shows another history than before, or one that it has
     not signed: evidence of a breach, after which nothing it sends can be trusted. Raises Unavailable for texts that
-    are withheld.
+    are withheld, NotSupported once the channel goes by later rules, of which this node could not sign anything either.
     """
     made = [log.append(bytes(delivery.leaf), delivery.texts) for delivery in news.deliveries]
     here = log.records.get(Channel, CHANNEL)
     if here is None or here.digest != me.channel:
         raise DecodeError(f"the hub sent the channel {here.digest if here else 'none'} for {me.channel}")
+    if here.rules > RULES:
+        raise NotSupported(
+            f"the channel goes by version {here.rules} of the rules; upgrade comity, which knows {RULES}"
+        )
     _check_signed(log, news, here)
     if news.size == log.size:
         _check_own_keys(log, me)

@@ -10,8 +10,10 @@ import uvicorn
 import uvloop
 
 from comity.adapters import folder, logs
+from comity.adapters.sql.log import Log
 from comity.domain.entry import RULES
 from comity.domain.events import RulesSupported
+from comity.domain.records import Organization
 from comity.node.node import Node, running
 from comity.node.place import Place
 from comity.node.rest.app import app
@@ -23,7 +25,7 @@ GRACE = 1
 
 
 def serve(place: Place, listening: socket.socket, way: Way, *, ready: Callable[[], None]) -> None:
-    """Serve until a signal ends it; `ready` is called once a write of this node was ordered in each channel."""
+    """Serve until a signal ends it; `ready` is called once each channel is known, and a write of this node in it."""
     logs.configure(way.log_level)
     with folder.lock(place.folder):
         check_whole(place)
@@ -43,7 +45,14 @@ async def _serve(place: Place, listening: socket.socket, way: Way, ready: Callab
 
 
 async def _greet(node: Node, ready: Callable[[], None]) -> None:
-    """Say in each channel what this node supports, which also shows that it can write."""
+    """Say in each channel which rules this node knows, unless it has said so; the first time shows it can write."""
     for part in node.parts.values():
-        await part.following.insist([RulesSupported(version=RULES)], {})
+        await part.following.caught_up()
+        known = await part.following.read(lambda log, name=part.following.organization: _known(log, name))
+        if known is None or known.rules != RULES or not known.sequence:
+            await part.following.insist([RulesSupported(version=RULES)], {})
     ready()
+
+
+def _known(log: Log, organization: str) -> Organization | None:
+    return log.records.get(Organization, organization)

@@ -317,6 +317,17 @@ def test_what_is_no_news_is_no_evidence(network, follower, answer):
     assert follower.following.connected
 
 
+def test_a_channel_that_goes_by_newer_rules_is_not_written_to(network, follower):
+    """Before anybody has said anything by them: a statement would name rules that this node does not know."""
+    for author in ("hub", "a", "b", "c"):
+        network.say(author, RulesSupported(version=2))
+    network.say("hub", RulesRaised(version=2))
+    before = follower.leaves
+    with pytest.raises(NotSupported, match="version 2 of the rules; upgrade comity, which knows 1"):
+        follower.catch_up()
+    assert follower.leaves == before
+
+
 def test_newer_rules_are_waited_for_with_a_newer_program(network, follower):
     for author in ("hub", "a", "b", "c"):
         network.say(author, RulesSupported(version=2))
