@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import cache
 
 from fastapi import FastAPI, Request, Response
 from prometheus_client import CollectorRegistry, Counter
 from sqlalchemy import Connection
 
+from comity.adapters.disk import is_full
 from comity.hub import mail, parcels
 from comity.hub.hub import Hub, refusal
 from comity.hub.routes import ROUTES, Route, described
-from comity.values.errors import ComityError
+from comity.values.errors import ComityError, Unavailable
 
 SWEEP = 3600.0
 """Seconds between two looks for what nobody fetched."""
@@ -48,6 +49,10 @@ def _answering(route: Route, requests: Counter) -> Callable[[Request], Awaitable
             made = await route.endpoint(request)
         except ComityError as error:
             made = refusal(error)
+        except OSError as error:
+            if not is_full(error):
+                raise
+            made = refusal(Unavailable(f"the hub's disk has no room left ({error}); try later, or give it more room"))
         requests.labels(route.method, route.path, made.status_code).inc()
         return made
 
@@ -66,5 +71,6 @@ def expire(hub: Hub) -> None:
 
 async def _sweep(hub: Hub) -> None:
     while True:
-        await asyncio.to_thread(expire, hub)
+        with suppress(Unavailable):  # no room for that now
+            await asyncio.to_thread(expire, hub)
         await asyncio.sleep(SWEEP)

@@ -9,19 +9,23 @@ from typing import Literal, TypeAlias, final
 
 import structlog
 
+from comity.adapters.disk import is_full
 from comity.adapters.sql.log import Log
 from comity.domain import sums
 from comity.domain.events import AnyEvent, FunctionApproved, FunctionBuilding, FunctionFailed, FunctionReady
 from comity.domain.records import Approval, Function
 from comity.node.bundles import Bundles
 from comity.node.exchange import Exchange
-from comity.values.errors import BuildFailed, ComityError
+from comity.values.errors import BuildFailed, ComityError, Unavailable
 
 Approve: TypeAlias = Literal["ask", "allow"]
 """Whether functions of other organizations wait for a steward or are let in."""
 
 AT_ONCE = 8
 """Functions that are built at the same time; how many of them install something is limited elsewhere."""
+
+PAUSE = 1.0
+"""Seconds after which what found no room is built anew."""
 
 
 @final
@@ -76,6 +80,16 @@ class Building:
         return [each for each in archives if log.records.get(Approval, f"{me}|{each}") is None]
 
     async def _build(self, function: Function) -> None:
+        while True:
+            try:
+                return await self._built(function)
+            except (OSError, Unavailable) as error:
+                if not (isinstance(error, Unavailable) or is_full(error)):
+                    raise
+                self._log.warning("build put off", function=function.key, reason=str(error))
+                await asyncio.sleep(PAUSE)
+
+    async def _built(self, function: Function) -> None:
         async with self._slots:
             if function.status == "FUNCTION_STATUS_WAITING":
                 await self._say(FunctionBuilding(key=function.key))
@@ -84,6 +98,8 @@ class Building:
                 await self._bundles.have(self._exchange, function)
                 async with self._bundles.using(function):
                     pass  # its tasks will find it there
+            except Unavailable:
+                raise
             except ComityError as error:
                 self._log.warning("build failed", function=function.key, reason=str(error))
                 said = await self._bundles.build_log(function) if isinstance(error, BuildFailed) else ""

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, select, update
 from comity.adapters.sql.database import Database
 from comity.adapters.sql.log import Log, Memo
 from comity.domain.entry import MOST, Entry, Texts, canonical, read_statement
-from comity.domain.events import AnyEvent, KeyRotated, texts_of
+from comity.domain.events import AnyEvent, texts_of
 from comity.domain.membership import CHANNEL, Act
 from comity.domain.records import Channel, Draft
 from comity.domain.rules import apply
@@ -44,6 +44,9 @@ MOST_LOST = 500
 
 LARGEST_LOST = 4 << 20
 """Bytes of them; one more may be given."""
+
+RESTORED = "restored from a backup: took back what this node had said since"
+OTHER = "another process speaks with this node's keys; stop it"
 
 
 @final
@@ -126,7 +129,11 @@ class Following:
                 own = {name: texts[name] for event in part for name in texts_of(event)}
                 self._outbox.put(connection, id, part, own)
 
-        await self.database.awrite(keep)
+        try:
+            await self.database.awrite(keep)
+        except Unavailable:
+            self._waiting = {id: each for id, each in self._waiting.items() if id not in parts}
+            raise
         self._said.set()
         await asyncio.gather(*futures.values())
 
@@ -136,6 +143,7 @@ class Following:
             await self.caught_up()
             with suppress(Unavailable):
                 return await self.write(events, texts)
+            await asyncio.sleep(random.random() * PAUSES[3])
 
     async def check(self, events: Sequence[AnyEvent]) -> None:
         """Raise what `write` would raise at once."""
@@ -244,25 +252,14 @@ class Following:
     async def _take(self, work: Callable[[Log], Any]) -> None:
         """Apply what came, in one transaction, and tell those whose words are now in the log."""
 
-        def applied(connection: Connection) -> tuple[list[str], int]:
-            mine: list[str] = []
-            back = 0
-            for statement in work(Log(connection, self.channel, self._memo)):
-                if statement.author != self.organization:
-                    continue
-                if settled := self._outbox.settled(connection, statement.id):
-                    mine += settled
-                elif not isinstance(statement.events[0], KeyRotated):  # which is said without the outbox
-                    mine += self._outbox.taken_back(connection, statement.events)
-                    back += 1
-            return mine, back
+        def applied(connection: Connection) -> list[tuple[list[str], bool]]:
+            made = work(Log(connection, self.channel, self._memo))
+            return [self._outbox.arrived(connection, each) for each in made if each.author == self.organization]
 
-        mine, back = await self.database.awrite(applied)
-        if back and self.connected:
-            self._log.error("another process speaks with this node's keys; stop it", entries=back)
-        elif back:
-            self._log.warning("restored from a backup: took back what this node had said since", entries=back)
-        for id in mine:
+        arrived = await self.database.awrite(applied)
+        if news := sum(is_news for _, is_news in arrived):
+            self._log.warning(OTHER if self.connected else RESTORED, entries=news)
+        for id in [id for ids, _ in arrived for id in ids]:
             self._resolve(id, None)
 
     async def _give_back(self, start: int, size: int) -> None:
@@ -321,23 +318,28 @@ class Following:
     async def _send(self) -> None:
         most = MOST
         while True:
-            self._said.clear()
-            await self.caught_up()
-            entry = await self.database.awrite(lambda connection, most=most: self._next(connection, most))
-            if entry is None:
-                await self._said.wait()
-                continue
             try:
-                refused = outcome(await self.link.call("POST", "/entries", canonical([entry])))
-            except ComityError as error:
+                most = await self._sent(most)
+            except Unavailable as error:
                 self._log.info("not sent", reason=str(error))
                 await asyncio.sleep(random.random() * PAUSES[3])
-                continue
-            if refused is None:
-                await self._settled(read_statement(entry.statement).id)
-                most = MOST
-            else:
-                most = await self._refused(entry, refused)
+
+    async def _sent(self, most: int) -> int:
+        """Send one entry of at most so many events, as soon as there is one; how many to say next."""
+        self._said.clear()
+        await self.caught_up()
+        entry = await self.database.awrite(lambda connection: self._next(connection, most))
+        if entry is None:
+            await self._said.wait()
+            return most
+        try:
+            refused = outcome(await self.link.call("POST", "/entries", canonical([entry])))
+        except ComityError as error:
+            raise Unavailable(str(error)) from error  # whatever the hub says of a request, it is none of the entry
+        if refused is not None:
+            return await self._refused(entry, refused)
+        await self._settled(read_statement(entry.statement).id)
+        return MOST
 
     def _next(self, connection: Connection, most: int) -> Entry | None:
         log = Log(connection, self.channel, self._memo)

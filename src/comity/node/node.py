@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
 import aiohttp
+import structlog
 from sqlalchemy import Connection, func, insert, select
 
 from comity.adapters.blob_files import BlobFiles
+from comity.adapters.disk import is_full
 from comity.adapters.environments.venvs import Venvs
 from comity.adapters.execution.pools import Pools
 from comity.adapters.sql.database import Database
@@ -30,6 +32,9 @@ from comity.node.way import Way
 from comity.ports.blobs import Blobs
 from comity.values.errors import NotFound, Unavailable
 from comity.values.keys import Identity
+
+PAUSE = 1.0
+"""Seconds after which what found no room is begun anew."""
 
 
 @final
@@ -49,10 +54,23 @@ class Part:
                 group.create_task(self.following.run(self.exchange.deal))
                 # A node that was restored from a backup learns first what it did since then, lest it does it again.
                 await self.following.caught_up()
-                group.create_task(self.scheduler.run())
-                group.create_task(self.building.run())
+                group.create_task(_kept(self.scheduler.run))
+                group.create_task(_kept(self.building.run))
         finally:
             await self.exchange.close()
+
+
+async def _kept(work: Callable[[], Awaitable[None]]) -> None:
+    """Do the work until cancelled, and begin it anew when there was no room to write down what it does."""
+    while True:
+        try:
+            return await work()
+        except* Exception as errors:
+            _, others = errors.split(lambda error: is_full(error) or isinstance(error, Unavailable))
+            if others is not None:
+                raise others from None
+            structlog.get_logger().error("no room", reason=str(errors.exceptions[0]))
+        await asyncio.sleep(PAUSE)
 
 
 @final

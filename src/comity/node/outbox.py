@@ -15,8 +15,8 @@ import msgspec
 from sqlalchemy import Connection, delete, func, insert, select
 
 from comity.adapters.sql.log import Log
-from comity.domain.entry import MOST, Entry, Texts, sign
-from comity.domain.events import AnyEvent, texts_of
+from comity.domain.entry import MOST, Entry, Statement, Texts, sign
+from comity.domain.events import AnyEvent, KeyRotated, texts_of
 from comity.node import schema
 from comity.values.errors import InvalidInput
 from comity.values.keys import Identity
@@ -84,24 +84,26 @@ class Outbox:
         query = select(table.c.id).where(table.c.channel == self.channel, table.c.id == id)
         return connection.execute(query).first() is not None
 
-    def settled(self, connection: Connection, id: str) -> list[str]:
-        """This entry is in the log: forget its rows, and return their ids."""
-        return self._forget(connection) if self.under_way(connection, id) else []
+    def arrived(self, connection: Connection, said: Statement) -> tuple[list[str], bool]:
+        """An entry of this organization's is in the log: (the rows it was made of, now forgotten; whether it is news).
 
-    def taken_back(self, connection: Connection, said: Sequence[AnyEvent]) -> list[str]:
-        """An entry that was said before this outbox was restored from a backup is in the log: forget its rows likewise.
-
-        A text stands in an event by a commitment with a salt of its own, so that nothing else is the same event.
+        It is news to a node that was restored from a backup, or another process has said it. Rows that it was made of
+        all the same are those of the same events: a text stands in an event by a commitment with a salt of its own.
         """
+        if self.under_way(connection, said.id):
+            return self._forget(connection), False
         table, box = schema.sending, schema.outbox
-        here = select(box).where(box.c.channel == self.channel).order_by(box.c.number)
-        rows = [row for row in connection.execute(here) if all(each in said for each in _EVENTS.decode(row.events))]
+        here = select(box).where(box.c.channel == self.channel)
+        rows = [
+            row for row in connection.execute(here) if all(each in said.events for each in _EVENTS.decode(row.events))
+        ]
         if rows:
             numbers = [row.number for row in rows]
             connection.execute(delete(box).where(box.c.channel == self.channel, box.c.number.in_(numbers)))
             # What was signed of them, and never sent, is signed anew of what is left.
             connection.execute(delete(table).where(table.c.channel == self.channel))
-        return [row.id for row in rows]
+        rotated = isinstance(said.events[0], KeyRotated)  # which is said without the outbox
+        return [row.id for row in rows], not rotated
 
     def refused(self, connection: Connection, *, final: bool) -> list[str]:
         """The entry under way was refused: its row if it is of one and the refusal `final`, which is then given up.

@@ -16,6 +16,7 @@ import msgspec
 import structlog
 from sqlalchemy import ColumnElement, Connection, Select, insert, select
 
+from comity.adapters.disk import is_full
 from comity.adapters.execution import performance
 from comity.adapters.execution.job import Job, Outcome, Status
 from comity.adapters.execution.pools import Pools
@@ -158,6 +159,9 @@ class Scheduler:
             self._log.warning("task put off", task=task.key, reason=str(error))
             await asyncio.sleep(1.0)
         except Exception as error:  # the edge of what is done for one task, which must not stop the others
+            if is_full(error):
+                self._log.warning("task put off", task=task.key, reason=str(error))
+                return await asyncio.sleep(1.0)
             self._log.warning("task failed before it ran", task=task.key, exc_info=not isinstance(error, ComityError))
             await asyncio.to_thread(self._keep_log, task.key, f"{error}\n")
             await self._commit(task, TaskFailed(key=task.key, error=_kind(error), log=True))

@@ -8,9 +8,11 @@ from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import Any, TypeVar, final
 
+import structlog
 from sqlalchemy import Connection, Engine
 
-from comity.values.errors import InvalidInput
+from comity.adapters.disk import is_full
+from comity.values.errors import InvalidInput, Unavailable
 
 T = TypeVar("T")
 
@@ -25,7 +27,7 @@ class Writer:
     """Runs pieces of work one after the other, each whole or not at all, and answers once they are on the disk.
 
     A commit waits for the disk, so that many pieces which share one are done in the time of one. What a piece
-    raises takes back that piece alone; when the commit fails, all of it fails.
+    raises takes back that piece alone; when the commit fails, all of it fails. A disk without room raises Unavailable.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -75,12 +77,15 @@ class Writer:
                         with connection.begin_nested():
                             done.append((future, work(connection)))
                     except Exception as error:
+                        if _want_of_room(error):
+                            raise  # SQLite has taken back the whole transaction; what came next would be none
                         future.set_exception(error)
         except Exception as error:
             self._disconnect()
+            named = _named(error)
             for _, future in jobs:
                 if not future.done():
-                    future.set_exception(error)
+                    future.set_exception(named)
             return
         for future, made in done:
             future.set_result(made)
@@ -96,3 +101,20 @@ class Writer:
         if self._connection is None or self._connection.invalidated or self._connection.closed:
             self._connection = self._engine.connect().execution_options(writes=True)
         return self._connection
+
+
+def _want_of_room(error: BaseException | None) -> BaseException | None:
+    """A disk without room behind whatever went wrong thereafter."""
+    while error is not None and not is_full(error):
+        error = error.__context__
+    return error
+
+
+def _named(error: Exception) -> Exception:
+    cause = _want_of_room(error)
+    if cause is None:
+        return error
+    structlog.get_logger().error("no room for the database", reason=str(cause).partition("\n")[0])
+    named = Unavailable("the disk of the database has no room left, nothing was changed; ask who operates it for more")
+    named.__cause__ = error
+    return named

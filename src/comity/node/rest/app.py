@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from errno import EDQUOT, ENOSPC
 from pathlib import Path
 
 from fastapi import FastAPI, Request, Response
 from prometheus_client import CollectorRegistry, Counter
 
 from comity.adapters.clock import now
+from comity.adapters.disk import is_full
 from comity.node.accounts.accounts import Accounts
 from comity.node.accounts.people import Principal
 from comity.node.accounts.roles import Right
@@ -39,8 +39,6 @@ ERRORS: Sequence[tuple[type[ComityError], int, str]] = (
     (InvalidInput, 400, "OE0003"),
 )
 """Status and Substra's code of each kind of error, for those whose message does not begin with one."""
-
-FULL = (ENOSPC, EDQUOT)
 
 
 def app(
@@ -78,7 +76,7 @@ def _answering(api: Api, route: Route) -> Callable[[Request], Awaitable[Response
         except ComityError as error:
             made = refusal(error)
         except OSError as error:
-            if error.errno not in FULL:
+            if not is_full(error):
                 raise
             made = answer({"detail": f"this node has no room left: {error}; ask who operates it"}, 507)
         api.requests.labels(route.method, route.path, made.status_code).inc()
