@@ -76,8 +76,9 @@ def check_time(time: int, *, now: int, since: int) -> None:
     """Raises Forbidden for a request of another time, Unavailable for one that need only be signed anew."""
     if abs(time - now) > TOLERANCE:
         raise Forbidden(
-            f"the request is of {time} and the hub's clock says {now} (milliseconds since 1970); set the clock right, "
-            f"{TOLERANCE // 1000} seconds of difference are tolerated"
+            f"the request is of {time} and the hub's clock says {now} (milliseconds since 1970): the sender's clock is "
+            f"{abs(time - now) // 1000} s {'ahead' if time > now else 'behind'}; set the clock right, e.g. by NTP, "
+            f"{TOLERANCE // 1000} s of difference are tolerated"
         )
     if time < since:
         raise Unavailable(f"the request was signed before the hub started at {since}; sign it anew")

@@ -9,7 +9,6 @@ import time
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from hashlib import sha256
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -29,6 +28,7 @@ from comity.node.following import WAIT
 from comity.node.link import Address, Link
 from comity.node.place import Place
 from comity.node.rotating import NEW
+from comity.node.skew import LATE, apart
 from comity.values.errors import ComityError, Unavailable
 
 PATIENCE = 10.0
@@ -181,13 +181,12 @@ async def clock(session: aiohttp.ClientSession, address: Address) -> Check:
     try:
         timeout = aiohttp.ClientTimeout(total=PATIENCE)
         async with session.get(f"{address.url}/live", ssl=address.tls, proxy=address.proxy, timeout=timeout) as answer:
-            apart = time.time() - parsedate_to_datetime(answer.headers["date"]).timestamp()
+            ahead = apart(answer.headers["date"])
     except (aiohttp.ClientError, OSError, KeyError, ValueError) as error:
         found = f"the hub's time cannot be had: {error!r:.200}"
         return Check(name="clock", found=found, remedy="see whether a hub listens at that address, and nothing else")
-    late = abs(apart) > TOLERANCE / 1000
-    remedy = f"set the clock, e.g. by NTP; {TOLERANCE // 1000} s are tolerated" if late else ""
-    return Check(name="clock", found=f"this machine is {apart:+.0f} s from the hub", remedy=remedy)
+    remedy = f"set the clock, e.g. by NTP; the hub tolerates {TOLERANCE // 1000} s" if abs(ahead) > LATE else ""
+    return Check(name="clock", found=f"this machine is {ahead:+.0f} s from the hub", remedy=remedy)
 
 
 async def held(link: Link, *, seconds: float) -> Check:

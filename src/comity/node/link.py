@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import ssl
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import final
@@ -17,6 +17,7 @@ import msgspec
 
 from comity.adapters.clock import now
 from comity.domain.request import SignedRequest, authorization
+from comity.node.skew import Skew
 from comity.values import errors
 from comity.values.digest import digest
 from comity.values.errors import ComityError, DecodeError, Unavailable
@@ -97,6 +98,7 @@ class Link:
     channel: str
     organization: str
     identity: Identity
+    skew: Skew = field(default_factory=Skew)
 
     async def call(self, method: str, target: str, body: bytes = b"", *, seconds: float = 30.0) -> bytes:
         """The answer's body; raises what the hub raised, or Unavailable when it cannot be reached."""
@@ -112,6 +114,7 @@ class Link:
                 proxy=self.address.proxy,
                 timeout=timeout,
             ) as answer:
+                self.skew.heard(answer.headers.get("date", ""))
                 data = await read(answer)
                 check(answer.status, data)
                 return data

@@ -9,11 +9,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import aiohttp
 import pytest
+import structlog.testing
 
 from comity.adapters.certificate import pin, self_signed
 from comity.adapters.listening import listen, port_of
 from comity.node import checks
 from comity.node.link import Address, Link
+from comity.values.errors import Forbidden
 from comity.values.keys import Identity
 
 REFUSAL = b'{"error": "Forbidden", "detail": "not a member"}'
@@ -139,12 +141,28 @@ def test_a_proxy_that_does_not_lead_there(hub, monkeypatch):
 
 def test_clocks(hub):
     assert not asked(hub, checks.clock).remedy
-    hub.ahead = 290.0
+    hub.ahead = 25.0
     assert not asked(hub, checks.clock).remedy
-    hub.ahead = -400.0
-    found = asked(hub, checks.clock)
-    assert "+" in found.found
-    assert "NTP" in found.remedy
+    for hub.ahead, sign in ((40.0, "-"), (-400.0, "+")):
+        found = asked(hub, checks.clock)
+        assert sign in found.found
+        assert "NTP" in found.remedy
+
+
+def test_a_clock_that_goes_wrong_is_said_once_in_the_log(hub):
+    """A refusal shows the hub's time as well."""
+    hub.status, hub.body = 403, REFUSAL
+
+    async def calls(session, address):
+        link = Link(session, address, "sha256:" + "0" * 64, "a", Identity.generate())
+        for hub.ahead in (0.0, 100.0, 110.0, 0.0, -100.0):
+            with pytest.raises(Forbidden):
+                await link.call("GET", "/presence")
+
+    with structlog.testing.capture_logs() as said:
+        asked(hub, calls)
+    assert [round(each["seconds_ahead"], -1) for each in said] == [-100, 100]
+    assert all("NTP" in each["event"] for each in said)
 
 
 def test_held_requests(hub):
