@@ -12,7 +12,7 @@ import json
 import time
 import uuid
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.error import HTTPError
@@ -20,6 +20,9 @@ from urllib.error import HTTPError
 from bench.chaos.network import Away, Network, Node
 
 PUBLIC = {"public": True, "authorized_ids": []}
+
+PATIENCE = 60.0
+"""Seconds until functions are ready at every node, while nothing is killed."""
 
 TOGETHER = 49
 """Tasks that are added with one request."""
@@ -100,8 +103,11 @@ def register(network: Network) -> Assets:
         body = {"name": name, "permissions": PUBLIC, "inputs": inputs, "outputs": outputs}
         files = {"file": _archive(name), "description": b"# A function"}
         functions[name] = first.upload("/function/", body, files)["key"]
+    until = time.monotonic() + PATIENCE
     for node in network.nodes.values():
-        while any(each["status"] != "FUNCTION_STATUS_READY" for each in _functions(node, len(functions))):
+        while not _ready(node, functions.values()):
+            if time.monotonic() > until:
+                raise AssertionError(f"{node.organization} does not know the functions after {PATIENCE:g} s")
             time.sleep(0.02)
     return Assets(functions, data)
 
@@ -196,9 +202,9 @@ def came_out(node: Node, plan: str) -> dict[str, str]:
     return out | {each["compute_task"]["key"]: repr(each["perf"]) for each in measured}
 
 
-def _functions(node: Node, count: int) -> list[dict[str, Any]]:
-    found = node.get("/function/")["results"]
-    return found if len(found) == count else [{"status": "not there yet"}]
+def _ready(node: Node, functions: Iterable[str]) -> bool:
+    found = {each["key"] for each in node.get("/function/", status="FUNCTION_STATUS_READY")["results"]}
+    return found >= set(functions)
 
 
 def _archive(name: str) -> bytes:

@@ -34,12 +34,13 @@ table inet outbound {{
 }}
 """
 
+# A probe of this machine's own address that is given that very port connects to itself.
 SCAN = """
 import socket, sys
 for port in range(1, 65536):
     with socket.socket() as probe:
         probe.settimeout(1)
-        if probe.connect_ex((sys.argv[1], port)) == 0:
+        if probe.connect_ex((sys.argv[1], port)) == 0 and probe.getsockname() != probe.getpeername():
             print(port)
 """
 

@@ -52,7 +52,7 @@ class Spool:
             have = await asyncio.to_thread(self.received, name)
             if offset != have:
                 raise Conflict(f"the parcel {name} has {have} bytes here; go on from there, not from {offset}")
-            file = await asyncio.to_thread((self._directory / name).open, "ab")
+            file = (self._directory / name).open("ab")  # not in a thread: who is cancelled meanwhile could not close it
             try:
                 async for piece in pieces:
                     have += len(piece)
