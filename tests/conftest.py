@@ -1,9 +1,12 @@
-"""Databases for tests: SQLite in a file, and PostgreSQL as one server for all tests of a session."""
+"""What many tests need: databases (SQLite in a file, PostgreSQL as one server for all tests of a session), wheels."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import tempfile
-from collections.abc import Callable, Generator
+import zipfile
+from collections.abc import Callable, Generator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 
@@ -60,3 +63,31 @@ def new_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 def url(request: pytest.FixtureRequest, new_url: Callable[[str], str]) -> str:
     """The URL of a new database, of each kind."""
     return new_url(request.param)
+
+
+@pytest.fixture(scope="session")
+def wheel() -> Callable[..., Path]:
+    """Writes a wheel with these files into a folder, as the packaging specification has it."""
+
+    def write(folder: Path, name: str, version: str, files: Mapping[str, str], needs: Sequence[str] = ()) -> Path:
+        info = f"{name}-{version}.dist-info"
+        about = "".join(f"Requires-Dist: {each}\n" for each in needs)
+        files = {
+            **files,
+            f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{about}",
+            f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        }
+        rows = [f"{path},sha256={_sha256(text)},{len(text.encode())}\n" for path, text in files.items()]
+        files[f"{info}/RECORD"] = "".join([*rows, f"{info}/RECORD,,\n"])
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{name}-{version}-py3-none-any.whl"
+        with zipfile.ZipFile(path, "w") as packed:
+            for each, text in files.items():
+                packed.writestr(each, text)
+        return path
+
+    return write
+
+
+def _sha256(text: str) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()

@@ -41,8 +41,6 @@ PIECE = 1 << 20
 LARGEST = 64 << 20
 """Bytes of an answer that is no parcel."""
 
-AGENT = "comity/0.1"
-
 
 @final
 class Refusal(msgspec.Struct, frozen=True):
@@ -98,6 +96,8 @@ class Link:
     channel: str
     organization: str
     identity: Identity
+    agent: str = ""
+    """How this node names itself."""
     skew: Skew = field(default_factory=Skew)
 
     async def call(self, method: str, target: str, body: bytes = b"", *, seconds: float = 30.0) -> bytes:
@@ -170,7 +170,7 @@ class Link:
             time=now(),
             nonce=secrets.token_hex(16),
         )
-        return {"Authorization": authorization(signed, self.identity), "User-Agent": AGENT}
+        return {"Authorization": authorization(signed, self.identity), "User-Agent": self.agent}
 
 
 def away(address: Address, error: Exception) -> Unavailable:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import final
 
@@ -13,16 +14,19 @@ import aiohttp
 import structlog
 from sqlalchemy import Connection, func, insert, select
 
+from comity.adapters import clock
 from comity.adapters.blob_files import BlobFiles
 from comity.adapters.disk import is_full
 from comity.adapters.environments.venvs import Venvs
-from comity.adapters.execution.pools import Pools
+from comity.adapters.execution.pool import Pool
 from comity.adapters.sql.database import Database
 from comity.adapters.sql.schema import channels
 from comity.domain.joining import Token, write_join
+from comity.domain.presence import agent
 from comity.node import schema
 from comity.node.building import Building
 from comity.node.bundles import Bundles
+from comity.node.conductor import Conductor
 from comity.node.exchange import Exchange
 from comity.node.following import Following
 from comity.node.link import Link, away, check, read
@@ -46,6 +50,7 @@ class Part:
     exchange: Exchange
     scheduler: Scheduler
     building: Building
+    conductor: Conductor
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -56,6 +61,7 @@ class Part:
                 await self.following.caught_up()
                 group.create_task(_kept(self.scheduler.run))
                 group.create_task(_kept(self.building.run))
+                group.create_task(_kept(self.conductor.run))
         finally:
             await self.exchange.close()
 
@@ -100,29 +106,31 @@ async def running(place: Place, way: Way) -> AsyncGenerator[Node]:
     environments = Venvs(place.folder / "environments", way.builds)
     await environments.start()
     bundles = Bundles(place.folder / "bundles", blobs, environments)
-    pools = Pools(way.tasks)
-    async with environments.using(()) as own:
-        await pools.start(own)
+    pool = Pool(way.tasks, place.folder / "sandboxes")
+    await pool.start()
     try:
         async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as group:
+            named = agent(version("comity"), pool.level)
             parts = dict[int, Part]()
             for row in await database.aread(lambda connection: connection.execute(select(schema.joined)).all()):
-                link = Link(session, place.address(row.url, row.certificate), row.digest, row.organization, identity)
+                address = place.address(row.url, row.certificate)
+                link = Link(session, address, row.digest, row.organization, identity, named)
                 exchange = Exchange(Following(database, row.channel, link, identity), blobs)
                 here = place.folder / "channels" / str(row.channel)
-                parts[row.channel] = part(exchange, bundles, pools=pools, folder=here, way=way)
+                parts[row.channel] = part(exchange, bundles, pool=pool, folder=here, way=way)
             workers = [group.create_task(each.run()) for each in parts.values()]
             yield Node(database, blobs, identity, parts)
             for worker in workers:
                 worker.cancel()
     finally:
-        await pools.close()
+        await pool.close()
 
 
-def part(exchange: Exchange, bundles: Bundles, *, pools: Pools, folder: Path, way: Way) -> Part:
+def part(exchange: Exchange, bundles: Bundles, *, pool: Pool, folder: Path, way: Way) -> Part:
     """Those who work in one channel; they keep what they have in a folder."""
-    scheduler = Scheduler(exchange, pools, bundles, folder=folder, size=way.tasks)
-    return Part(exchange.following, exchange, scheduler, Building(exchange, bundles, way.approve, folder=folder))
+    scheduler = Scheduler(exchange, pool, bundles, folder=folder, size=way.tasks)
+    building = Building(exchange, bundles, way.approve, folder=folder)
+    return Part(exchange.following, exchange, scheduler, building, Conductor(exchange.following, clock.now))
 
 
 async def join(place: Place, token: Token) -> int:

@@ -19,20 +19,25 @@ from sqlalchemy import ColumnElement, Connection, Select, insert, select
 from comity.adapters.disk import is_full
 from comity.adapters.execution import performance
 from comity.adapters.execution.job import Job, Outcome, Status
-from comity.adapters.execution.pools import Pools
+from comity.adapters.execution.pool import Pool
 from comity.adapters.sql import schema as log_schema
 from comity.adapters.sql.log import Log
 from comity.domain.events import AnyEvent, OutputMade, TaskDone, TaskFailed, TaskStarted
+from comity.domain.plans import status_of
 from comity.domain.records import Dataset, Function, Model, Plan, Task, need
-from comity.domain.states import ENDED, OVER, plan_status
+from comity.domain.rounds import growth_of
+from comity.domain.states import ENDED, OVER
+from comity.domain.sums import SUM
 from comity.domain.tasks import made
+from comity.engine import adding
+from comity.engine.parameters import PARAMETERS, Parameters
 from comity.node import samples, schema
 from comity.node.bundles import Bundles
 from comity.node.exchange import Exchange
 from comity.ports.blobs import Blobs
 from comity.ports.environments import Environment
 from comity.values.digest import Digest
-from comity.values.errors import BuildFailed, ComityError, Conflict, InvalidInput, NotFound, Unavailable
+from comity.values.errors import BuildFailed, ComityError, Conflict, DecodeError, InvalidInput, NotFound, Unavailable
 
 ATTEMPTS = 3
 """How many attempts may be lost before the task fails."""
@@ -63,11 +68,11 @@ class Attempt:
 class Scheduler:
     """One channel's tasks at one node; `run` does the work."""
 
-    def __init__(self, exchange: Exchange, pools: Pools, bundles: Bundles, *, folder: Path, size: int) -> None:
+    def __init__(self, exchange: Exchange, pool: Pool, bundles: Bundles, *, folder: Path, size: int) -> None:
         self._following = exchange.following
         self._exchange = exchange
         self._blobs = exchange.blobs
-        self._pools = pools
+        self._pool = pool
         self._bundles = bundles
         self._folder = folder
         self._size = size
@@ -113,7 +118,7 @@ class Scheduler:
             return [key for key in list(self._running) if need(log.records, Task, key).status == "STATUS_CANCELED"]
 
         for key in await self._following.read(cancelled):
-            await self._pools.cancel(key)
+            await self._pool.cancel(key)
             if (attempt := self._running.get(key)) is not None:
                 attempt.work.cancel()  # it may wait for an input that will never come
 
@@ -133,7 +138,7 @@ class Scheduler:
         found: list[tuple[int, Task]] = []
         for key in sorted(plans):
             plan, most = need(log.records, Plan, key), min(room, ELSEWHERE - elsewhere[key])
-            if most <= 0 or plan_status(plan.counts, cancelled=bool(plan.cancelled_at)) in OVER:
+            if most <= 0 or status_of(plan) in OVER:
                 continue
             query = (
                 select(table.c.key)
@@ -172,17 +177,34 @@ class Scheduler:
         scratch = self._folder / "scratch" / task.key
         await asyncio.to_thread(_fresh, scratch)
         try:
+            if task.function == SUM:
+                return await self._add(task, scratch)
             function, job = await self._job(task, scratch)
             began: list[asyncio.Task[None]] = []
             async with self._environment(task, function) as environment:
                 start = lambda: began.append(asyncio.create_task(self._started(task)))  # noqa: E731
-                outcome = await self._pools.run(environment, job, start)
+                outcome = await self._pool.run(environment, job, start)
             if outcome.lost and not began:
                 raise Unavailable(outcome.error)
             await asyncio.gather(*began)
             await self._conclude(task, job, outcome)
         finally:
             await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
+
+    async def _add(self, task: Task, scratch: Path) -> None:
+        """Add parts of a round: no user's code runs."""
+        function, _, models = await self._following.read(lambda log: _needed(log, task))
+        inputs = await self._inputs(task, function, models, scratch)
+        paths = inputs.get("parts", ())
+        assert isinstance(paths, tuple)
+        parts = [(model.owner, path) for model, path in zip(models.get("parts", []), paths, strict=True)]
+        await self._started(task)
+        try:
+            await asyncio.to_thread(adding.add, parts, scratch / "total")
+        except (DecodeError, InvalidInput) as error:
+            await self._fail(task, str(error))
+            return
+        await self._done(task, {"total": scratch / "total"}, {})
 
     @asynccontextmanager
     async def _environment(self, task: Task, function: Function) -> AsyncGenerator[Environment]:
@@ -197,21 +219,14 @@ class Scheduler:
             yield environment
 
     async def _started(self, task: Task) -> None:
-        started = TaskStarted(key=task.key, attempt=task.attempt + 1)
+        started = TaskStarted(key=task.key, attempt=task.attempt + 1, sandbox=self._pool.level)
         await self._following.database.awrite(lambda connection: self._following.say(connection, [started], {}))
         self._following.said()
 
     async def _conclude(self, task: Task, job: Job, outcome: Outcome) -> None:
         match outcome.status:
             case Status.DONE:
-                try:
-                    done = await self._saved(task, job, outcome)
-                except InvalidInput as error:
-                    await asyncio.to_thread(self._keep_log, task.key, f"{error}\n")
-                    await self._commit(task, TaskFailed(key=task.key, error="EXECUTION_ERROR", log=True))
-                    return
-                await self._commit(task, done)
-                await self._hand_on(task, done)
+                await self._done(task, job.outputs, {str(step): took for step, took in outcome.durations.items()})
             case Status.FAILED | Status.TIMED_OUT:
                 await self._commit(task, TaskFailed(key=task.key, error="EXECUTION_ERROR", log=True))
             case Status.LOST:
@@ -219,6 +234,54 @@ class Scheduler:
                 await self._projected(task)
             case Status.CANCELLED:
                 return
+
+    async def _inputs(
+        self, task: Task, function: Function, models: Mapping[str, Sequence[Model]], scratch: Path
+    ) -> dict[str, Path | tuple[Path, ...]]:
+        """The models that a task takes, each as a file; waits for what is still on its way."""
+        inputs: dict[str, Path | tuple[Path, ...]] = {}
+        for name, declared in function.inputs.items():
+            if declared.kind != "ASSET_MODEL":
+                continue
+            paths: list[Path] = []
+            for number, model in enumerate(models.get(name, [])):
+                if not await self._exchange.has(model.blob, owner=model.owner):
+                    with self._elsewhere(task.key):
+                        await self._exchange.have(model.blob, owner=model.owner, holds="model", asset=model.key)
+                path = scratch / "inputs" / name / str(number)
+                await asyncio.to_thread(self._copy, model.blob, path)
+                paths.append(path)
+            if paths:
+                inputs[name] = tuple(paths) if declared.multiple else paths[0]
+        return inputs
+
+    async def _parameters(self, task: Task, scratch: Path) -> Path:
+        growth = growth_of(await self._following.read(lambda log: need(log.records, Plan, task.plan)))
+        assert task.stage
+        told = Parameters(
+            experiment=growth.experiment,
+            stage=task.stage,
+            round=task.round,
+            site=task.worker,
+            sites=tuple(sorted(growth.sites)),
+        )
+        path = scratch / "inputs" / PARAMETERS
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(msgspec.json.encode(told))
+        return path
+
+    async def _done(self, task: Task, outputs: Mapping[str, Path], durations: dict[str, int]) -> None:
+        try:
+            made = await self._saved(task, outputs)
+        except InvalidInput as error:
+            return await self._fail(task, str(error))
+        done = TaskDone(key=task.key, outputs=made, durations=durations)
+        await self._commit(task, done)
+        await self._hand_on(task, done)
+
+    async def _fail(self, task: Task, reason: str) -> None:
+        await asyncio.to_thread(self._keep_log, task.key, f"{reason}\n")
+        await self._commit(task, TaskFailed(key=task.key, error="EXECUTION_ERROR", log=True))
 
     async def _projected(self, task: Task) -> None:
         """Return once the log has this attempt, so that the next is counted after it."""
@@ -235,20 +298,9 @@ class Scheduler:
         here = await self._exchange.has(function.archive, owner=function.owner)
         with nullcontext() if here else self._elsewhere(task.key):
             bundle = await self._bundles.have(self._exchange, function)
-        inputs: dict[str, Path | tuple[Path, ...]] = {}
-        for name, declared in function.inputs.items():
-            if declared.kind != "ASSET_MODEL":
-                continue
-            paths: list[Path] = []
-            for number, model in enumerate(models.get(name, [])):
-                if not await self._exchange.has(model.blob, owner=model.owner):
-                    with self._elsewhere(task.key):
-                        await self._exchange.have(model.blob, owner=model.owner, holds="model", asset=model.key)
-                path = scratch / "inputs" / name / str(number)
-                await asyncio.to_thread(self._copy, model.blob, path)
-                paths.append(path)
-            if paths:
-                inputs[name] = tuple(paths) if declared.multiple else paths[0]
+        inputs = await self._inputs(task, function, models, scratch)
+        if task.stage:
+            inputs[PARAMETERS] = await self._parameters(task, scratch)
         opener: Path | None = None
         places: list[Path] = []
         if dataset is not None:
@@ -259,8 +311,7 @@ class Scheduler:
             places = await self._following.database.aread(lambda connection: samples.folders(connection, channel, keys))
         log = self.log_of(task.key)
         log.parent.mkdir(parents=True, exist_ok=True)
-        work = scratch / "work"
-        (work / "outputs").mkdir(parents=True)
+        (scratch / "outputs").mkdir()
         return function, Job(
             task_key=task.key,
             plan_key=task.plan,
@@ -269,25 +320,27 @@ class Scheduler:
             inputs=inputs,
             opener=opener,
             samples=tuple(places),
-            outputs={name: work / "outputs" / name for name in task.outputs},
-            scratch=work,
+            outputs={name: scratch / "outputs" / name for name in task.outputs},
             log=log,
             seconds=86_400,
         )
 
-    async def _saved(self, task: Task, job: Job, outcome: Outcome) -> TaskDone:
-        """The outputs in the store; raises InvalidInput for a performance that is no number."""
+    async def _saved(self, task: Task, outputs: Mapping[str, Path]) -> dict[str, OutputMade]:
+        """The outputs in the store; raises InvalidInput for a performance that is no number, a tree that is none."""
         function = await self._following.read(lambda log: need(log.records, Function, task.function))
         made: dict[str, OutputMade] = {}
-        for name, path in job.outputs.items():
-            if function.outputs[name].kind == "ASSET_PERFORMANCE":
+        for name, path in outputs.items():
+            declared = function.outputs[name]
+            if declared.kind == "ASSET_PERFORMANCE":
                 value = await asyncio.to_thread(performance.read, path)
                 made[name] = OutputMade(performance=repr(float(value)))
                 continue
+            if declared.form == "tree":
+                await asyncio.to_thread(adding.check, path)
             blob = await asyncio.to_thread(_put, self._blobs, path)
             key = str(uuid.uuid5(uuid.UUID(task.key), name))
             made[name] = OutputMade(key=key, blob=blob, size=path.stat().st_size)
-        return TaskDone(key=task.key, outputs=made, durations={str(k): v for k, v in outcome.durations.items()})
+        return made
 
     async def _commit(self, task: Task, event: AnyEvent) -> None:
         """Keep what became of the task, once, and say it: one row, one transaction."""

@@ -14,40 +14,24 @@ import mmap
 from collections.abc import Mapping
 from dataclasses import is_dataclass
 from pathlib import Path
-from typing import Any, final, get_type_hints
+from typing import Any, get_type_hints
 
 import msgspec
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from comity.domain.words import Stage
 from comity.engine import stages
 from comity.engine.experiment import Experiment
+from comity.engine.parameters import PARAMETERS, Parameters
 from comity.sdk.reading import read_experiment
 from comity.strategies import reading
 from comity.values import codec, record
 from comity.values.contribution import Contribution
-from comity.values.errors import InvalidInput, NotSupported
+from comity.values.errors import InvalidInput
 from comity.values.model import Fit, Training
 from comity.values.site import Site
 from comity.values.strategy import SeesEach
 from comity.values.tree import Tree
-
-PARAMETERS = "parameters"
-"""The input that a node gives to every task of an experiment."""
-
-
-@final
-class Parameters(msgspec.Struct, frozen=True, kw_only=True):
-    """Which stage of which experiment."""
-
-    experiment: str
-    stage: Stage
-    round: int
-    site: str
-    """The organization that works."""
-    sites: tuple[str, ...]
-    """All sites of the experiment, in order."""
 
 
 def perform(inputs: Mapping[str, Any], outputs: Mapping[str, str], task_properties: Mapping[str, Any]) -> None:
@@ -186,12 +170,3 @@ def _write(path: str, tree: Tree) -> None:
     with Path(path).open("wb") as file:
         for segment in codec.segments(tree):
             file.write(segment)  # pyright: ignore[reportArgumentType] an array is a buffer
-
-
-def check(experiment: Experiment) -> None:
-    """Raise NotSupported for an experiment that only a simulation can run."""
-    from inspect import isgeneratorfunction
-
-    name = type(experiment.strategy).__name__
-    if isgeneratorfunction(type(experiment.strategy).local):
-        raise NotSupported(f"{name} sums many times within a round, which networks do not do yet; use co.simulate")

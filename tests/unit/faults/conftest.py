@@ -131,7 +131,9 @@ class Wire:
 
 
 class Worker:
-    """Runs jobs without a process, in the place of `Pools`: what comes out depends on what goes in."""
+    """Runs jobs without a process, in the place of `Pool`: what comes out depends on what goes in."""
+
+    level = "plain"
 
     def __init__(self, process: Process) -> None:
         self._process = process
@@ -282,7 +284,7 @@ class Network:
             bundles = Bundles(folder / "bundles", blobs, EnvironmentsInMemory(own.environment(())))  # type: ignore[arg-type]
             way, place = Way(tasks=1, approve="allow"), folder / "channels" / "1"
             worker: Any = Worker(process)
-            part = node_module.part(exchange, bundles, pools=worker, folder=place, way=way)
+            part = node_module.part(exchange, bundles, pool=worker, folder=place, way=way)
             self.parts[process.name] = part
             await part.run()
         finally:

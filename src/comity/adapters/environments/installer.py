@@ -40,13 +40,16 @@ async def install(requirements: Sequence[Locked], place: Path, builds: Builds, l
     # Their markers hold; they are said without, so that the installer cannot see it otherwise.
     lines = [str(Locked(each.name, each.version, each.extras, "", each.hashes)) for each in requirements]
     (place / "requirements.txt").write_text("".join(f"{line}\n" for line in lines))
-    commands = [[sys.executable, "-I", "-m", "venv", "--without-pip", "--symlinks", str(place / "venv")]]
+    python = [sys.executable, "-I", "-m"]
+    commands = [[*python, "venv", "--without-pip", "--symlinks", "venv"]]
     if requirements:
-        commands.append(_command(builds, place))
+        commands.append(_command(builds))
     for command in commands:
-        status = await _run(command, _environment(builds, scratch), place, log)
-        if status != 0:
+        if await _run(command, _environment(builds, scratch), place, log) != 0:
             raise BuildFailed(f"{Path(command[0]).name} could not install the locked requirements; its log tells why")
+    # By the node's interpreter, since the new one would run what the distributions want to be run at its start. What
+    # does not compile is not imported either.
+    await _run([*python, "compileall", "-qq", "venv/lib"], _environment(builds, scratch), place, log)
     await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
 
 
@@ -65,17 +68,15 @@ async def _run(command: Sequence[str], environment: Mapping[str, str], place: Pa
             await process.wait()
 
 
-def _command(builds: Builds, place: Path) -> list[str]:
+def _command(builds: Builds) -> list[str]:
     """What to run; raises BuildFailed where there is neither uv nor pip."""
-    beside = Path(sys.executable).with_name("uv")
-    uv = str(beside) if beside.exists() else shutil.which("uv")
-    python = str(place / "venv" / "bin" / "python")
+    uv = _uv()
     if uv is not None:
-        command = [uv, "pip", "install", "--python", python, "--no-config", "--no-cache", "--no-progress"]
-        command += ["--compile-bytecode"]  # nothing may be written there when it is used
+        command = [uv, "pip", "install", "--python", "venv/bin/python", "--no-config", "--no-cache", "--no-progress"]
     elif find_spec("pip") is not None:
-        command = [sys.executable, "-I", "-m", "pip", "--python", python, "install", "--no-cache-dir", "--no-input"]
-        command += ["--progress-bar=off", "--disable-pip-version-check", "--root-user-action=ignore"]
+        command = [sys.executable, "-I", "-m", "pip", "--python", "venv/bin/python", "install", "--no-cache-dir"]
+        command += ["--no-compile", "--no-input", "--progress-bar=off", "--disable-pip-version-check"]
+        command += ["--root-user-action=ignore"]
     else:
         raise BuildFailed("this node has neither uv nor pip to install with; install uv beside comity")
     command += ["--no-deps", "-r", "requirements.txt"]
@@ -83,6 +84,11 @@ def _command(builds: Builds, place: Path) -> list[str]:
     command += [] if builds.index else ["--no-index"]
     command += ["--find-links", str(builds.wheels)] if builds.wheels else []
     return command
+
+
+def _uv() -> str | None:
+    beside = Path(sys.executable).with_name("uv")
+    return str(beside) if beside.exists() else shutil.which("uv")
 
 
 def _environment(builds: Builds, scratch: Path) -> dict[str, str]:

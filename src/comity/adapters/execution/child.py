@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import faulthandler
 import os
+import resource
 import signal
 import sys
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
@@ -14,7 +16,8 @@ from time import monotonic_ns
 from types import TracebackType
 from typing import Any, NoReturn
 
-from comity.adapters.execution import bundle, opener
+from comity.adapters.execution import opener
+from comity.adapters.execution.bundle import Callee
 from comity.adapters.execution.linux import adopt_orphans, die_with
 from comity.adapters.execution.messages import STEPS, Report, Start, Step, encode
 
@@ -25,16 +28,16 @@ QUIET = ("comity.adapters.execution", "importlib")
 """Modules whose frames tell a function's author nothing."""
 
 
-def run(start: Start, *, parent: int, log: int, report: int) -> NoReturn:
+def run(start: Start, load: Callable[[], Callee], *, parent: int, log: int, report: int) -> NoReturn:
     """Run the task, its output to the pipe `log`, its Report to the pipe `report`, and end this process."""
     status = 1
     try:
         os.setsid()
         die_with(parent)
-        adopt_orphans()  # so that what it leaves behind comes to the base when it ends, and not before
+        adopt_orphans()  # so that what it leaves behind comes to the zygote when it ends, and not before
         _take_over(log, report)
-        _settle(start.scratch)
-        done = _perform(start)
+        _settle(start)
+        done = _perform(start, load)
         os.write(REPORT, encode(done))
         status = 1 if done.failed_in else 0
     except BaseException:  # the edge of this program
@@ -55,25 +58,26 @@ def _take_over(log: int, report: int) -> None:
     faulthandler.enable()
 
 
-def _settle(scratch: str) -> None:
+def _settle(start: Start) -> None:
     # The kernel, short of memory, is to end a task rather than the node.
     with suppress(OSError):
         score = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
         os.write(score, b"500")
         os.close(score)
-    os.chdir(scratch)
-    os.environ.update(HOME=scratch, TMPDIR=scratch)
+    resource.setrlimit(resource.RLIMIT_CPU, (start.cpu_seconds, start.cpu_seconds))
+    os.chdir(start.scratch)
+    os.environ.update(HOME=start.scratch, TMPDIR=start.scratch)
     sys.argv = [""]
-    # All children have the base's generator: without this they would draw the same noise.
+    # All children have the zygote's generator: without this they would draw the same noise.
     if (random := sys.modules.get("numpy.random")) is not None:
         random.seed()
 
 
-def _perform(start: Start) -> Report:
+def _perform(start: Start, load: Callable[[], Callee]) -> Report:
     marks = [monotonic_ns()]
     exception = ""
     try:
-        function = bundle.load(Path(start.bundle))
+        function = load()
         marks.append(monotonic_ns())
         inputs: dict[str, Any] = dict(start.inputs)
         if start.opener is not None:

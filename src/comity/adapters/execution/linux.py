@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import signal
 from contextlib import suppress
 from pathlib import Path
 from signal import SIGKILL
@@ -33,6 +34,52 @@ def children() -> set[int]:
     """The children of this process, which must be single-threaded. One that ends meanwhile may hide another."""
     pid = os.getpid()
     return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_bytes().split()))
+
+
+def children_of(pid: int) -> set[int]:
+    """The children of another process, whichever of its threads forked them; none when it is gone.
+
+    One that ends meanwhile may hide another.
+    """
+    found: set[int] = set()
+    with suppress(OSError):
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            with suppress(OSError):
+                found.update(map(int, (thread / "children").read_bytes().split()))
+    return found
+
+
+def descendants_of(pid: int) -> set[int]:
+    """All that came of another process and lies beneath it."""
+    found: set[int] = set()
+    left = [pid]
+    while left:
+        new = children_of(left.pop()) - found
+        found |= new
+        left.extend(new)
+    return found
+
+
+def wake_at_ends() -> int:
+    """The reading end of a pipe that gets a byte whenever a child of this process ends."""
+    ended, wake = os.pipe()
+    os.set_blocking(ended, False)
+    os.set_blocking(wake, False)
+    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    return ended
+
+
+def reaped() -> dict[int, int]:
+    """The children of this process that have ended, now waited for, and their exit statuses or negated signals."""
+    found: dict[int, int] = {}
+    with suppress(ChildProcessError):
+        while True:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                break
+            found[pid] = os.waitstatus_to_exitcode(status)
+    return found
 
 
 def marked(mark: str) -> list[int]:

@@ -1,4 +1,5 @@
-"""What host and base process tell each other: msgpack behind its length, 4 bytes, big-endian."""
+"""What host, base process and zygotes tell each other: msgpack; to and from a zygote behind its length, 4 bytes,
+big-endian; to and from the base process in packets of their own."""
 
 from __future__ import annotations
 
@@ -9,11 +10,41 @@ import msgspec
 from msgspec import Meta, Struct
 
 LENGTH = 4
+PACKET = 2**16
+"""The most bytes that a packet to or from a base process has."""
 
 Step: TypeAlias = Literal["download_function", "prepare_inputs", "task_execution", "save_outputs"]
 """A step of a task, by the name that Substra's profiling gives it."""
 
 STEPS: tuple[Step, ...] = get_args(Step)
+
+
+class Begin(Struct, frozen=True):
+    """With what a base process begins: the one argument on its command line."""
+
+    control: int
+    """The descriptor of its socket."""
+    warm: tuple[str, ...]
+    spare: str
+    """A folder for what has no other place."""
+    file_bytes: int
+    open_files: int
+    processes: int
+    """0 where processes of others would be counted too."""
+
+
+class Ready(Struct, frozen=True):
+    """The warm list is imported; or why it cannot be."""
+
+    error: str = ""
+
+
+class Fork(Struct, frozen=True):
+    """Fork a zygote for this bundle; the socket to speak with it comes along."""
+
+    bundle: str
+    imported: bool
+    """Whether the zygote is to import it; else each child does."""
 
 
 class Start(Struct, frozen=True, tag="start"):
@@ -22,13 +53,13 @@ class Start(Struct, frozen=True, tag="start"):
     task_key: str
     plan_key: str
     rank: int
-    bundle: str
     inputs: dict[str, str | list[str]]
     opener: str | None
     samples: list[str]
     outputs: dict[str, str]
     scratch: str
     log: str
+    cpu_seconds: int
 
 
 class Kill(Struct, frozen=True, tag="kill"):
@@ -37,17 +68,18 @@ class Kill(Struct, frozen=True, tag="kill"):
     task_key: str
 
 
-class Ready(Struct, frozen=True, tag="ready"):
-    """The warm list is imported; or why it cannot be."""
+class Imported(Struct, frozen=True, tag="imported"):
+    """The zygote takes tasks."""
 
-    error: str = ""
+    threads: bool = False
+    """It does not, and ends: importing the bundle has started threads, after which no process may fork."""
 
 
 class NotStarted(Struct, frozen=True, tag="not started"):
     """No child could be forked for this task; that is not the task's fault."""
 
     task_key: str
-    reason: str
+    reason: Annotated[str, Meta(max_length=1000)]
 
 
 class Report(Struct, frozen=True):
@@ -69,16 +101,19 @@ class Ended(Struct, frozen=True, tag="ended"):
     """None when it ended without one."""
 
 
-ToBase: TypeAlias = Start | Kill
-ToHost: TypeAlias = Ready | NotStarted | Ended
+ToZygote: TypeAlias = Start | Kill
+FromZygote: TypeAlias = Imported | NotStarted | Ended
 
-to_base = msgspec.msgpack.Decoder(ToBase)
-to_host = msgspec.msgpack.Decoder(ToHost)
+begin = msgspec.json.Decoder(Begin)
+ready = msgspec.msgpack.Decoder(Ready)
+fork = msgspec.msgpack.Decoder(Fork)
+to_zygote = msgspec.msgpack.Decoder(ToZygote)
+from_zygote = msgspec.msgpack.Decoder(FromZygote)
 report = msgspec.msgpack.Decoder(Report)
 encode = msgspec.msgpack.Encoder().encode
 
 
-def frame(message: ToBase | ToHost) -> bytes:
+def frame(message: ToZygote | FromZygote) -> bytes:
     """The message behind its length."""
     body = encode(message)
     return len(body).to_bytes(LENGTH, "big") + body
@@ -88,7 +123,7 @@ def frames(buffer: bytearray) -> Iterator[bytes]:
     """Take every whole frame's message out of a buffer.
 
     >>> buffer = bytearray(frame(Kill("k")) + frame(Kill("l"))[:-1])
-    >>> [to_base.decode(body).task_key for body in frames(buffer)], len(buffer) > 0
+    >>> [to_zygote.decode(body).task_key for body in frames(buffer)], len(buffer) > 0
     (['k'], True)
     """
     while len(buffer) >= LENGTH and len(buffer) >= (end := LENGTH + int.from_bytes(buffer[:LENGTH], "big")):

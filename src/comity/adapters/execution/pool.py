@@ -1,155 +1,231 @@
-"""Tasks in processes of their own, some at a time, on the side of the node."""
+"""Tasks in sandboxes, some at a time, on the side of the node."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from asyncio import AbstractEventLoop, Future, TimerHandle
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import final
+from pathlib import Path
+from time import monotonic_ns
+from typing import Literal, final
 
-from comity.adapters.execution.connection import PATIENCE, Connection, connect
-from comity.adapters.execution.job import Job, Outcome, Status, conclude
-from comity.adapters.execution.messages import Ended, Kill
+from comity.adapters.execution.connection import Zygote
+from comity.adapters.execution.folders import remove
+from comity.adapters.execution.isolation import Isolation, Level, probed
+from comity.adapters.execution.job import Job, Outcome, Status, judged
+from comity.adapters.execution.limits import Limits
+from comity.adapters.execution.log import add_line
+from comity.adapters.execution.messages import Ended, NotStarted, Step
+from comity.adapters.execution.sandbox import Domain, Sandbox
+from comity.adapters.execution.sandboxes import Sandboxes
+from comity.adapters.execution.way import Way
+from comity.ports.environments import Environment
 from comity.values import bounds
 from comity.values.errors import Conflict, NotSupported, Unavailable
 
+SOON = 0.5
+"""Seconds that a task's processes get to end when it is killed; then their sandbox is."""
+BLINK = 0.02
+"""Seconds after which processes that were killed a moment ago are counted again."""
+
+CLOSED = Outcome(Status.LOST, "the pool was closed")
+CANCELLED = Outcome(Status.CANCELLED, "the task was cancelled")
+IMPORT = "the process ended while the function's bundle was imported"
+
 
 @final
-@dataclass(slots=True)
+@dataclass(eq=False, slots=True)
 class Run:
     """A job under way."""
 
     job: Job
-    end: Future[Ended | Outcome]
     began: Callable[[], object]
-    timer: TimerHandle | None = None
+    work: asyncio.Task[Outcome] | None = None
+    sandbox: Sandbox | None = None
+    zygote: Zygote | None = None
+    """Of its processes, once there are some."""
     stopped: Outcome | None = None
-    """What it was killed for."""
+    """What it was stopped for."""
+
+    def stop(self, outcome: Outcome) -> None:
+        """Have it end, with this outcome unless it has one."""
+        if self.stopped is not None or self.work is None:
+            return
+        self.stopped = outcome
+        if self.zygote is None or self.sandbox is None:
+            self.work.cancel()
+            return
+        self.zygote.kill(self.job.task_key)
+        asyncio.get_running_loop().call_later(SOON, self._insist, self.work, self.sandbox)
+
+    def _insist(self, work: asyncio.Task[Outcome], sandbox: Sandbox) -> None:
+        if not work.done():
+            sandbox.kill()
 
 
 @final
 class Pool:
-    """Runs jobs, at most `size` at once, each in a process forked from one that has the warm list imported.
+    """Runs jobs, at most `size` at once, each in a process forked within the sandbox of its plan.
 
-    The event loop is never blocked. When a job has ended, none of its processes is left. Whatever its code
-    does is an outcome, not an exception. A job whose base process is killed is lost; the next one gets a new
-    base process. Linux only.
+    `folder` is emptied and used; on the file system of the jobs' inputs and outputs, nothing is copied. The event
+    loop is never blocked. When a job has ended, none of its processes is left. Whatever its code does is an outcome,
+    not an exception. A job whose sandbox is killed through no fault of its own is lost. Linux only.
 
-    NOT promised: isolation. A job can read what this user can, and tamper with the jobs beside it; one that
-    kills the base process and clears its environment beforehand can leave a process behind.
+    A job can see what jobs of its plan may see at this node with the same environment and data, and nothing else.
+    NOT promised at level plain: there it can read what this user can; and one that kills its base process and clears
+    its environment beforehand can leave a process behind.
     """
 
-    def __init__(self, size: int, *, warm: Sequence[str] = ("numpy",), python: str = sys.executable) -> None:
+    def __init__(self, size: int, folder: Path, way: Way | None = None) -> None:
         bounds.count("size", size, least=1)
-        self._size = size
-        self._warm = tuple(warm)
-        self._python = python
-        self._waiting: dict[str, Run] = {}  # in the order they came
-        self._running: dict[str, Run] = {}
-        self._base: Connection | None = None
-        self._serving: asyncio.Task[None] | None = None
+        self._folder = folder
+        self._way = way or Way()
+        self._turns = asyncio.Semaphore(size)
+        self._runs: dict[str, Run] = {}
+        self._isolation: Isolation | None = None
+        self._sandboxes: Sandboxes | None = None
+
+    @property
+    def level(self) -> Literal["plain", "bubblewrap"]:
+        """How well tasks are held in; raises Unavailable when the pool was never started."""
+        return self.isolation.level.value
+
+    @property
+    def isolation(self) -> Isolation:
+        """What holds tasks in; raises Unavailable when the pool was never started."""
+        if self._isolation is None:
+            raise Unavailable("the pool is not running; start it first")
+        return self._isolation
 
     async def start(self) -> None:
-        """Have the base process ready; raises Unavailable when there can be none, NotSupported but on Linux."""
+        """See what can hold tasks in here; raises NotSupported but on Linux."""
         if sys.platform != "linux":
             raise NotSupported(f"tasks run on Linux, not on {sys.platform}; simulate there")
-        if self._serving is None:
-            self._serving = asyncio.create_task(self._serve(await connect(self._warm, self._python)))
+        if self._sandboxes is None:
+            await asyncio.to_thread(remove, self._folder)
+            self._folder.mkdir(parents=True)
+            self._isolation = await asyncio.to_thread(probed, self._folder, user=self._way.user, most=self._way.level)
+            self._sandboxes = Sandboxes(self._folder, self._isolation, self._way)
 
     async def close(self) -> None:
-        """End all jobs, as lost, and the base process."""
-        serving, self._serving = self._serving, None
-        if serving:
-            self._lose(self._waiting, "the pool was closed")
-            if self._base:
-                self._base.hang_up()
-            await serving
+        """End all jobs, as lost, and all sandboxes."""
+        sandboxes, self._sandboxes = self._sandboxes, None
+        if sandboxes is None:
+            return
+        for run in list(self._runs.values()):
+            run.stop(CLOSED)
+        if works := [run.work for run in self._runs.values() if run.work]:
+            await asyncio.wait(works)
+        await sandboxes.close()
 
-    async def run(self, job: Job, began: Callable[[], object] = lambda: None) -> Outcome:
+    async def run(self, environment: Environment, job: Job, began: Callable[[], object] = lambda: None) -> Outcome:
         """What became of a job once it had its turn; raises Unavailable when the pool is not started.
 
-        `began` is called when its turn comes; a job may be lost before. Raises Conflict while a job with the same
-        task key is under way. When the caller is cancelled the job is killed, but not waited for.
+        `began` is called when its process is about to start; a job may be lost before. Raises Conflict while a job
+        with the same task key is under way, BuildFailed when its environment does not start. When the caller is
+        cancelled the job is killed, but not waited for.
         """
-        if self._serving is None:
+        if self._sandboxes is None:
             raise Unavailable("the pool is not running; start it first")
-        if job.task_key in self._waiting or job.task_key in self._running:
+        if job.task_key in self._runs:
             raise Conflict(f"task {job.task_key} is under way already; await its outcome")
-        loop = asyncio.get_running_loop()
-        run = self._waiting[job.task_key] = Run(job, loop.create_future(), began)
-        if self._serving.done():
-            self._serving = asyncio.create_task(self._serve(None))
-        self._fill(loop)
+        run = self._runs[job.task_key] = Run(job, began)
+        run.work = asyncio.create_task(self._performed(run, self._domain(environment, job), self._sandboxes))
+        run.work.add_done_callback(lambda _: self._runs.pop(job.task_key))
         try:
-            end = await run.end
+            return await asyncio.shield(run.work)
         except asyncio.CancelledError:
-            self._stop(run, Outcome(Status.CANCELLED, "the task was cancelled"))
+            if run.stopped is not None and run.work.cancelled():  # before it had begun
+                return run.stopped
+            run.stop(CANCELLED)
             raise
-        return await asyncio.to_thread(conclude, job, end)
 
     async def cancel(self, task_key: str) -> None:
         """Kill that job if it is under way; returns when nothing of it is left."""
-        if run := self._running.get(task_key) or self._waiting.get(task_key):
-            self._stop(run, Outcome(Status.CANCELLED, "the task was cancelled"))
-            await asyncio.wait([run.end])
+        if (run := self._runs.get(task_key)) is not None and run.work is not None:
+            run.stop(CANCELLED)
+            await asyncio.wait([run.work])
 
-    async def _serve(self, base: Connection | None) -> None:
-        """Start jobs and hear of their ends for as long as a base process lives and jobs wait for the next."""
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                self._base = base or await connect(self._warm, self._python)
-            except Unavailable as error:
-                self._lose(self._waiting, str(error))
-                return
-            if self._serving is None:  # closed meanwhile
-                self._base.hang_up()
-            self._fill(loop)
-            async for message in self._base.messages():
-                told = (
-                    message
-                    if isinstance(message, Ended)
-                    else Outcome(Status.LOST, f"the task could not be started: {message.reason}")
-                )
-                self._settle(message.task_key, told)
-                self._fill(loop)
-            self._base = base = None
-            self._lose(self._running, "the base process has ended")
-            if not self._waiting:
-                return
+    def _domain(self, environment: Environment, job: Job) -> Domain:
+        return Domain(
+            environment=environment,
+            plan=job.plan_key,
+            data=tuple(sorted({*job.samples, *job.mounts})),
+            built=tuple(path.stat().st_ino for path in environment.mounts),
+            alone="" if self._way.shared else job.task_key,
+        )
 
-    def _fill(self, loop: AbstractEventLoop) -> None:
-        while self._base and self._base.listens and self._waiting and len(self._running) < self._size:
-            key = next(iter(self._waiting))
-            run = self._running[key] = self._waiting.pop(key)
-            late = Outcome(Status.TIMED_OUT, f"the task took longer than its {run.job.seconds:g} seconds")
-            run.timer = loop.call_later(run.job.seconds, self._stop, run, late)
-            run.began()
-            self._base.send(run.job.start())
+    async def _performed(self, run: Run, domain: Domain, sandboxes: Sandboxes) -> Outcome:
+        try:
+            async with self._turns:
+                outcome = await self._held(run, domain, sandboxes)
+        except asyncio.CancelledError:
+            outcome = run.stopped or CLOSED
+        except (Unavailable, OSError) as error:
+            outcome = Outcome(Status.LOST, f"the task could not be started: {error}")
+        if outcome.error:
+            await asyncio.to_thread(add_line, run.job.log, outcome.error)
+        return outcome
 
-    def _stop(self, run: Run, outcome: Outcome) -> None:
-        key = run.job.task_key
-        if self._waiting.get(key) is run:
-            self._settle(key, outcome)
-        elif self._running.get(key) is run and run.stopped is None and self._base:
-            run.stopped = outcome
-            self._base.send(Kill(key))
-            if run.timer:
-                run.timer.cancel()
-            # A base process that does not do it is stopped, or stuck itself.
-            run.timer = run.end.get_loop().call_later(PATIENCE, self._base.kill)
+    async def _held(self, run: Run, domain: Domain, sandboxes: Sandboxes) -> Outcome:
+        """Run a job where it belongs, for at most its time."""
+        job, reached, demanded = run.job, self.isolation, self._way.demanded
+        if demanded is not reached.level and reached.level is Level.PLAIN:
+            return Outcome(Status.FAILED, f"this node runs tasks at level {demanded} only; {reached.reason}")
+        late = Outcome(Status.TIMED_OUT, f"the task took longer than its {job.seconds:g} seconds")
+        timer = asyncio.get_running_loop().call_later(job.seconds, run.stop, late)
+        try:
+            async with sandboxes.using(domain) as sandbox:
+                return await self._run(run, sandbox)
+        finally:
+            timer.cancel()
 
-    def _settle(self, key: str, end: Ended | Outcome) -> None:
-        run = self._running.pop(key, None) or self._waiting.pop(key, None)
-        if run is None:
-            return
-        if run.timer:
-            run.timer.cancel()
-        if not run.end.done():
-            run.end.set_result(run.stopped or end)
+    async def _run(self, run: Run, sandbox: Sandbox) -> Outcome:
+        job, folders = run.job, sandbox.folders
+        zygote = await sandbox.zygote(job.bundle, imported=not self._way.devices)
+        if zygote is None:
+            await sandbox.ended
+            return Outcome(Status.FAILED, sandbox.failed or IMPORT)
+        start = await asyncio.to_thread(folders.place, job)
+        run.sandbox, run.zygote = sandbox, zygote
+        run.began()
+        sandbox.tasks += 1
+        try:
+            ended = await zygote.start(start)
+        finally:
+            sandbox.tasks -= 1
+        if ended is None or await self._left_behind(sandbox):
+            sandbox.kill()
+            await sandbox.ended
+        if ended is None:
+            lost = Outcome(Status.LOST, "its sandbox has ended")
+            outcome = Outcome(Status.FAILED, sandbox.failed) if sandbox.failed else lost
+            return run.stopped or outcome
+        return await asyncio.to_thread(_concluded, run, ended, sandbox, self._way.limits)
 
-    def _lose(self, runs: Iterable[str], reason: str) -> None:
-        for key in list(runs):
-            self._settle(key, Outcome(Status.LOST, reason))
+    async def _left_behind(self, sandbox: Sandbox) -> bool:
+        """Whether there are processes that none of its tasks accounts for, also when looked at again."""
+        if not sandbox.strangers():
+            return False
+        await asyncio.sleep(BLINK)
+        return sandbox.strangers()
+
+
+def _concluded(run: Run, ended: Ended | NotStarted, sandbox: Sandbox, limits: Limits) -> Outcome:
+    """What became of a job whose processes are gone: its outputs and its log are where they belong."""
+    job, folders = run.job, sandbox.folders
+    if isinstance(ended, NotStarted):
+        outcome = Outcome(Status.LOST, f"the task could not be started: {ended.reason}")
+    else:
+        outcome = judged(ended)
+        folders.take_log(job)
+    if run.stopped is not None:
+        outcome = run.stopped
+    elif outcome.status is Status.DONE:
+        began = monotonic_ns()
+        fault = folders.take(job, limits)
+        durations: dict[Step, int] = {**outcome.durations, "save_outputs": (monotonic_ns() - began) // 1000}
+        outcome = Outcome(Status.FAILED if fault else Status.DONE, fault, durations)
+    folders.clear(job.task_key)
+    return outcome

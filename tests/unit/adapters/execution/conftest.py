@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from comity.adapters.environments.own import environment
 from comity.adapters.execution.job import Job
+from comity.ports.environments import Environment
 
 
 @pytest.fixture
@@ -27,26 +29,31 @@ def bundle(tmp_path):
 
 @pytest.fixture
 def job(tmp_path):
-    """A job of a bundle, with a scratch folder and a log of its own."""
+    """A job of a bundle, with a log and a folder for its outputs of its own."""
     numbers = count()
 
     def make(bundle: Path, outputs: tuple[str, ...] | dict[str, Path] = (), **given) -> Job:
         key = f"task{next(numbers)}"
-        scratch = tmp_path / f"scratch-{key}"
-        scratch.mkdir()
+        into = tmp_path / f"outputs-{key}"
+        into.mkdir()
         fields = {
             "task_key": key,
             "plan_key": "plan",
             "rank": 0,
             "bundle": bundle,
-            "outputs": outputs if isinstance(outputs, dict) else {name: scratch / name for name in outputs},
-            "scratch": scratch,
+            "outputs": outputs if isinstance(outputs, dict) else {name: into / name for name in outputs},
             "log": tmp_path / f"{key}.log",
             "seconds": 60.0,
         }
         return Job(**{**fields, **given})
 
     return make
+
+
+@pytest.fixture
+def own() -> Environment:
+    """What the tests run in."""
+    return environment(())
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import stat
 import struct
 import tarfile
 import zipfile
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -123,6 +124,26 @@ def test_what_was_packed_is_unpacked(content):
 def test_names_that_lead_elsewhere(place, pack, name):
     with pytest.raises(DecodeError, match=r"member '.*has a name"):
         place(pack(("good", b"1"), (name, b"2")))
+
+
+def named(pack: Callable[..., bytes], name: bytes) -> bytes:
+    """An archive with one member, whose name has these three bytes; a zip file calls them UTF-8."""
+    packed = bytearray(pack(("OLD", b"1")).replace(b"OLD", name))
+    if pack is zipped:
+        packed[7] |= 8
+        packed[packed.index(b"PK\1\2") + 9] |= 8
+    else:
+        packed[148:156] = b"%06o\0 " % (sum(packed[:148]) + 8 * 32 + sum(packed[156:512]))
+    return bytes(packed)
+
+
+@pytest.mark.parametrize("name", [b"a\xffb", b"\xc0\xaf.", b"\xed\xa0\x80", b"a\x7fb", "\u202e".encode()])
+@pytest.mark.parametrize("pack", [tar, zipped])
+def test_names_in_odd_encodings(place, pack, name):
+    """Not UTF-8, a slash that is overlong, a surrogate, and signs that change how a name is shown."""
+    with pytest.raises(DecodeError, match=r"name|codec"):
+        place(named(pack, name))
+    assert place(named(pack, b"a\0b")) == {"a": b"1"}  # the name ends there
 
 
 @pytest.mark.parametrize(

@@ -4,21 +4,27 @@ import asyncio
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from tempfile import mkdtemp
 
+import msgspec
 import pytest
 import uvloop
 
+from comity.adapters.environments.own import environment
 from comity.adapters.execution import messages, performance
-from comity.adapters.execution.connection import Connection
+from comity.adapters.execution.isolation import Level
 from comity.adapters.execution.job import Status
 from comity.adapters.execution.log import KEPT
 from comity.adapters.execution.pool import Pool
-from comity.values.errors import Conflict, InvalidInput, Unavailable
+from comity.adapters.execution.way import Way
+from comity.values.errors import BuildFailed, Conflict, InvalidInput, Unavailable
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="tasks run on Linux")
 
@@ -53,33 +59,58 @@ def family(pipe):
 """
 """A task's process with a child, one that left its group, one whose parent has ended, and a fork without exec."""
 
+THREADED = "import threading as t; t.Thread(target=t.Event().wait, daemon=True).start()"
+
 HOST = """
 import asyncio, sys
 from pathlib import Path
+from comity.adapters.environments.own import environment
+from comity.adapters.execution.isolation import Level
 from comity.adapters.execution.job import Job
 from comity.adapters.execution.pool import Pool
+from comity.adapters.execution.way import Way
 
 bundle, pipe, folder = map(Path, sys.argv[1:])
 job = Job(task_key="task", plan_key="plan", rank=0, bundle=bundle, inputs={"pipe": pipe}, outputs={},
-          scratch=bundle, log=folder / "log", seconds=60.0)
+          log=folder / "log", seconds=60.0)
 
 async def main():
-    pool = Pool(1, warm=())
+    pool = Pool(1, folder / "sandboxes", Way(level=Level.PLAIN))
     await pool.start()
-    await pool.run(job)
+    await pool.run(environment(()), job)
 
 asyncio.run(main())
 """
 
 
-def run_in_pool(act, size=2, warm=(), loop_factory=None):
+class Own:
+    """A pool whose jobs run in plain processes, in the environment of the tests."""
+
+    def __init__(self, size=2, warm=(), folder=None):
+        self.folder = folder or Path(mkdtemp())
+        self.environment = replace(environment(()), warm=warm)
+        self.pool = Pool(size, self.folder / "sandboxes", Way(level=Level.PLAIN))
+        self.cancel = self.pool.cancel
+
+    async def run(self, job):
+        return await self.pool.run(self.environment, job)
+
+    @property
+    def sandbox(self):
+        (place,) = self.pool._sandboxes._places.values()
+        return place.beginning.result()
+
+
+def run_in_pool(act, loop_factory=None, **given):
     async def main():
-        pool = Pool(size, warm=warm)
-        await pool.start()
+        own = Own(**given)
+        await own.pool.start()
         try:
-            return await asyncio.wait_for(act(pool), 60)
+            return await asyncio.wait_for(act(own), 60)
         finally:
-            await pool.close()
+            await own.pool.close()
+            assert not list((own.folder / "sandboxes").iterdir())
+            shutil.rmtree(own.folder)
 
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         return runner.run(main())
@@ -168,8 +199,9 @@ with open(outputs["seen"], "w") as file:
     assert outcome_of(work).status is Status.DONE
     names, folder, home, threads, descriptors, leads = json.loads(work.outputs["seen"].read_text())
     allowed = {"PATH", "LD_LIBRARY_PATH", "LANG", "LC_CTYPE", "TZ", "HOME", "TMPDIR", "COMITY_BASE"}
-    assert set(names) <= allowed | {f"{each}_NUM_THREADS" for each in ("OMP", "MKL", "OPENBLAS")}
-    assert (folder, home, threads, leads) == (str(work.scratch), str(work.scratch), "1", True)
+    assert {each for each in names if not each.endswith("_NUM_THREADS")} <= allowed
+    assert (folder, threads, leads) == (home, "1", True)
+    assert Path(folder).parts[-2:] == (work.task_key, "work")
     assert len([each for each in descriptors if each > 3]) == 2  # its file, and the listing itself
 
 
@@ -268,10 +300,10 @@ def test_an_output_that_is_no_regular_file_of_its_own_fails_the_task(bundle, job
 
 def test_an_output_beneath_a_link_that_leads_out_fails_the_task(tmp_path, bundle, job):
     (tmp_path / "model").write_text("another's")
-    work = job(bundle(f"import os; os.rmdir('out'); os.symlink({str(tmp_path)!r}, 'out')"))
-    (work.scratch / "out").mkdir()
-    work = job(work.bundle, scratch=work.scratch, outputs={"model": work.scratch / "out" / "model"})
-    assert outcome_of(work).error == "the output 'model' leads out of the scratch folder"
+    body = "import os; folder = os.path.dirname(outputs['model']); os.rmdir(folder)"
+    body += f"; os.symlink({str(tmp_path)!r}, folder)"
+    assert outcome_of(job(bundle(body), outputs=("model",))).error == "the function left no folder for its outputs"
+    assert (tmp_path / "model").read_text() == "another's"
 
 
 @pytest.mark.parametrize(
@@ -369,8 +401,11 @@ def test_a_task_over_its_time_is_killed(bundle, job, pipe):
 
 @pytest.mark.parametrize("loop_factory", [asyncio.new_event_loop, uvloop.new_event_loop])
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV])
-def test_tasks_of_a_base_that_is_killed_are_lost_and_the_next_get_another(bundle, job, pipe, number, loop_factory):
-    body = f"family(inputs['pipe'])\nos.kill(os.getppid(), {int(number)})\ntime.sleep(1000)"
+@pytest.mark.parametrize("whom", ["os.getppid()", "int(open(f'/proc/{os.getppid()}/stat').read().split()[3])"])
+def test_tasks_of_a_sandbox_that_is_killed_are_lost_and_the_next_get_another(
+    bundle, job, pipe, whom, number, loop_factory
+):
+    body = f"family(inputs['pipe'])\nos.kill({whom}, {int(number)})\ntime.sleep(1000)"
     work = job(bundle(body, before=FAMILY), inputs={"pipe": pipe})
 
     async def act(pool):
@@ -384,37 +419,30 @@ def test_tasks_of_a_base_that_is_killed_are_lost_and_the_next_get_another(bundle
     assert next_one.status is Status.DONE
 
 
-def test_a_job_that_comes_while_a_dead_base_is_cleared_away_gets_the_next(bundle, job, monkeypatch):
+def test_a_job_that_comes_while_a_dead_sandbox_is_cleared_away_gets_the_next(bundle, job):
     async def act(pool):
-        ending, go_on, end = asyncio.Event(), asyncio.Event(), Connection._end
-
-        async def slowly(connection):
-            connection.hang_up()
-            ending.set()
-            await go_on.wait()
-            await end(connection)
-
-        monkeypatch.setattr(Connection, "_end", slowly)
-        pool._base.kill()
-        await ending.wait()
-        running = asyncio.create_task(pool.run(job(bundle("pass"))))
-        await asyncio.sleep(0)
-        go_on.set()
-        return await running
+        await pool.run(job(bundle("pass")))
+        pool.sandbox.kill()
+        return await pool.run(job(bundle("pass")))
 
     assert run_in_pool(act).status is Status.DONE
 
 
-def test_a_connection_that_is_closed_already_does_not_stop_the_pool(bundle, job):
+@pytest.mark.parametrize("loop_factory", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_connection_that_is_closed_already_does_not_stop_the_pool(bundle, job, loop_factory):
+    folder = bundle("pass")
+
     async def act(pool):
-        pool._base._writer.transport.abort()
-        return await pool.run(job(bundle("pass")))
+        await pool.run(job(folder))
+        zygote = await pool.sandbox._zygotes[folder]
+        zygote._writer.transport.abort()
+        return await pool.run(job(folder)), await pool.run(job(folder))
 
-    assert run_in_pool(act, loop_factory=uvloop.new_event_loop).status in (Status.DONE, Status.LOST)
+    lost, done = run_in_pool(act, loop_factory=loop_factory)
+    assert (lost.status, done.status) == (Status.LOST, Status.DONE)
 
 
-def test_a_base_that_is_stopped_is_replaced(bundle, job, monkeypatch):
-    monkeypatch.setattr("comity.adapters.execution.pool.PATIENCE", 0.2)
+def test_a_zygote_that_is_stopped_is_replaced(bundle, job):
     work = job(bundle("import os, signal; os.kill(os.getppid(), signal.SIGSTOP)"), seconds=0.2)
 
     async def act(pool):
@@ -425,18 +453,18 @@ def test_a_base_that_is_stopped_is_replaced(bundle, job, monkeypatch):
 
 
 def test_fifty_tasks_pass_through_two_places_in_order(tmp_path, bundle, job):
-    body = """
+    present = tmp_path / "present"
+    present.mkdir()
+    body = f"""
 import os
-me = os.path.join(inputs["present"], task_properties["compute_task_key"])
+me = os.path.join({str(present)!r}, task_properties["compute_task_key"])
 open(me, "w").close()
-assert len(os.listdir(inputs["present"])) <= 2
+assert len(os.listdir({str(present)!r})) <= 2
 os.remove(me)
 print("x" * 1000)
 """
-    present = tmp_path / "present"
-    present.mkdir()
     folder = bundle(body)
-    jobs = [job(folder, inputs={"present": present}) for _ in range(50)]
+    jobs = [job(folder) for _ in range(50)]
 
     async def act(pool):
         return await asyncio.gather(*(pool.run(each) for each in jobs))
@@ -455,21 +483,21 @@ def test_a_chatty_task_keeps_the_end_of_its_log(bundle, job):
 
 
 def test_a_job_that_cannot_be_started_is_lost(tmp_path, bundle, job):
-    outcome = outcome_of(job(bundle("pass"), log=tmp_path / "nowhere" / "log"))
+    outcome = outcome_of(job(bundle("pass"), inputs={"model": tmp_path / "nowhere"}))
     assert outcome.lost
     assert "No such file or directory" in outcome.error
 
 
-def test_closing_loses_what_runs_and_what_waits(bundle, job, pipe):
+def test_closing_loses_what_runs_and_what_waits(tmp_path, bundle, job, pipe):
     work = job(bundle("family(inputs['pipe'])\ntime.sleep(1000)", before=FAMILY), inputs={"pipe": pipe})
     waiting = job(bundle("pass"))
 
     async def main():
-        pool = Pool(1, warm=())
-        await pool.start()
+        pool = Own(1, folder=tmp_path)
+        await pool.pool.start()
         running = [asyncio.create_task(pool.run(each)) for each in (work, waiting)]
         pids = await pids_told(pipe)
-        await pool.close()
+        await pool.pool.close()
         left = [pid for pid in pids if there(pid)]
         with pytest.raises(Unavailable, match="start it"):
             await pool.run(waiting)
@@ -489,15 +517,14 @@ def test_all_ends_with_the_host(tmp_path, bundle, pipe):
     assert all(dead(pid) for pid in pids)
 
 
-def test_nothing_stays_open_in_the_base(tmp_path, bundle, job):
+def test_nothing_stays_open_in_the_zygote(bundle, job):
     body = "import os; open(outputs['open'], 'w').write(repr(os.listdir(f'/proc/{os.getppid()}/fd')))"
     folder = bundle(body)
     first, last = (job(folder, outputs=("open",)) for _ in range(2))
 
     async def act(pool):
         await pool.run(first)
-        await pool.run(job(bundle("pass"), log=tmp_path / "nowhere" / "log"))
-        await asyncio.gather(*(pool.run(job(bundle("raise ValueError"))) for _ in range(5)))
+        await asyncio.gather(*(pool.run(job(folder, outputs=("open",))) for _ in range(5)))
         await pool.run(last)
 
     run_in_pool(act)
@@ -505,24 +532,94 @@ def test_nothing_stays_open_in_the_base(tmp_path, bundle, job):
 
 
 def test_a_base_with_a_second_thread_is_not_ready(tmp_path):
-    (tmp_path / "threaded.py").write_text("import threading as t; t.Thread(target=t.Event().wait, daemon=True).start()")
-    ours, its = socket.socketpair()
+    (tmp_path / "threaded.py").write_text(THREADED)
+    ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     code = "import sys; sys.path.append(sys.argv.pop(1)); from comity.adapters.execution.base import main; main()"
-    command = [sys.executable, "-c", code, tmp_path, str(its.fileno()), "threaded"]
+    begin = messages.Begin(
+        control=its.fileno(), warm=("threaded",), spare="/", file_bytes=2**20, open_files=64, processes=0
+    )
+    command = [sys.executable, "-c", code, tmp_path, msgspec.json.encode(begin).decode()]
     with ours, its, subprocess.Popen(command, pass_fds=[its.fileno()]) as base:
-        (told,) = messages.frames(bytearray(ours.recv(4096)))
+        told = messages.ready.decode(ours.recv(4096))
         assert base.wait() == 0
-    assert "'threaded' starts threads" in messages.to_host.decode(told).error
+    assert "'threaded' starts threads" in told.error
 
 
-def test_a_warm_list_that_will_not_do_is_refused():
-    async def start(*warm, python=sys.executable):
-        await Pool(1, warm=warm, python=python).start()
+def test_a_bundle_whose_import_starts_threads_is_imported_by_each_task(bundle, job):
+    folder = bundle("print('ran')", before=THREADED)
+    jobs = [job(folder) for _ in range(2)]
 
-    with pytest.raises(Unavailable, match="'nonesuch' cannot be imported: ModuleNotFoundError"):
-        asyncio.run(start("nonesuch"))
-    with pytest.raises(Unavailable, match="cannot be started"):
-        asyncio.run(start(python="/nonesuch"))
+    async def act(pool):
+        return [await pool.run(each) for each in jobs]
+
+    assert [outcome.status for outcome in run_in_pool(act)] == [Status.DONE] * 2
+    assert [each.log.read_text() for each in jobs] == ["ran\n"] * 2
+
+
+def test_a_bundle_is_imported_once_and_what_that_prints_is_in_every_log(bundle, job):
+    folder = bundle("print('ran')", before="import os; print('imported by', os.getpid())")
+    jobs = [job(folder) for _ in range(2)]
+
+    async def act(pool):
+        return [await pool.run(each) for each in jobs]
+
+    assert [outcome.status for outcome in run_in_pool(act)] == [Status.DONE] * 2
+    first, second = (each.log.read_text() for each in jobs)
+    assert first == second
+    assert first.startswith("imported by ")
+    assert first.endswith("ran\n")
+
+
+def test_a_bundle_whose_import_ends_the_process_is_a_failed_task(bundle, job):
+    outcome = outcome_of(job(bundle("pass", before="import os; os._exit(0)")))
+    assert (outcome.status, outcome.error) == (
+        Status.FAILED,
+        "the process ended while the function's bundle was imported",
+    )
+
+
+def test_a_task_is_cancelled_while_its_bundle_is_imported(bundle, job, pipe):
+    work = job(bundle("pass", before=f"open({str(pipe)!r}, 'w').write('importing'); import time; time.sleep(1000)"))
+
+    async def act(pool):
+        running = asyncio.create_task(pool.run(work))
+        await asyncio.to_thread(pipe.read_text)
+        await pool.cancel(work.task_key)
+        return await running, await pool.run(job(bundle("pass")))
+
+    cancelled, next_one = run_in_pool(act)
+    assert (cancelled.status, next_one.status) == (Status.CANCELLED, Status.DONE)
+
+
+def test_plans_and_data_do_not_share_a_sandbox(tmp_path, bundle, job):
+    folder = bundle("import os; print(os.getppid())")
+    opener = tmp_path / "opener.py"
+    opener.write_text(OPENER.replace("from substratools import Opener", "Opener = object"))
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "row.json").write_text("1")
+    a, b = ({"opener": opener, "samples": (tmp_path / name,)} for name in "ab")
+    jobs = [job(folder, plan_key=plan, **data) for plan, data in (("p", a), ("q", a), ("p", b), ("p", a))]
+
+    async def act(pool):
+        return [await pool.run(each) for each in jobs]
+
+    assert {outcome.status for outcome in run_in_pool(act)} == {Status.DONE}
+    first, other_plan, other_data, again = (each.log.read_text() for each in jobs)
+    assert len({first, other_plan, other_data}) == 3
+    assert again == first
+
+
+def test_a_warm_list_that_will_not_do_is_refused(bundle, job):
+    work = job(bundle("pass"))
+
+    async def elsewhere(pool):
+        pool.environment = replace(pool.environment, python=Path("/nonesuch"))
+        return await pool.run(work)
+
+    with pytest.raises(BuildFailed, match="'nonesuch' cannot be imported: ModuleNotFoundError"):
+        outcome_of(work, warm=("nonesuch",))
+    assert "cannot be started" in run_in_pool(elsewhere).error
 
 
 def test_a_job_under_way_is_not_begun_twice(bundle, job, pipe):
@@ -544,7 +641,9 @@ def test_a_job_under_way_is_not_begun_twice(bundle, job, pipe):
     [
         {"seconds": 0.0},
         {"log": Path("relative")},
-        {"outputs": {"model": Path("/etc/model")}},
+        {"outputs": {"../model": Path("/model")}},
+        {"task_key": "a/b"},
+        {"mounts": (Path("sample"),)},
         {"samples": (Path("/sample"),)},
         {"inputs": {"datasamples": Path("/sample")}},
         {"inputs": {"many": (Path("/a"), Path("b"))}},

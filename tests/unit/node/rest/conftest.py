@@ -20,7 +20,7 @@ from sqlalchemy import Connection, insert
 
 from comity.adapters.blob_files import BlobFiles
 from comity.adapters.environments import own
-from comity.adapters.execution.pools import Pools
+from comity.adapters.execution.pool import Pool
 from comity.adapters.sql.database import Database, sqlite_url
 from comity.adapters.sql.log import Log
 from comity.adapters.sql.schema import channels
@@ -380,7 +380,7 @@ class Network:
         following.write = write  # type: ignore[method-assign]
         exchange.have = have  # type: ignore[method-assign]
         here = place.folder / "channels" / name
-        node.parts[mine] = part(exchange, bundles, pools=Pools(1), folder=here, way=Way(tasks=1))
+        node.parts[mine] = part(exchange, bundles, pool=Pool(1, here / "sandboxes"), folder=here, way=Way(tasks=1))
         place.numbers[name] = mine
 
     async def _give(self, number: int, to: Place, owner: str, letter: Wanted) -> None:

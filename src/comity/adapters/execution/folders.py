@@ -1,0 +1,196 @@
+"""The folders that a host and a sandbox share: one to give, read-only within, and one to take from.
+
+What lies in the second was made by foreign code, which may still be changing it: nothing there is opened by a name
+that leads through a link, and an output is moved out of the sandbox's reach before it is looked at.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
+from math import ceil
+from pathlib import Path
+from threading import Lock
+from typing import final
+
+from comity.adapters.execution.isolation import IN, OUT, Mounts
+from comity.adapters.execution.job import Job
+from comity.adapters.execution.limits import Limits
+from comity.adapters.execution.log import KEPT
+from comity.adapters.execution.messages import Start
+
+LONGEST_LOG = KEPT + 1000
+"""A tail with the line above it that says what is left out."""
+WORK, OUTPUTS, LOG = "work", "outputs", "log.txt"
+DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@final
+class Folders:
+    """Those of one sandbox, below `root`; `inside` tells whether they have other names there.
+
+    `user` is who the tasks run as when this process is root's.
+    """
+
+    def __init__(self, root: Path, mounts: Mounts, *, inside: bool, user: int | None) -> None:
+        self.root = root
+        self.taken = mounts.taken
+        self._given = mounts.given
+        self._user = user
+        self._in, self._out = (IN, OUT) if inside else (str(mounts.given), str(mounts.taken))
+        self._data = {path: mounts.seen(number) if inside else str(path) for number, path in enumerate(mounts.data)}
+        self._bundles: dict[Path, str] = {}
+        self._lock = Lock()
+        self._given.mkdir(parents=True)
+        self._given.chmod(0o755)
+        self._writable(self.taken)
+
+    @property
+    def spare(self) -> str:
+        """Where the sandbox may keep what has no other place."""
+        return self._out
+
+    def bundle(self, folder: Path) -> str:
+        """Where the sandbox finds a bundle, given to it the first time."""
+        with self._lock:
+            if folder not in self._bundles:
+                name = f"bundles/{len(self._bundles)}"
+                for parent, _, files in os.walk(folder):
+                    into = self._readable(self._given / name / Path(parent).relative_to(folder))
+                    for each in files:
+                        self._give(Path(parent, each), into / each)
+                self._bundles[folder] = f"{self._in}/{name}"
+            return self._bundles[folder]
+
+    def place(self, job: Job) -> Start:
+        """Give a job's inputs, and make where it may write; how the sandbox is told of it."""
+        given = f"tasks/{job.task_key}"
+        inputs: dict[str, str | list[str]] = {}
+        for name, paths in job.inputs.items():
+            if isinstance(paths, tuple):
+                into = self._readable(self._given / given / "inputs" / name)
+                for number, path in enumerate(paths):
+                    self._give(path, into / str(number))
+                inputs[name] = [f"{self._in}/{given}/inputs/{name}/{number}" for number in range(len(paths))]
+            else:
+                self._give(paths, self._readable(self._given / given / "inputs") / name)
+                inputs[name] = f"{self._in}/{given}/inputs/{name}"
+        if job.opener is not None:
+            self._give(job.opener, self._readable(self._given / given) / "opener.py")
+        for folder in ("", WORK, f"{WORK}/{OUTPUTS}"):
+            self._writable(self.taken / job.task_key / folder)
+        out = f"{self._out}/{job.task_key}"
+        return Start(
+            task_key=job.task_key,
+            plan_key=job.plan_key,
+            rank=job.rank,
+            inputs=inputs,
+            opener=job.opener and f"{self._in}/{given}/opener.py",
+            samples=[self._data[path] for path in job.samples],
+            outputs={name: f"{out}/{WORK}/{OUTPUTS}/{name}" for name in job.outputs},
+            scratch=f"{out}/{WORK}",
+            log=f"{out}/{LOG}",
+            cpu_seconds=ceil(job.seconds * (os.cpu_count() or 1)) + 1,
+        )
+
+    def take(self, job: Job, limits: Limits) -> str:
+        """Move a job's outputs to where they belong; what is wrong with them, or nothing."""
+        try:
+            with self._opened(job.task_key, WORK, OUTPUTS) as folder:
+                return next((fault for name in job.outputs if (fault := self._fault(job, name, folder, limits))), "")
+        except OSError:
+            return "the function left no folder for its outputs"
+
+    def take_log(self, job: Job) -> None:
+        """Put what a job has printed into its log; nothing where there is none."""
+        with suppress(OSError), self._opened(job.task_key) as folder:
+            file = os.open(LOG, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+            with os.fdopen(file, "rb") as opened:
+                if stat.S_ISREG(os.fstat(file).st_mode):
+                    job.log.unlink(missing_ok=True)
+                    job.log.touch(mode=0o600)
+                    job.log.write_bytes(opened.read(LONGEST_LOG))
+
+    def clear(self, task_key: str) -> None:
+        """Remove what a job was given and has left; what resists is removed with the sandbox."""
+        shutil.rmtree(self._given / "tasks" / task_key, ignore_errors=True)
+        with suppress(RecursionError):
+            shutil.rmtree(self.taken / task_key, ignore_errors=True)
+
+    def _fault(self, job: Job, name: str, folder: int, limits: Limits) -> str:
+        """What is wrong with an output, or nothing. A link would lead to, or share, a file that is not the task's."""
+        into = job.outputs[name]
+        try:
+            os.rename(name, into, src_dir_fd=folder)
+        except OSError:
+            return f"the function left no file for the output {name!r}"
+        found = into.lstat()
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+            return (
+                f"the function left a folder, a link or a device for the output {name!r}; a regular file belongs there"
+            )
+        if found.st_size > limits.disk:
+            return f"the output {name!r} has {found.st_size} bytes, more than the limit of {limits.disk}"
+        if self._user is not None:
+            os.chown(into, os.geteuid(), os.getegid())
+        into.chmod(0o600)
+        return ""
+
+    @contextmanager
+    def _opened(self, *names: str) -> Generator[int]:
+        """A folder of the sandbox's, reached through folders only."""
+        folder = os.open(self.taken, DIRECTORY)
+        try:
+            for name in names:
+                outer, folder = folder, os.open(name, DIRECTORY, dir_fd=folder)
+                os.close(outer)
+            yield folder
+        finally:
+            os.close(folder)
+
+    def _give(self, path: Path, at: Path) -> None:
+        try:
+            os.link(path, at)
+        except OSError:  # of another file system
+            shutil.copyfile(path, at)
+        if self._user is not None:
+            at.chmod(0o644)
+
+    def _readable(self, folder: Path) -> Path:
+        if not folder.is_dir():
+            self._readable(folder.parent)
+            folder.mkdir(exist_ok=True)  # another job may make it too
+            folder.chmod(0o755)
+        return folder
+
+    def _writable(self, folder: Path) -> None:
+        folder.mkdir(parents=True, mode=0o700)
+        if self._user is not None:
+            os.chown(folder, self._user, self._user)
+
+
+def usage(folder: Path, *, most: int) -> tuple[int, int]:
+    """Bytes on the disk and files below a folder that foreign code is changing; counting ends beyond `most` files."""
+    size = count = 0
+    left = [folder]
+    while left and count <= most:
+        with suppress(OSError), os.scandir(left.pop()) as entries:
+            for entry in entries:
+                count += 1
+                with suppress(OSError):
+                    size += entry.stat(follow_symlinks=False).st_blocks * 512
+                    if entry.is_dir(follow_symlinks=False):
+                        left.append(Path(entry.path))
+    return size, count
+
+
+def remove(folder: Path) -> None:
+    """Remove what foreign code has made, however deep and whatever its modes, when none of that code is left."""
+    run: Callable[..., object] = subprocess.run
+    for command in (["rm", "-rf", "--"], ["chmod", "-R", "u+rwx", "--"], ["rm", "-rf", "--"]):
+        if folder.exists():
+            run([*command, str(folder)], capture_output=True)

@@ -1,0 +1,160 @@
+"""What holds a sandbox in: bubblewrap, or nothing but a process of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import final
+
+from comity.adapters.execution import dropping
+from comity.adapters.execution.limits import Limits
+
+PATIENCE = 10
+
+IN, OUT, DATA = "/in", "/out", "/data"
+"""Where a task finds what it is given, may write, and finds data samples."""
+
+PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "LANG", "TZ")
+"""What a plain process may see of its host's environment."""
+
+CLEAR = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "USER": "task", "LOGNAME": "task", "HOME": "/tmp"}
+"""All that a sandboxed process sees beside what every process of comity's sets."""
+
+ORDINARY = 60_600
+"""The user that tasks of a node run as that was started by root: in a range that no system gives to anybody."""
+
+SYSTEM = ("/lib", "/lib32", "/lib64", "/bin", "/sbin")
+SEEN = ("/usr", "/etc/alternatives", "/etc/ld.so.cache", "/etc/localtime", "/sys/devices/system/cpu")
+"""What every sandbox sees of its host: programs and libraries; nothing of an organization's own."""
+
+DRIVERS = ("/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools", "/dev/nvidia-modeset")
+
+SEALED = (
+    *("--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent", "--new-session", "--as-pid-1"),
+    *("--clearenv", "--cap-drop", "ALL", "--hostname", "sandbox"),
+)
+
+
+class Level(StrEnum):
+    """How well tasks are held in."""
+
+    PLAIN = "plain"
+    """Processes of the node's own user: for code that is trusted."""
+    BUBBLEWRAP = "bubblewrap"
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mounts:
+    """What a sandbox is to see of its host."""
+
+    environment: Sequence[Path]
+    """Read-only, each at its own path."""
+    data: Sequence[Path]
+    """Read-only: the n-th is seen as `DATA/n/NAME`."""
+    given: Path
+    """Read-only, as `IN`."""
+    taken: Path
+    """Seen as `OUT`, where it may write."""
+    devices: Sequence[str] = ()
+    """Numbers of GPUs."""
+
+    def seen(self, number: int) -> str:
+        """Where the sandbox finds the n-th of its data."""
+        return f"{DATA}/{number}/{self.data[number].name}"
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Isolation:
+    """The level reached here, and why it is not a higher one."""
+
+    level: Level
+    reason: str = ""
+    user: int | None = None
+    """Who the tasks run as, when not as the node's own user."""
+    bubblewrap: str = ""
+    """The program's path."""
+
+    def command(self, program: Sequence[str], mounts: Mounts, limits: Limits, *, seccomp: int | None) -> list[str]:
+        """The command that runs a program within; `seccomp` is a descriptor from which the filter is read."""
+        if self.level is Level.PLAIN:
+            return list(program)
+        reached: list[str] = []
+
+        def source(path: Path) -> str:
+            if self.user is None:
+                return str(path)
+            reached.append(str(path))
+            return f"{dropping.STAGE}/{len(reached) - 1}"
+
+        arguments = [*SEALED, *([] if seccomp is None else ["--seccomp", str(seccomp)])]
+        for path in SYSTEM:
+            if os.path.islink(path):  # noqa: PTH114
+                arguments += ["--symlink", os.readlink(path), path]  # noqa: PTH115
+            elif Path(path).exists():
+                arguments += ["--ro-bind", path, path]
+        for path in SEEN:
+            arguments += ["--ro-bind-try", path, path]
+        arguments += ["--proc", "/proc", "--dev", "/dev"]
+        for path in ("/dev/shm", "/tmp"):
+            arguments += ["--size", str(limits.temporary), "--tmpfs", path]
+        if mounts.devices:
+            for path in (*DRIVERS, *(f"/dev/nvidia{number}" for number in mounts.devices)):
+                arguments += ["--dev-bind-try", path, path]
+        for path in mounts.environment:
+            if not path.is_relative_to("/usr"):
+                arguments += ["--ro-bind", source(path), str(path)]
+        for number, path in enumerate(mounts.data):
+            arguments += ["--ro-bind", source(path), mounts.seen(number)]
+        arguments += ["--ro-bind", source(mounts.given), IN, "--bind", source(mounts.taken), OUT]
+        arguments += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", OUT]
+        for name, value in CLEAR.items():
+            arguments += ["--setenv", name, value]
+        if mounts.devices:
+            arguments += ["--setenv", "CUDA_VISIBLE_DEVICES", ",".join(mounts.devices)]
+        sealed = [self.bubblewrap, *arguments, "--", *program]
+        if self.user is None:
+            return sealed
+        drop = (sys.executable, "-I", "-S", "-B", dropping.__file__, str(self.user))
+        return [*drop, *reached, "--", *sealed]
+
+    def variables(self, mounts: Mounts) -> Mapping[str, str]:
+        """The environment that the command is started with."""
+        passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+        if self.level is Level.PLAIN and mounts.devices:
+            return {**passed, "CUDA_VISIBLE_DEVICES": ",".join(mounts.devices)}
+        return passed
+
+
+def probed(folder: Path, *, user: int = ORDINARY, most: Level = Level.BUBBLEWRAP) -> Isolation:
+    """The highest level that can be reached here, tried with a sandbox that does nothing; takes some milliseconds.
+
+    `user` is who tasks run as when this process is root's. `folder` is where the sandbox's own folders are made.
+    """
+    if most is Level.PLAIN:
+        return Isolation(level=Level.PLAIN, reason="the node was told to run tasks in plain processes")
+    found = shutil.which("bwrap")
+    if found is None:
+        return Isolation(level=Level.PLAIN, reason="there is no bwrap here; install bubblewrap")
+    made = Isolation(level=Level.BUBBLEWRAP, bubblewrap=found, user=user if os.geteuid() == 0 else None)
+    for path in (given := folder / "probe" / "in", taken := folder / "probe" / "out"):
+        path.mkdir(parents=True, exist_ok=True)
+    mounts = Mounts(environment=(), data=(), given=given, taken=taken)
+    try:
+        command = made.command(["/usr/bin/true"], mounts, Limits(), seccomp=None)
+        tried = subprocess.run(command, env={}, capture_output=True, text=True, timeout=PATIENCE)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return Isolation(level=Level.PLAIN, reason=f"{found} does not work here: {error}")
+    finally:
+        shutil.rmtree(folder / "probe", ignore_errors=True)
+    if tried.returncode != 0:
+        said = tried.stderr.strip().splitlines()
+        return Isolation(level=Level.PLAIN, reason=f"{found} does not work here: {said[-1] if said else 'no reason'}")
+    return made
