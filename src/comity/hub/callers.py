@@ -17,7 +17,7 @@ from comity.adapters.sql.log import Log
 from comity.adapters.sql.schema import channels
 from comity.domain.records import Organization
 from comity.domain.request import TOLERANCE, SignedRequest, check_time, read_authorization, verify
-from comity.hub.hub import Hub, hub_of
+from comity.hub.hub import Hub, Presence, hub_of
 from comity.values.digest import digest
 from comity.values.errors import DecodeError, Forbidden
 
@@ -85,7 +85,8 @@ async def _verified(request: Request) -> tuple[Caller, SignedRequest]:
         )
     _use_nonce(hub, signed)
     caller = Caller(channel, signed.channel, signed.organization)
-    hub.presence[channel, signed.organization] = hub.clock(), request.headers.get("user-agent", "")[:50]
+    here = hub.presence.setdefault((channel, signed.organization), Presence())
+    here.seen, here.agent = hub.clock(), request.headers.get("user-agent", "")[:80]
     return caller, signed
 
 

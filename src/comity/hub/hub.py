@@ -42,6 +42,19 @@ STATUS: dict[type[ComityError], int] = {
 
 @final
 @dataclass
+class Presence:
+    """When a node was heard of."""
+
+    seen: int = 0
+    """Milliseconds since 1970, of its last request."""
+    agent: str = ""
+    """As it named itself then."""
+    entries: int | None = None
+    """Of the log that it had when it last asked for news; None when it has not asked since the hub's start."""
+
+
+@final
+@dataclass
 class Hub:
     """One hub at work."""
 
@@ -59,8 +72,8 @@ class Hub:
     """Whether the program is about to end; requests that wait are then answered."""
     nonces: dict[str, int] = field(default_factory=dict[str, int])
     """Of requests, with their times."""
-    presence: dict[tuple[int, str], tuple[int, str]] = field(default_factory=dict[tuple[int, str], tuple[int, str]])
-    """(last request, version) by channel and organization."""
+    presence: dict[tuple[int, str], Presence] = field(default_factory=dict[tuple[int, str], Presence])
+    """Of nodes, by channel and organization."""
 
 
 def hub(

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import final
+from typing import Any, final
 
 import msgspec
 from fastapi import Request, Response
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
 
 from comity.adapters.sql.log import Delivery
-from comity.hub import mail
+from comity.domain.presence import read_agent
+from comity.hub import mail, schema
 from comity.hub.callers import Caller, called
 from comity.hub.hub import Hub, answer, hub_of, number
 from comity.hub.mail import Letter
@@ -47,6 +48,7 @@ async def news(request: Request) -> Response:
     caller, _ = await called(request)
     start, letter = number(request, "from"), number(request, "mail")
     deadline = time.monotonic() + min(number(request, "wait") / 1000, LONGEST_WAIT)
+    hub.presence[caller.channel, caller.organization].entries = start
     await hub.ordering.heard(caller.channel, caller.organization, start)
     await mail.forget(hub, caller, letter)
     after = max(letter, number(request, "after"))
@@ -54,11 +56,16 @@ async def news(request: Request) -> Response:
 
 
 async def presence(request: Request) -> Response:
-    """When each organization of the channel called last, and its version."""
+    """When each organization of the channel called last, and as whom; of the caller also what is on its way."""
     hub = hub_of(request)
     caller, _ = await called(request)
-    here = {name: seen for (channel, name), seen in hub.presence.items() if channel == caller.channel}
-    return answer({name: {"last_seen": seen, "version": version} for name, (seen, version) in here.items()})
+    shown: dict[str, dict[str, Any]] = {}
+    for (channel, name), each in hub.presence.items():
+        if channel == caller.channel:
+            version, sandbox = read_agent(each.agent)
+            shown[name] = {"last_seen": each.seen, "version": version, "sandbox": sandbox, "entries": each.entries}
+    shown[caller.organization] |= await hub.database.aread(lambda connection: _on_the_way(connection, caller))
+    return answer(shown)
 
 
 async def _awaited(hub: Hub, caller: Caller, start: int, letter: int, *, deadline: float) -> News:
@@ -72,6 +79,17 @@ async def _awaited(hub: Hub, caller: Caller, start: int, letter: int, *, deadlin
             grown.cancel()
             return made
         fresh = await grown
+
+
+def _on_the_way(connection: Connection, caller: Caller) -> dict[str, int]:
+    """Letters that wait for the caller, and its own parcels that others have not fetched."""
+    letters, sent = schema.mail, schema.parcels
+    waiting = (letters.c.channel == caller.channel) & (letters.c.recipient == caller.organization)
+    own = (sent.c.channel == caller.channel) & (sent.c.sender == caller.organization)
+    query = select(func.count(), func.coalesce(func.sum(sent.c.size), 0)).where(own)
+    parcels, size = connection.execute(query).one()
+    count = connection.execute(select(func.count()).select_from(letters).where(waiting)).scalar_one()
+    return {"letters": count, "parcels": parcels, "parcel_bytes": size}
 
 
 def _news(hub: Hub, connection: Connection, caller: Caller, start: int, letter: int) -> News:

@@ -59,7 +59,7 @@ async def metrics(request: Request) -> Response:
         raise Unauthenticated(f"show the token in {SECRET} of the hub's folder, in the header Authorization: Bearer")
     found = await hub.database.aread(_figures)
     made = CollectorRegistry()
-    present = sum(hub.clock() - seen < SILENT for seen, _ in hub.presence.values())
+    present = sum(hub.clock() - each.seen < SILENT for each in hub.presence.values())
     for name, words, value in (
         ("ready", "Whether entries are ordered.", not hub.ordering.compares),
         ("channels", "Channels that are ordered here.", found.channels),

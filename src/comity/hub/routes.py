@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import Annotated, Any, Literal, TypeAlias, TypedDict, final
+from typing import Annotated, Any, Literal, NotRequired, TypeAlias, TypedDict, final
 
 from fastapi import Request, Response
 from fastapi.responses import HTMLResponse
@@ -63,10 +63,15 @@ class Joined(TypedDict):
 
 
 class Present(TypedDict):
-    """When an organization called last, and its version."""
+    """When an organization called last, and as whom; of the caller also what is on its way."""
 
     last_seen: int
     version: str
+    sandbox: str
+    entries: int | None
+    letters: NotRequired[int]
+    parcels: NotRequired[int]
+    parcel_bytes: NotRequired[int]
 
 
 class Received(TypedDict):

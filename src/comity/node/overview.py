@@ -13,6 +13,7 @@ from comity.adapters.sql.log import Log
 from comity.domain.membership import CHANNEL
 from comity.domain.records import Channel, Organization, Task, need
 from comity.node.node import Part
+from comity.node.outbox import Outbox
 from comity.values.errors import ComityError
 
 SILENT = 45_000
@@ -29,6 +30,10 @@ class Member:
     connected: bool | None
     """None when this node cannot ask the hub."""
     version: str
+    sandbox: str
+    """How well its node holds tasks in; empty when this is not known."""
+    entries: int | None
+    """Of the log that its node had when the hub last heard of it; None when this is not known."""
     seen: int
     """Entries of the log that it last said it had verified. A hub that shows it another log than this has to withhold
     its entries here for ever: it then falls silent."""
@@ -44,6 +49,27 @@ class Present(msgspec.Struct, frozen=True):
 
     last_seen: int
     version: str
+    sandbox: str = ""
+    entries: int | None = None
+    letters: int | None = None
+    parcels: int | None = None
+    parcel_bytes: int | None = None
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Glance:
+    """A channel, and what is on its way from and to this node."""
+
+    members: list[Member]
+    """By name."""
+    outbox: int
+    """What this node has still to say."""
+    letters: int | None
+    """That wait for it at the hub; None when this node cannot ask the hub."""
+    parcels: int | None
+    """Of its own, that others have not fetched from the hub."""
+    parcel_bytes: int | None
 
 
 NEVER = Present(0, "")
@@ -51,22 +77,26 @@ NEVER = Present(0, "")
 _PRESENT = msgspec.json.Decoder(dict[str, Present])
 
 
-async def members(part: Part) -> list[Member]:
-    """The organizations of the channel, by name."""
+async def glance(part: Part) -> Glance:
+    """The channel as it stands."""
     present = await _present(part)
     me = part.following.organization
     now = present[me].last_seen if me in present else 0  # the hub's clock, as of this question
 
-    def found(log: Log) -> list[Member]:
+    own = present.get(me, NEVER)
+
+    def found(log: Log) -> Glance:
         tasks = _tasks(log)
         every = sorted(log.records.search(Organization, {})[1], key=lambda each: each.key)
         founder = need(log.records, Channel, CHANNEL).founder
-        return [
+        members = [
             Member(
                 organization=each.key,
                 status=each.status,
                 connected=now - present.get(each.key, NEVER).last_seen < SILENT if present else None,
                 version=present.get(each.key, NEVER).version,
+                sandbox=present.get(each.key, NEVER).sandbox,
+                entries=present.get(each.key, NEVER).entries,
                 seen=each.seen,
                 last_entry=each.ordered_at,
                 tasks=tasks.get(each.key, {}),
@@ -74,6 +104,13 @@ async def members(part: Part) -> list[Member]:
             for each in every
             if each.key != founder
         ]
+        return Glance(
+            members=members,
+            outbox=Outbox(log.channel).pending(log.connection),
+            letters=own.letters,
+            parcels=own.parcels,
+            parcel_bytes=own.parcel_bytes,
+        )
 
     return await part.following.read(found)
 

@@ -72,7 +72,7 @@ async def redact(call: Call) -> Response:
 
 async def network(call: Call) -> Response:
     """The channel at a glance, as this node sees it."""
-    members = await overview.members(call.part)
+    glance = await overview.glance(call.part)
     following = call.part.following
     size, name = await call.read(lambda view: (view.log.size, view.channel))
     return answer(
@@ -85,7 +85,11 @@ async def network(call: Call) -> Response:
             "trouble": following.trouble or None,
             "broken": following.broken or None,
             "log_size": size,
-            "organizations": [msgspec.to_builtins(each) for each in members],
+            "outbox": glance.outbox,
+            "letters": glance.letters,
+            "parcels": glance.parcels,
+            "parcel_bytes": glance.parcel_bytes,
+            "organizations": [msgspec.to_builtins(each) for each in glance.members],
         }
     )
 
