@@ -89,7 +89,7 @@ def _after_training(plan: Plan, number: int, closing: Closing) -> Iterator[AnyEv
         return
     yield from (TaskCancelled(key=task.key) for task in closing.left)
     growth = growth_of(plan)
-    included = {each: site for site in sites_of(growth, number) for each in _attempts(plan, number, site)}
+    included = {each: site for site in sites_of(growth, number) for each in attempts(plan, number, site)}
     memories = {**plan.memories, **{included[key]: key for key in closing.event.included}}
     last = number >= growth.rounds
     adaptive = growth.finishes or growth.stop is not None
@@ -175,19 +175,19 @@ def _gathering(sees_each: bool, stage: Literal["local", "evaluate"]) -> Stage:
     return "scores" if stage == "evaluate" else "step" if sees_each else "sum"
 
 
-def _attempts(plan: Plan, number: int, site: str, stage: Stage = "local") -> list[str]:
+def attempts(plan: Plan, number: int, site: str, stage: Stage = "local") -> list[str]:
     """Keys that the attempts of a site at its part may have."""
     return [task_key(plan.key, number, stage, site, attempt) for attempt in range(1, growth_of(plan).retries + 2)]
 
 
 def _latest(records: Records, plan: Plan, number: int, stage: Stage, site: str) -> Task:
-    found = [task for key in _attempts(plan, number, site, stage) if (task := records.get(Task, key)) is not None]
+    found = [task for key in attempts(plan, number, site, stage) if (task := records.get(Task, key)) is not None]
     return found[-1]
 
 
 def _tries(plan: Plan, part: Task) -> int:
     assert part.stage
-    return 1 + _attempts(plan, part.round, part.worker, part.stage).index(part.key)
+    return 1 + attempts(plan, part.round, part.worker, part.stage).index(part.key)
 
 
 def _unapproved(records: Records, part: Task) -> bool:

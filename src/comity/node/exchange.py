@@ -345,6 +345,8 @@ def check(log: Log, organization: str, letter: Wanted) -> str:
         case "model":
             model = need(records, Model, letter.asset)
             held, permission, owner = {model.blob}, model.permission, model.owner
+            if model.aggregate is not None and organization in model.aggregate.organizations:
+                permission = permission.including(organization)  # whose node adds it to others
         case "archive" | "function description":
             function = need(records, Function, letter.asset)
             held, permission, owner = {function.archive, function.description}, function.permission, function.owner

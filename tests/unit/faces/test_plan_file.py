@@ -1,12 +1,15 @@
 """Plans as people write them, and the tasks they become."""
 
 import json
+from contextlib import suppress
 from uuid import UUID
 
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from comity.faces.plan_file import read, tasks
-from comity.values.errors import DecodeError, InvalidInput
+from comity.values.errors import DecodeError, InvalidInput, NotFound
 
 NOUNS = {
     ("function", "train"): {
@@ -146,3 +149,43 @@ def test_what_is_no_text_is_refused(tmp_path, data):
         (tmp_path / name).write_bytes(data)
         with pytest.raises(DecodeError, match="cannot be read as a plan"):
             read(tmp_path / name)
+
+
+FIELDS = ["name", "tasks", "function", "data", "worker", "samples", "inputs", "outputs", "models", "shared", "model"]
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from(["a", "heart", "train", "a.model", "public", ""]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(FIELDS), inner, max_size=5),
+    max_leaves=15,
+)
+
+
+def becomes(path, data):
+    """What nobody means as a plan is refused by name, when it is read or when its tasks are made."""
+
+    def found(noun, name):
+        if (noun, name) not in NOUNS:
+            raise NotFound(f"there is no {noun} {name}")
+        return NOUNS[noun, name]
+
+    path.write_bytes(data)
+    with suppress(DecodeError, InvalidInput, NotFound):
+        assert json.dumps(tasks(read(path), "p", found))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, derandomize=True)
+@given(
+    st.sampled_from(["plan.toml", "plan.json"]), st.binary(max_size=80) | VALUES.map(lambda v: json.dumps(v).encode())
+)
+@example("plan.json", b'{"name":' + b"[" * 5000)
+@example("plan.toml", b"a=" + b"[" * 5000)
+@example("plan.toml", b"a=9" * 5000)
+def test_any_bytes_are_a_plan_or_refused(tmp_path, name, data):
+    becomes(tmp_path / name, data)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, derandomize=True)
+@given(
+    st.integers(0, len(PLAN)), st.integers(0, 12), st.sampled_from(["", ".", '"', "[", "a.model", "[tasks.x]\n", "\0"])
+)
+def test_any_change_is_a_plan_or_refused(tmp_path, at, cut, more):
+    becomes(tmp_path / "plan.toml", (PLAN[:at] + more + PLAN[at + cut :]).encode())

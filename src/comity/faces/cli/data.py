@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
 
 from comity.faces.cli.asking import Answer, allowed, asking, key_of, permissions
-from comity.sdk.client import Client, Files
-from comity.sdk.packing import pack
-from comity.values.errors import InvalidInput
+from comity.sdk import datasets
+from comity.sdk.client import Client
+from comity.sdk.datasets import NewDataset
 from comity.values.table import Table
 
 app = typer.Typer(no_args_is_help=True, help="Register datasets, list them, and end their use.")
@@ -30,27 +29,18 @@ def add(
     upload: Annotated[bool, typer.Option("--upload", help="Send copies, for a node on another machine.")] = False,
 ) -> Answer:
     """Register a dataset: an opener, and data samples, which stay in their folders at the node."""
-    for folder in folders:
-        if not folder.is_dir():
-            raise InvalidInput(f"{folder} is no folder; a data sample is a folder of files")
-    new = {"name": name, "permissions": permissions(authorize, public), "logs_permission": permissions("", False)}
-    with TemporaryDirectory() as made:
-        about = description or Path(made, "description.md")
-        if description is None:
-            about.write_text(f"# {name}\n")
-        dataset = client.upload("/data_manager/", Files(new, [("data_opener", opener), ("description", about)]))
-        given = {"data_manager_keys": [dataset["key"]]}
-        try:
-            if upload:
-                packed = [(str(at), pack(folder, Path(made, f"{at}.tar"))) for at, folder in enumerate(folders)]
-                samples = client.upload("/data_sample/", Files(given, packed))
-            else:
-                paths = [str(folder.resolve()) for folder in folders]
-                samples = client.post("/data_sample/", {**given, "paths": paths})
-        except BaseException:
-            client.post(f"/data_manager/{dataset['key']}/withdraw/", {"reason": "its samples were not registered"})
-            raise
-    dataset["data_sample_keys"] = [each["key"] for each in samples]
+    dataset = datasets.add(
+        client,
+        NewDataset(
+            name=name,
+            opener=opener,
+            folders=folders,
+            description=description,
+            permissions=permissions(authorize, public),
+            upload=upload,
+        ),
+    )
+    samples = dataset["data_sample_keys"]
     count = f"{len(samples)} data sample{'s' if len(samples) > 1 else ''}"
     return Answer(dataset, f"{name} {dataset['key']} with {count}")
 

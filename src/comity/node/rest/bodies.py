@@ -14,6 +14,7 @@ from comity.domain.events import (
     FunctionInput,
     FunctionOutput,
     FunctionRegistered,
+    Growth,
     TaskAdded,
     TaskInput,
     TaskOutput,
@@ -111,6 +112,8 @@ class NewPlan(Struct, frozen=True):
     name: str
     tag: str | None = None
     metadata: dict[str, str] | None = None
+    growth: Growth | None = None
+    """Of an experiment, whose rounds this node conducts."""
 
     @property
     def labels(self) -> Labels:

@@ -86,6 +86,7 @@ GIVES: Mapping[str, Any] = {
     "PUT /compute_plan/{key}/": {JSON: nouns.Nothing},
     "POST /compute_plan/{key}/cancel/": {JSON: nouns.Nothing},
     "GET /compute_plan/{key}/perf/": {JSON: nouns.Measurements},
+    "GET /compute_plan/{key}/rounds/": {JSON: nouns.Rounds},
     "POST /task/bulk_create/": {JSON: list[nouns.Task]},
     "GET /task/": {JSON: nouns.Page[nouns.Task]},
     "GET /task/{key}/": {JSON: nouns.Task},

@@ -189,7 +189,52 @@ class Task(TypedDict):
     inputs: list[TaskInput]
     outputs: dict[str, TaskOutput]
     required: bool
+    stage: str | None
+    round: int | None
     waiting_for: str | None
+
+
+class Part(TypedDict):
+    """A site's part in a round, its latest attempt."""
+
+    task: str
+    site: str
+    status: TaskStatus
+    attempts: int
+    included: bool
+    waiting_for: str | None
+
+
+class Round(TypedDict):
+    """One round of an experiment, and what was measured of the state after it."""
+
+    number: int
+    closed: bool
+    parts: list[Part]
+    state: str | None
+    """Key of the model that holds the state after it."""
+    start_date: str | None
+    end_date: str | None
+    pooled: dict[str, float] | None
+    sites: dict[str, dict[str, float]]
+
+
+class Rounds(TypedDict):
+    """How an experiment stands."""
+
+    key: str
+    name: str
+    status: PlanStatus
+    version: int
+    """Of this answer: it grows when something changes."""
+    experiment: str
+    organizations: list[str]
+    aggregator: str
+    waiting_for: list[str]
+    """What keeps it from going on, in words."""
+    failed: list[str]
+    """Keys of tasks that have failed."""
+    rounds: list[Round]
 
 
 class Model(TypedDict):
@@ -353,6 +398,13 @@ class Network(TypedDict):
     trouble: str | None
     broken: str | None
     log_size: int
+    outbox: int
+    """What this node has still to say."""
+    letters: int | None
+    """That wait for it at the hub."""
+    parcels: int | None
+    """Of its own, that others have not fetched from the hub."""
+    parcel_bytes: int | None
     organizations: list[Member]
 
 

@@ -18,7 +18,7 @@ async def register(call: Call) -> Response:
     new = decoded(await call.body(), NewPlan)
     known = await call.read(lambda view: _is_known(view, new))
     if not known:
-        event = PlanRegistered(key=new.key, name="", creator=call.principal.user)
+        event = PlanRegistered(key=new.key, name="", creator=call.principal.user, growth=new.growth)
         await registering.register(call.part, [(event, new.labels)])
     shown = await call.read(lambda view: view.plan(need(view.records, Plan, new.key)))
     return answer(shown, 200 if known else 201)
@@ -46,7 +46,7 @@ def _is_known(view: View, new: NewPlan) -> bool:
     if plan is None or plan.owner != view.organization:
         return False
     texts = view.text(plan.name), view.text(plan.tag_text), view.metadata(plan.metadata)
-    return texts == (new.name, new.tag or "", new.metadata or {})
+    return texts == (new.name, new.tag or "", new.metadata or {}) and plan.growth == new.growth
 
 
 def _performances(view: View, key: str) -> nouns.Measurements:
@@ -83,5 +83,5 @@ def _measured(task: Task, each: Performance, round: str | None) -> nouns.Measure
 
 def _round(view: View, task: Task) -> str | None:
     """The round as a task's metadata name it; None where that is no number, which the stock client cannot read."""
-    named = view.metadata(task.metadata).get("round_idx", "")
+    named = str(task.round) if task.stage else view.metadata(task.metadata).get("round_idx", "")
     return named if named.isascii() and named.isdigit() else None

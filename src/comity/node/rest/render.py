@@ -78,6 +78,11 @@ class View:
             return {}
 
     @property
+    def draft(self) -> Draft:
+        """The records, for rules that only look."""
+        return Draft(self.records)
+
+    @property
     def channel(self) -> str:
         """The channel's name; empty until its first entry has come."""
         here = self.records.get(Channel, CHANNEL)
@@ -180,7 +185,7 @@ class View:
             "worker": each.worker,
             "rank": each.rank,
             "tag": self.text(each.tag_text),
-            "metadata": self.metadata(each.metadata),
+            "metadata": {**self.metadata(each.metadata), **({"round_idx": str(each.round)} if each.stage else {})},
             "status": each.status,
             "error_type": each.error or None,
             "creation_date": date(each.created_at),
@@ -194,7 +199,9 @@ class View:
                 for name, left in each.outputs.items()
             },
             "required": each.required,
-            "waiting_for": self._waiting_for(each),
+            "stage": each.stage or None,
+            "round": each.round if each.stage else None,
+            "waiting_for": self.waiting_for(each),
         }
 
     def model(self, each: Model) -> nouns.Model:
@@ -239,12 +246,12 @@ class View:
             self._functions[each.function] = self.function(need(self.records, Function, each.function))
         return self._functions[each.function]
 
-    def _waiting_for(self, each: Task) -> str | None:
+    def waiting_for(self, each: Task) -> str | None:
         """What only a person can end: a steward of the worker has to approve of the function."""
         if each.status != "STATUS_WAITING_FOR_BUILDER_SLOT":
             return None
         function = need(self.records, Function, each.function)
-        return f"approval by {each.worker}" if waits_for_approval(Draft(self.records), each, function) else None
+        return f"approval by {each.worker}" if waits_for_approval(self.draft, each, function) else None
 
     def _file(self, blob: str, path: str) -> nouns.File:
         return {"checksum": blob.removeprefix("sha256:"), "storage_address": self._base + path}

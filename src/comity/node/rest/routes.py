@@ -16,6 +16,7 @@ from comity.node.rest import (
     operations,
     organizations,
     plans,
+    rounds,
     samples,
     tasks,
     tokens,
@@ -112,6 +113,9 @@ ROUTES = (
     Route("PUT", "/compute_plan/{key}/", Right.RUN, plans.rename, "Rename a plan"),
     Route("POST", "/compute_plan/{key}/cancel/", Right.RUN, plans.cancel, "Cancel a plan"),
     Route("GET", "/compute_plan/{key}/perf/", Right.READ, plans.performances, "Show what a plan measured"),
+    Route(
+        "GET", "/compute_plan/{key}/rounds/", Right.READ, rounds.show, "Show an experiment's rounds", rounds.PARAMETERS
+    ),
     # Tasks
     Route("POST", "/task/bulk_create/", Right.RUN, tasks.register, "Add tasks to a plan"),
     Route("GET", "/task/", Right.READ, several(TASKS), "List tasks", TASKS.parameters),

@@ -67,6 +67,7 @@ GET /compute_plan/{key}/             A S W R  200  200  200  404
 PUT /compute_plan/{key}/             A S      200  403  403  404
 POST /compute_plan/{key}/cancel/     A S      200  403  403  404
 GET /compute_plan/{key}/perf/        A S W R  200  200  200  404
+GET /compute_plan/{key}/rounds/      A S W R  400  400  400  404
 POST /task/bulk_create/              A S      200  403  403  404
 GET /task/                           A S W R  in   in   in   out
 GET /task/{key}/                     A S W R  200  200  200  404

@@ -84,6 +84,8 @@ TASK = {
     ],
     "outputs": dict,
     "required": bool,
+    "stage": (str, None),
+    "round": (int, None),
     "waiting_for": (str, None),
 }
 MODEL = {

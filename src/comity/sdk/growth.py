@@ -1,0 +1,114 @@
+"""An experiment as a plan that grows: its functions, and what a node needs to know to conduct its rounds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from inspect import isgeneratorfunction
+from typing import NoReturn, final
+
+from comity.domain.events import FunctionInput, FunctionOutput, Growth, SiteData, Stop
+from comity.domain.words import Stage
+from comity.engine.experiment import Experiment
+from comity.values.errors import InvalidInput, NotSupported
+from comity.values.strategy import SeesEach
+
+MODEL = FunctionInput(kind="ASSET_MODEL")
+MEMORY = FunctionInput(kind="ASSET_MODEL", optional=True)
+PARTS = FunctionInput(kind="ASSET_MODEL", multiple=True, optional=True)
+DATA = {
+    "opener": FunctionInput(kind="ASSET_DATA_MANAGER"),
+    "datasamples": FunctionInput(kind="ASSET_DATA_SAMPLE", multiple=True),
+}
+TREE = FunctionOutput(kind="ASSET_MODEL", form="tree")
+NUMBER = FunctionOutput(kind="ASSET_PERFORMANCE")
+
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.|-]{0,99}")
+
+Signature = tuple[Mapping[str, FunctionInput], Mapping[str, FunctionOutput]]
+
+
+def signatures(experiment: Experiment) -> dict[Stage, Signature]:
+    """Inputs and outputs of the function of each stage, but for sums, which every channel has.
+
+    Raises NotSupported for an experiment that only a simulation can run.
+    """
+    _check(experiment)
+    metrics = {metric.name: NUMBER for metric in experiment.measures}
+    finished = {"finished": NUMBER} if _finishes(experiment) else {}
+    total = {"parts": PARTS} if isinstance(experiment.strategy, SeesEach) else {"total": MODEL}
+    made: dict[Stage, Signature] = {
+        "init": ({"start": MEMORY}, {"state": TREE}),
+        "local": ({**DATA, "state": MODEL, "memory": MEMORY}, {"contribution": TREE, "memory": TREE}),
+        "step": ({"state": MODEL, **total}, {"state": TREE, **finished}),
+    }
+    if metrics:
+        made["evaluate"] = ({**DATA, "state": MODEL, "memory": MEMORY}, {"scores": TREE, **metrics})
+        made["finish"] = ({"total": MODEL}, metrics)
+    return made
+
+
+def growth(
+    experiment: Experiment,
+    sites: Mapping[str, SiteData],
+    functions: Mapping[Stage, str],
+    *,
+    aggregator: str,
+    deadline: float,
+    retries: int,
+    start: str,
+) -> Growth:
+    """How the plan grows. deadline: seconds; start: the key of a model, or nothing."""
+    names, strategy, stop = sorted(sites), experiment.strategy, experiment.stop
+    every = [_selected(experiment, number, names) for number in range(1, experiment.rounds + 1)]
+    return Growth(
+        experiment=experiment.to_json(),
+        sites=dict(sites),
+        aggregator=aggregator,
+        functions=dict(functions),
+        rounds=experiment.rounds,
+        selected=() if all(each == tuple(names) for each in every) else tuple(every),
+        quorum=repr(float(experiment.quorum)),
+        sees_each=isinstance(strategy, SeesEach),
+        finishes=_finishes(experiment),
+        metrics=tuple(metric.name for metric in experiment.measures),
+        evaluate_every=experiment.evaluate_every,
+        keep=experiment.best is not None,
+        stop=stop
+        and Stop(
+            metric=stop.metric,
+            goal=experiment.metric(stop.metric).goal,
+            patience=stop.patience,
+            min_delta=repr(float(stop.min_delta)),
+        ),
+        deadline=round(deadline * 1000),
+        retries=retries,
+        start=start,
+    )
+
+
+def _check(experiment: Experiment) -> None:
+    strategy = experiment.strategy
+    name = type(strategy).__name__
+    if isgeneratorfunction(type(strategy).local):
+        raise NotSupported(f"{name} sums many times within a round, which networks do not do yet; use co.simulate")
+    for metric in experiment.measures:
+        if not NAME.fullmatch(metric.name) or metric.name in ("scores", "total"):
+            raise InvalidInput(f"a metric is called {metric.name!r}; call it by letters, digits and _ for a network")
+
+
+def _finishes(experiment: Experiment) -> bool:
+    own = type(experiment.strategy)
+    return all(own.finished is not plain.finished for plain in own.__mro__[1:] if hasattr(plain, "finished"))
+
+
+def _selected(experiment: Experiment, number: int, names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(sorted({*experiment.strategy.select(_Unread(), number, names, experiment.seed)}))
+
+
+@final
+class _Unread:
+    """In place of a state that nobody has yet."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise NotSupported("on a network, select may look at round, sites and seed, but not at the state")
