@@ -12,6 +12,7 @@ import tarfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
@@ -49,9 +50,12 @@ class Node:
 
     def read(self, path: str) -> bytes:
         """A file's bytes."""
-        request = Request(self.url + path, headers={"Authorization": f"Token {self._token}"})
-        with urlopen(request, timeout=60) as answer:
+        with self.opened(path) as answer:
             return answer.read()
+
+    def opened(self, path: str) -> HTTPResponse:
+        """A file, once the node has it."""
+        return urlopen(Request(self.url + path, headers={"Authorization": f"Token {self._token}"}), timeout=120)
 
     def post(self, path: str, body: Any) -> Any:
         """Raises Away when it may have been served or not, HTTPError when it was refused."""
