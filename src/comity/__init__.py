@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from comity.engine.run import Run as Run
     from comity.engine.stopping import EarlyStopping as EarlyStopping
     from comity.engine.tuning import cross_validate as cross_validate
+    from comity.faces.compose import connect as connect
     from comity.faces.compose import read_model as read_model
     from comity.faces.compose import simulate as simulate
+    from comity.faces.compose import up as up
     from comity.frameworks import numpy as numpy
     from comity.frameworks import sklearn as sklearn
     from comity.frameworks import torch as torch
@@ -62,7 +64,7 @@ _HOMES = {
     "comity.engine.run": ("Run",),
     "comity.engine.stopping": ("EarlyStopping",),
     "comity.engine.tuning": ("cross_validate",),
-    "comity.faces.compose": ("read_model", "simulate"),
+    "comity.faces.compose": ("connect", "read_model", "simulate", "up"),
     "comity.sdk.reading": ("read_experiment",),
     "comity.strategies": ("FedAdam", "FedAvg", "FedProx", "Scaffold"),
     "comity.values.contribution": ("Contribution",),

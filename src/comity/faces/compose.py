@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -18,7 +19,11 @@ from comity.engine.run import Run
 from comity.engine.simulate import FEDERATED, Observe, Simulation
 from comity.engine.simulate import simulate as _simulate
 from comity.engine.sites import Sites, SitesGiven
+from comity.faces.network import child
+from comity.faces.watching import watching
 from comity.ports.memories import Memories, MemoriesInMemory
+from comity.sdk.client import Account, Client
+from comity.sdk.network import Network
 from comity.values import codec
 from comity.values.errors import InvalidInput
 from comity.values.tree import Tree
@@ -70,6 +75,42 @@ def simulate(
             tests=None if tests is None else Sites(tests),
         )
         return _simulate(experiment, named, how)
+
+
+def connect(url: str, token: str | None = None) -> Network:
+    """The network through the node at this address.
+
+    token: made by `comity node users` or at the node's pages; that in COMITY_TOKEN when None. Raises Unavailable when
+    the node does not answer, Unauthenticated when the token opens nothing.
+    """
+    account = Account(url=url, token=token or os.environ.get("COMITY_TOKEN", ""))
+    if not account.token:
+        raise InvalidInput("who asks? give a token, or set COMITY_TOKEN to one that the node has issued")
+    client = Client(lambda: account)
+    client.get("/organization/")
+    return Network(client, watching=watching)
+
+
+def up(
+    organizations: int = 4,
+    *,
+    names: Sequence[str] | None = None,
+    directory: str | Path = ".comity",
+) -> Network:
+    """A whole network on this machine, as `comity up` starts it; experiments run as the first organization's.
+
+    names: of the organizations; org1, org2, ... when None. directory: where everything is kept, and found again. Use it
+    in a `with` block, or `close` it: it ends then, or with this process.
+    """
+    named = list(names) if names is not None else [f"org{number}" for number in range(1, organizations + 1)]
+    started = child.start(named, Path(directory))
+    nodes: dict[str, Network] = {}
+    for each in started.said["nodes"]:
+        account = Account(url=each["url"], user=each["user"], password=each["password"])
+        nodes[each["organization"]] = Network(Client(lambda account=account: account), watching=watching)
+    first = started.said["nodes"][0]
+    account = Account(url=first["url"], user=first["user"], password=first["password"])
+    return Network(Client(lambda: account), watching=watching, nodes=nodes, end=started.end)
 
 
 def read_model(path: str | Path) -> Tree:

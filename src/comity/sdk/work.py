@@ -10,6 +10,7 @@ Beside what is declared, a task finds its parameters in a file of JSON. Trees li
 
 from __future__ import annotations
 
+import json
 import mmap
 from collections.abc import Mapping
 from dataclasses import is_dataclass
@@ -81,7 +82,7 @@ def _local(experiment: Experiment, told: Parameters, inputs: Mapping[str, Any], 
         return model.fit(training)
 
     brought = model and stages.work(experiment, model, told.site, round=told.round, run=run)
-    gave = stages.local(experiment, _state(experiment, held), memory, site=site, work=brought)
+    gave = stages.local(experiment, state_of(experiment, held), memory, site=site, work=brought)
     contribution, memory = stages.given(experiment, gave)
     columns = reading.columns(site.data.columns)
     _write(outputs["contribution"], {**_written(contribution), "columns": columns})
@@ -89,7 +90,7 @@ def _local(experiment: Experiment, told: Parameters, inputs: Mapping[str, Any], 
 
 
 def _step(experiment: Experiment, told: Parameters, inputs: Mapping[str, Any], outputs: Mapping[str, str]) -> None:
-    state = _state(experiment, _read(inputs["state"]))
+    state = state_of(experiment, _read(inputs["state"]))
     if isinstance(experiment.strategy, SeesEach):
         trees = [_read(path) for path in inputs["parts"]]
         columns = {str(sorted(each.get("columns", {}))): each.get("columns", {}) for each in trees}
@@ -106,7 +107,7 @@ def _step(experiment: Experiment, told: Parameters, inputs: Mapping[str, Any], o
 
 
 def _evaluate(experiment: Experiment, told: Parameters, inputs: Mapping[str, Any], outputs: Mapping[str, str]) -> None:
-    state = _state(experiment, _read(inputs["state"]))
+    state = state_of(experiment, _read(inputs["state"]))
     memory = _read(inputs["memory"]) if "memory" in inputs else {}
     site = site_of(told.site, inputs["datasamples"])
     parts = stages.measured(experiment, state, memory, site=site, model=experiment.model)
@@ -124,7 +125,7 @@ def _measure(experiment: Experiment, parts: Mapping[str, Contribution], outputs:
     for metric in experiment.measures:
         if metric.name in outputs:
             value = metric.finish(parts[metric.name]) if metric.name in parts else float("nan")
-            Path(outputs[metric.name]).write_text(repr(float(value)))
+            Path(outputs[metric.name]).write_text(json.dumps(float(value)))
 
 
 def _written(contribution: Contribution) -> Tree:
@@ -145,7 +146,8 @@ def _parameters(start: Tree | None) -> Tree | None:
     return held
 
 
-def _state(experiment: Experiment, held: Mapping[str, Any]) -> Any:
+def state_of(experiment: Experiment, held: Mapping[str, Any]) -> Any:
+    """The strategy's state that a state's file holds."""
     return record.from_tree(kind_of_state(experiment), held.get("state", {}))
 
 

@@ -23,6 +23,10 @@ IN, OUT, DATA = "/in", "/out", "/data"
 PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "LANG", "TZ")
 """What a plain process may see of its host's environment."""
 
+NUMERICS = ("OPENBLAS_", "MKL_", "NPY_", "ATEN_", "ONEDNN_", "DNNL_")
+"""How variables begin that say which of the processor's instructions are used, and in which order: another choice gives
+other last bits, so tasks make the host's."""
+
 CLEAR = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "USER": "task", "LOGNAME": "task", "HOME": "/tmp"}
 """All that a sandboxed process sees beside what every process of comity's sets."""
 
@@ -115,7 +119,7 @@ class Isolation:
             arguments += ["--ro-bind", source(path), mounts.seen(number)]
         arguments += ["--ro-bind", source(mounts.given), IN, "--bind", source(mounts.taken), OUT]
         arguments += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", OUT]
-        for name, value in CLEAR.items():
+        for name, value in {**CLEAR, **_numerics()}.items():
             arguments += ["--setenv", name, value]
         if mounts.devices:
             arguments += ["--setenv", "CUDA_VISIBLE_DEVICES", ",".join(mounts.devices)]
@@ -127,10 +131,14 @@ class Isolation:
 
     def variables(self, mounts: Mounts) -> Mapping[str, str]:
         """The environment that the command is started with."""
-        passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+        passed = {**{name: os.environ[name] for name in PASSED_ON if name in os.environ}, **_numerics()}
         if self.level is Level.PLAIN and mounts.devices:
             return {**passed, "CUDA_VISIBLE_DEVICES": ",".join(mounts.devices)}
         return passed
+
+
+def _numerics() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith(NUMERICS)}
 
 
 def probed(folder: Path, *, user: int = ORDINARY, most: Level = Level.BUBBLEWRAP) -> Isolation:

@@ -1,6 +1,9 @@
-"""A performance as a file: a JSON number, or {"all": number} as substratools' `save_performance` writes it."""
+"""A performance as a file: a JSON number, or {"all": number} as substratools' `save_performance` writes it.
 
-from math import isfinite
+It may be NaN where there was nothing to measure.
+"""
+
+from math import isfinite, nan
 from pathlib import Path
 
 import msgspec
@@ -8,6 +11,9 @@ import msgspec
 from comity.values.errors import DecodeError
 
 LONGEST = 4096
+
+NAN = b"NaN"
+"""As Python's own JSON writes it."""
 
 
 class _All(msgspec.Struct, frozen=True):
@@ -18,7 +24,7 @@ _decoder = msgspec.json.Decoder(float | _All)
 
 
 def read(path: Path) -> float:
-    """The number that a performance output holds; raises DecodeError when it is none or not finite."""
+    """The number that a performance output holds; raises DecodeError when it is none, or infinite."""
     with path.open("rb") as file:
         return decode(file.read(LONGEST + 1))
 
@@ -26,11 +32,13 @@ def read(path: Path) -> float:
 def decode(text: bytes) -> float:
     """The number in the text of a performance file.
 
-    >>> decode(b'{"all": 0.75}'), decode(b"3")
-    (0.75, 3.0)
+    >>> decode(b'{"all": 0.75}'), decode(b"3"), decode(b"NaN")
+    (0.75, 3.0, nan)
     """
     if len(text) > LONGEST:
         raise DecodeError(f"a performance has more than {LONGEST} bytes; write one JSON number")
+    if text.strip() == NAN:
+        return nan
     try:
         got = _decoder.decode(text)
     except (msgspec.DecodeError, RecursionError) as error:

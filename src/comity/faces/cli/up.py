@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -23,6 +24,7 @@ def command(
     port: Annotated[int, typer.Option(help="Of the first node; the others follow. 0: the system chooses.")] = 0,
     ask: Annotated[bool, typer.Option("--ask", help="Functions of others wait for: comity approve.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line when ready.")] = False,
+    attached: Annotated[bool, typer.Option("--attached", help="End when standard input is closed.")] = False,
     index: Index = None,
     wheels: Wheels = None,
 ) -> None:
@@ -50,7 +52,7 @@ def command(
             for node in said["nodes"]:
                 typer.echo(f"{node['organization']:<6} {node['url']}  user {node['user']}  password {node['password']}")
             typer.echo(f"Everything is kept in {directory}. Ctrl-C stops the network.")
-        forked.watch()
+        forked.watch(sys.stdin.fileno() if attached else None)
     finally:
         forked.stop()
 

@@ -65,10 +65,10 @@ class Forked:
             self._hear(0.5)
         return child.said
 
-    def watch(self) -> None:
-        """Start again whatever dies, until a signal ends this process."""
-        while True:
-            self._hear(1.0)
+    def watch(self, attached: int | None = None) -> None:
+        """Start again whatever dies, until a signal ends this process, or the pipe that it is attached to is closed."""
+        while not (attached is not None and _closed(attached)):
+            self._hear(1.0, attached)
             for child in self.children.values():
                 # who has closed its pipe is ending, and known to be dead a moment later
                 if child.pid and os.waitpid(child.pid, os.WNOHANG if child.pipe >= 0 else 0)[0]:
@@ -100,10 +100,11 @@ class Forked:
         child.pipe, child.started, child.heard = inlet, time.monotonic(), b""
         child.starts += 1
 
-    def _hear(self, seconds: float) -> None:
+    def _hear(self, seconds: float, attached: int | None = None) -> None:
         pipes = {child.pipe: child for child in self.children.values() if child.pipe >= 0}
-        ready, _, _ = select.select(list(pipes), [], [], seconds)
-        for pipe in ready:
+        also = [] if attached is None else [attached]
+        ready, _, _ = select.select([*pipes, *also], [], [], seconds)
+        for pipe in pipes.keys() & set(ready):
             child, data = pipes[pipe], os.read(pipe, 65536)
             child.heard += data
             if not data:
@@ -140,6 +141,14 @@ def _become(child: Child, parent: int, outlet: int) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
+
+
+def _closed(pipe: int) -> bool:
+    """Whether the other end of a pipe is closed; what comes through it is read and not looked at."""
+    while select.select([pipe], [], [], 0)[0]:
+        if not os.read(pipe, 65536):
+            return True
+    return False
 
 
 def _say(outlet: int, said: Mapping[str, Any]) -> None:

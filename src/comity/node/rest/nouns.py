@@ -215,8 +215,9 @@ class Round(TypedDict):
     """Key of the model that holds the state after it."""
     start_date: str | None
     end_date: str | None
-    pooled: dict[str, float] | None
-    sites: dict[str, dict[str, float]]
+    pooled: dict[str, float | None] | None
+    """Of each metric the figure over all sites, null where there was nothing to measure; null until it is measured."""
+    sites: dict[str, dict[str, float | None]]
 
 
 class Rounds(TypedDict):
@@ -230,6 +231,8 @@ class Rounds(TypedDict):
     experiment: str
     organizations: list[str]
     aggregator: str
+    planned: int
+    """How many rounds there may be."""
     waiting_for: list[str]
     """What keeps it from going on, in words."""
     failed: list[str]

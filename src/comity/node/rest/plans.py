@@ -51,7 +51,9 @@ def _is_known(view: View, new: NewPlan) -> bool:
 
 def _performances(view: View, key: str) -> nouns.Measurements:
     plan = need(view.records, Plan, key)
-    found = [(need(view.records, Task, each.task), each) for each in view.records.find(Performance, "plan", plan.key)]
+    # What there was nothing to measure of is left out: the stock client reads numbers only.
+    every = [each for each in view.records.find(Performance, "plan", plan.key) if each.value != "nan"]
+    found = [(need(view.records, Task, each.task), each) for each in every]
     found.sort(key=lambda each: (each[0].rank, each[0].worker, each[1].key))
     view.learn(task for task, _ in found)
     rounds = {named for task, _ in found if (named := _round(view, task)) is not None}

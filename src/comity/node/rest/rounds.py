@@ -62,6 +62,7 @@ def rounds(view: View, plan: Plan) -> nouns.Rounds:
         "experiment": growth.experiment,
         "organizations": sorted(growth.sites),
         "aggregator": growth.aggregator,
+        "planned": growth.rounds,
         "waiting_for": sorted(set(_waits(view, plan, tasks))),
         "failed": [each.key for each in tasks if each.status == "STATUS_FAILED"],
         "rounds": shown,
@@ -72,8 +73,8 @@ def _round(view: View, plan: Plan, number: int) -> nouns.Round:
     growth, closed = growth_of(plan), number <= plan.rounds_closed
     gather = view.records.get(Task, task_key(plan.key, number, "step" if growth.sees_each else "sum"))
     included = {each.parent for each in gather.inputs} if gather and closed else set[str]()
-    step = need(view.records, Task, state_task(plan.key, number))
-    state = made(view.draft, step, "state")
+    step = view.records.get(Task, state_task(plan.key, number))
+    state = step and made(view.draft, step, "state")
     before = need(view.records, Task, state_task(plan.key, number - 1))
     return {
         "number": number,
@@ -81,7 +82,7 @@ def _round(view: View, plan: Plan, number: int) -> nouns.Round:
         "parts": [_part(view, plan, number, site, included) for site in sites_of(growth, number)],
         "state": state.key if state and state.blob else None,
         "start_date": date(before.ended_at),
-        "end_date": date(step.ended_at),
+        "end_date": date(step.ended_at) if step else None,
         "pooled": _measured(view, task_key(plan.key, number, "finish")),
         "sites": {
             site: measured
@@ -104,7 +105,7 @@ def _part(view: View, plan: Plan, number: int, site: str, included: set[str]) ->
     }
 
 
-def _measured(view: View, key: str) -> dict[str, float] | None:
+def _measured(view: View, key: str) -> dict[str, float | None] | None:
     task: Task | None = view.records.get(Task, key)
     if task is None or task.status != "STATUS_DONE":
         return None

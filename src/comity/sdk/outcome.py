@@ -1,0 +1,177 @@
+"""What an experiment on a network came to: the same `Run` as a simulation's, and what went wrong at sites."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, final
+
+from comity.engine.experiment import Experiment
+from comity.engine.history import Round, Scores, series
+from comity.engine.run import Run
+from comity.engine.stopping import best_index
+from comity.sdk.client import Client
+from comity.sdk.work import state_of
+from comity.strategies import reading
+from comity.values import codec
+from comity.values.digest import Digest
+from comity.values.errors import Forbidden, NotFound, NotSupported, RoundFailed
+from comity.values.tree import Tree
+
+NOTHING = codec.digest({})
+"""Of the memory of a site that keeps none."""
+
+LAST_LINES = 3
+
+
+@final
+@dataclass(frozen=True)
+class Failure:
+    """A task that has failed."""
+
+    stage: str
+    round: int
+    site: str
+    error: str
+    log: str
+    """The last lines of its log; empty where this organization may not read it."""
+
+    def __str__(self) -> str:
+        where = f"{self.stage} of round {self.round} at {self.site}: {self.error}"
+        return f"{where}: {self.log}" if self.log else f"{where}; its log is to be read at {self.site}"
+
+
+def failures(client: Client, shown: Mapping[str, Any]) -> list[Failure]:
+    """What has failed, the last of each site and stage."""
+    found: dict[tuple[str, str], Failure] = {}
+    for key in shown["failed"]:
+        task = client.get(f"/task/{key}/")
+        where = task["worker"], task["stage"]
+        if where not in found or found[where].round <= task["round"]:
+            found[where] = Failure(
+                stage=task["stage"],
+                round=task["round"],
+                site=task["worker"],
+                error=task["error_type"],
+                log=_last_lines(client, key),
+            )
+    return list(found.values())
+
+
+def run_of(client: Client, experiment: Experiment, shown: Mapping[str, Any]) -> Run:
+    """The run of an experiment that is done; raises RoundFailed when there is no state that could be had."""
+    rounds = [each for each in shown["rounds"] if each["closed"]]
+    history = tuple(_round(each) for each in rounds)
+    number = _chosen(experiment, history)
+    held = _state(client, rounds, number)
+    return Run(
+        experiment=experiment,
+        sites=shown["organizations"],
+        history=history,
+        state=state_of(experiment, held),
+        round=number,
+        memories=MemoriesAtSites(client, _last_parts(rounds)),
+        columns=reading.names(held.get("columns", {})),
+        engine={"engine": "Plain()", "threads": 1, "plan": shown["key"], "aggregator": shown["aggregator"]},
+    )
+
+
+@final
+@dataclass(frozen=True)
+class MemoriesAtSites:
+    """Sites' memories, which stay with their organizations: what this one may have, and no other."""
+
+    client: Client = field(repr=False)
+    tasks: Mapping[str, Sequence[tuple[int, str]]]
+    """Of each site: the rounds that its part was included in, and the task that did it; in order."""
+
+    def get(self, site: str, round: int) -> Tree:
+        """Raises Forbidden, or what the node says, where the memory is another organization's."""
+        task = next((key for number, key in reversed(self.tasks.get(site, ())) if number <= round), None)
+        if task is None:
+            return {}
+        left = self.client.get(f"/task/{task}/output_assets/")["results"]
+        model = next(each["asset"] for each in left if each["identifier"] == "memory")
+        if model["address"] is None:
+            raise NotFound(
+                f"what {site} remembered after round {round} was released: a later round goes on from another"
+            )
+        if Digest(f"sha256:{model['address']['checksum']}") == NOTHING:
+            return {}
+        return _downloaded(self.client, model["key"])
+
+    def put(self, site: str, round: int, memory: Tree, keep: Sequence[int]) -> None:
+        """Only a site's own tasks do that."""
+        raise NotSupported(f"what {site} remembers is kept at {site}")
+
+    def rewind(self, round: int) -> None:
+        """Only a site's own tasks do that."""
+        raise NotSupported("what sites remember is kept at the sites")
+
+
+def _round(shown: Mapping[str, Any]) -> Round:
+    parts = shown["parts"]
+    sites = {name: _scores(each) for name, each in shown["sites"].items()}
+    return Round(
+        number=shown["number"],
+        included=tuple(each["site"] for each in parts if each["included"]),
+        missing=tuple(each["site"] for each in parts if not each["included"]),
+        attempts=max(each["attempts"] for each in parts),
+        pooled=None if shown["pooled"] is None else _scores(shown["pooled"]),
+        sites=sites or None if shown["pooled"] is not None else None,
+        seconds=_seconds(shown["start_date"], shown["end_date"]),
+    )
+
+
+def _scores(shown: Mapping[str, float | None]) -> Scores:
+    return {name: float("nan") if value is None else value for name, value in shown.items()}
+
+
+def _seconds(began: str | None, ended: str | None) -> float:
+    if began is None or ended is None:
+        return 0.0
+    return (datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds()
+
+
+def _chosen(experiment: Experiment, history: Sequence[Round]) -> int:
+    """The round that the model is of."""
+    if experiment.best is not None:
+        numbers, values = series(history, experiment.best)
+        best = best_index(values, experiment.metric(experiment.best).goal)
+        if best is not None:
+            return numbers[best]
+    return len(history)
+
+
+def _state(client: Client, rounds: Sequence[Mapping[str, Any]], number: int) -> Any:
+    key = rounds[number - 1]["state"] if rounds else None
+    if key is None:
+        raise RoundFailed(f"the state after round {number} is not there")
+    return _downloaded(client, key)
+
+
+def _last_parts(rounds: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[int, str]]]:
+    made: dict[str, list[tuple[int, str]]] = {}
+    for each in rounds:
+        for part in each["parts"]:
+            if part["included"]:
+                made.setdefault(part["site"], []).append((each["number"], part["task"]))
+    return made
+
+
+def _downloaded(client: Client, model: str) -> Any:
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "model")
+        client.download(f"/model/{model}/file/", path)
+        return codec.decode(path.read_bytes())
+
+
+def _last_lines(client: Client, task: str) -> str:
+    try:
+        text = client.raw(f"/task/{task}/logs/").decode(errors="replace")
+    except (Forbidden, NotFound, NotSupported):
+        return ""
+    return " | ".join(line.strip() for line in text.strip().splitlines()[-LAST_LINES:])
