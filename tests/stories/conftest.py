@@ -104,6 +104,16 @@ def start():
 
     `within` is what stands before the command: where it is to run.
     """
+    yield from _starting()
+
+
+@pytest.fixture(scope="module")
+def start_for_all():
+    """As `start`, until the tests of a file have ended."""
+    yield from _starting()
+
+
+def _starting():
     made = []
 
     def run(word, *arguments, within=()):

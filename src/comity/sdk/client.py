@@ -73,6 +73,11 @@ class Client:
         self._account = account
         self._url = self._token = self._login = ""
 
+    @property
+    def url(self) -> str:
+        """Where the node is."""
+        return self._url or self._account().url.rstrip("/")
+
     def close(self) -> None:
         """Log out, where someone was logged in."""
         if self._login:

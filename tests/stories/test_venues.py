@@ -1,0 +1,133 @@
+"""One experiment, three venues, one digest: in this process, on an embedded network, on one started by hand."""
+
+import json
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+import comity as co
+from comity.sdk.client import Account, Client
+from comity.sdk.network import Network
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="tasks run on Linux")
+
+COMITY = str(Path(sys.executable).parent / "comity")
+
+NAMES = ["org1", "org2", "org3", "org4"]
+ON = dict.fromkeys(NAMES, "heart")
+SECONDS = 60.0
+
+HEART = co.Experiment(
+    model=co.numpy.Linear(features=13, loss="logistic"),
+    train=co.Train(optimizer=co.SGD(lr=0.005), batch_size=4, steps=100),
+    strategy=co.FedAvg(),
+    metrics=[co.metrics.accuracy, co.metrics.auc],
+    rounds=3,
+    seed=42,
+)
+
+STRATEGIES = [
+    co.FedAvg(),
+    co.Scaffold(),
+    co.FedAdam(server_lr=0.01),
+    co.strategies.Ditto(),
+    co.strategies.Cyclic(),
+]
+
+
+def sites():
+    return [replace(site, name=name) for name, site in zip(NAMES, co.data.heart(), strict=True)]
+
+
+def survivors():
+    regions = co.data.brca()[:4]
+    return [replace(site, name=name) for name, site in zip(NAMES, regions, strict=True)]
+
+
+COX = co.Experiment(strategy=co.strategies.CoxRegression(l2=0.01), metrics=[co.metrics.concordance])
+
+EXPERIMENTS = {
+    **{type(strategy).__name__: replace(HEART, strategy=strategy) for strategy in STRATEGIES},
+    "CoxRegression": COX,
+}
+
+
+@pytest.fixture(scope="module")
+def simulated():
+    """Each experiment's run in this process, by name."""
+    given = {name: survivors() if experiment is COX else sites() for name, experiment in EXPERIMENTS.items()}
+    return {name: co.simulate(experiment, given[name]) for name, experiment in EXPERIMENTS.items()}
+
+
+@pytest.fixture(scope="module")
+def embedded(tmp_path_factory):
+    """A network on this machine, with each organization's data registered at its own node."""
+    with co.up(4, directory=tmp_path_factory.mktemp("embedded") / "network") as network:
+        for heart, brca in zip(sites(), survivors(), strict=True):
+            network.at(heart.name).register("heart", heart, authorize="org1")
+            network.at(brca.name).register("brca", brca, authorize="org1")
+        yield network
+
+
+def same(run, expected):
+    """The same model, the same figures of every round, over all sites and at each."""
+    assert run.digest == expected.digest
+    assert [each.included for each in run.history] == [each.included for each in expected.history]
+    for mine, theirs in zip(run.history, expected.history, strict=True):
+        assert mine.pooled == pytest.approx(theirs.pooled, abs=0, nan_ok=True)
+        assert {name: pytest.approx(each, abs=0, nan_ok=True) for name, each in mine.sites.items()} == theirs.sites
+    assert run.table().records() == expected.table().records()
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_an_embedded_network_comes_to_what_a_simulation_does(embedded, simulated, name):
+    data = "brca" if name == "CoxRegression" else "heart"
+    same(embedded.run(EXPERIMENTS[name], dict.fromkeys(NAMES, data)), simulated[name])
+
+
+@pytest.fixture(scope="module")
+def by_hand(tmp_path_factory, start_for_all):
+    """A client of each node of a network started by the commands that docs/howto/deploy.md gives."""
+    folder = tmp_path_factory.mktemp("by-hand")
+    hub = folder / "hub"
+    start_for_all("hub at", "hub", "start", "--dir", hub, "--host", "127.0.0.1", "--port", 0)
+    made = {}
+    for name, token in json.loads(comity("hub", "invite", *NAMES, "--dir", hub, "--json")).items():
+        here = folder / name
+        password = re.search(r"password (\S+),", comity("node", "join", token, "--dir", here))[1]
+        said = start_for_all("at http", "node", "start", "--dir", here, "--port", 0, "--data", folder).said
+        url = re.search(r"http://127\.0\.0\.1:\d+", said)[0]
+        account = Account(url=url, user="admin", password=password)
+        made[name] = Client(lambda account=account: account)
+    for heart, brca in zip(sites(), survivors(), strict=True):
+        node = Network(made[heart.name])
+        node.register("heart", heart, authorize="org1", folder=folder / f"{heart.name}-heart")
+        node.register("brca", brca, authorize="org1", folder=folder / f"{brca.name}-brca")
+    yield made
+    for client in made.values():
+        client.close()
+
+
+def comity(*arguments):
+    return subprocess.check_output([COMITY, *map(str, arguments)], text=True, timeout=SECONDS)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_a_network_started_by_hand_comes_to_what_a_simulation_does(by_hand, simulated, name):
+    """At nodes that let nothing of others run until a steward has read it: once for all these experiments."""
+    lasting = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    token = by_hand["org1"].post("/api-token/", {"note": "notebook", "expires_at": lasting})["token"]
+    with co.connect(by_hand["org1"].url, token) as network:
+        data = "brca" if name == "CoxRegression" else "heart"
+        running = network.begin(EXPERIMENTS[name], dict.fromkeys(NAMES, data))
+        for shown in running.watch():
+            for each in shown["waiting_for"]:
+                organization = each.removeprefix("approval by ")
+                for waiting in by_hand[organization].pages("/approval/"):
+                    by_hand[organization].post(f"/function/{waiting['function']['key']}/approve/")
+        same(running.wait(), simulated[name])
