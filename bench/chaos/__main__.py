@@ -164,7 +164,7 @@ def page(runs: Sequence[Run]) -> str:
     )
 
 
-NAMES = ("the hub", "a node", "the process that forks a node's tasks", "a task")
+NAMES = ("the hub", "a node", "a sandbox's first process", "the process that forks a function's tasks", "a task")
 
 PAGE = """# Chaos
 

@@ -11,7 +11,7 @@ from threading import Event, Thread
 
 from bench.chaos.network import Network
 
-KINDS = ("hub", "node", "base", "task")
+KINDS = ("hub", "node", "base", "zygote", "task")
 
 PAUSE = (0.3, 1.5)
 """Seconds between one kill and the next."""

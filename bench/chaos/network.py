@@ -109,22 +109,25 @@ class Network:
     def __init__(self, folder: Path, pid: int, said: Mapping[str, Any]) -> None:
         self.folder = folder
         self.nodes = {each["organization"]: Node(each) for each in said["nodes"]}
-        self._pid = pid
+        self.pid = pid
 
     def processes(self, kind: str) -> list[int]:
-        """The processes that are now `hub`, `node`, `base` or `task`."""
-        daemons = {pid: name for pid in children(self._pid) if (name := self._name(pid))}
+        """The processes that are now `hub`, `node`, `base`, `zygote` or `task`."""
+        daemons = self.daemons()
         if kind in ("hub", "node"):
-            return sorted(pid for pid, name in daemons.items() if (name == "hub") == (kind == "hub"))
-        bases = [pid for node in daemons for pid in children(node) if BASE in _command(pid)]
-        return sorted(bases if kind == "base" else [pid for base in bases for pid in children(base)])
+            return sorted(pid for name, pid in daemons.items() if (name == "hub") == (kind == "hub"))
+        return sorted(pid for node in daemons.values() for pid in below(node, kind))
+
+    def daemons(self) -> dict[str, int]:
+        """Hub and nodes that run now, by name."""
+        return {name: pid for pid in children(self.pid) if (name := self._name(pid))}
 
     def kill(self, pid: int) -> bool:
         """SIGKILL, if that still is a process of this network."""
         with suppress(ProcessLookupError):
             handle = os.pidfd_open(pid)  # from here on the number cannot come to mean another process
             try:
-                if self._pid in ancestors(pid):
+                if self.pid in ancestors(pid):
                     signal.pidfd_send_signal(handle, signal.SIGKILL)
                     return True
             finally:
@@ -173,6 +176,16 @@ def children(pid: int) -> list[int]:
         with suppress(OSError):
             found += map(int, path.read_text().split())
     return found
+
+
+def below(node: int, kind: str) -> list[int]:
+    """The processes that run a node's tasks: of each sandbox its base, the zygotes of that, and their tasks."""
+    started = [pid for pid in children(node) if BASE in _command(pid)]
+    bases: list[int] = []
+    for pid in started:
+        bases += children(pid) if _command(pid).split(b"\0")[0].endswith(b"/bwrap") else [pid]
+    found = {"base": bases, "zygote": [pid for base in bases for pid in children(base)]}
+    return found[kind] if kind in found else [pid for zygote in found["zygote"] for pid in children(zygote)]
 
 
 def ancestors(pid: int) -> set[int]:

@@ -45,6 +45,8 @@ class Closing:
     """Parts to be tried again."""
     left: Sequence[Task] = ()
     """Parts that have not begun when it is closed."""
+    awaited: Sequence[Task] = ()
+    """Parts that are late, while without them there is no quorum."""
     look: int | None = None
 
 
@@ -68,6 +70,14 @@ def decide(records: Records, plan: Plan, now: int) -> Decision:
         looks += [closing.look] if closing.look is not None else []
         events += [closing.event] if closing.event else []
     return Decision(tuple(events), min(looks, default=None))
+
+
+def awaited(records: Records, plan: Plan, now: int) -> list[str]:
+    """The organizations that are late, while a round has no quorum without them."""
+    number = plan.rounds_closed + 1
+    if plan.growth is None or status_of(plan) in OVER or number > plan.rounds_added or _missing(records, plan):
+        return []
+    return sorted(part.worker for part in _closing(records, plan, number, "local", now).awaited)
 
 
 def _missing(records: Records, plan: Plan) -> tuple[AnyEvent, ...]:
@@ -168,7 +178,9 @@ def _closing(records: Records, plan: Plan, number: int, stage: Literal["local", 
     deadline = growth.deadline + max(state.ended_at, *(_able(records, part) for part in parts))
     if now < deadline:
         return Closing(look=deadline)
-    return Closing(closed, left=[part for part in open_ if part.status not in BEGUN]) if there else Closing()
+    if not there:
+        return Closing(awaited=open_)
+    return Closing(closed, left=[part for part in open_ if part.status not in BEGUN])
 
 
 def _gathering(sees_each: bool, stage: Literal["local", "evaluate"]) -> Stage:

@@ -66,9 +66,7 @@ def add(parts: Sequence[tuple[str, Path]], into: Path) -> None:
     with ExitStack() as stack:
         opened = [Part(name, stack.enter_context(path.open("rb")), path.stat().st_size) for name, path in parts]
         adding = [part for part in opened if part.leaves]
-        first = adding[0].leaves if adding else {}
-        for part in adding[1:]:
-            _check(adding[0], part)
+        first = _common(adding).leaves if adding else {}
         paths = sorted(first)
         wide = {path: (np.dtype(_wide(first[path].dtype)), first[path].shape) for path in paths}
         with into.open("wb") as file:
@@ -88,13 +86,17 @@ def _sums(parts: Sequence[Part], path: str, wide: np.dtype[Any]) -> Iterator[Arr
         yield total
 
 
-def _check(one: Part, other: Part) -> None:
-    """Raise InvalidInput unless both have the same arrays."""
-    kinds = [{path: (_wide(leaf.dtype), leaf.shape) for path, leaf in each.leaves.items()} for each in (one, other)]
-    try:
-        same_leaves(*kinds)
-    except InvalidInput as error:
-        raise InvalidInput(f"{one.name} and {other.name} do not fit together: {error}") from error
+def _common(parts: Sequence[Part]) -> Part:
+    """One whose arrays are those of most parts, of the first where no more have others; all must have them."""
+    kinds = [{path: (_wide(leaf.dtype), leaf.shape) for path, leaf in each.leaves.items()} for each in parts]
+    at = max(range(len(parts)), key=lambda at: kinds.count(kinds[at]))
+    others = "that of" if len(parts) == 2 else "those of the others, such as"
+    for part, kind in zip(parts, kinds, strict=True):
+        try:
+            same_leaves(kinds[at], kind)
+        except InvalidInput as error:
+            raise InvalidInput(f"the part of {part.name} does not fit {others} {parts[at].name}: {error}") from error
+    return parts[at]
 
 
 def _wide(dtype: np.dtype[Any]) -> type:

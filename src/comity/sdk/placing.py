@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,11 @@ from comity.values.errors import InvalidInput, unknown
 from comity.values.tree import Tree
 
 USABLE = ("FUNCTION_STATUS_WAITING", "FUNCTION_STATUS_BUILDING", "FUNCTION_STATUS_READY")
+
+ON_ITS_WAY = 2.0
+"""Seconds that news of a dataset, registered a moment ago at another node, may take to be known here."""
+
+LOOK = 0.1
 
 
 @final
@@ -85,22 +91,31 @@ def _members(client: Client) -> tuple[str, list[str]]:
 def _data(client: Client, on: Mapping[str, str], members: Sequence[str]) -> dict[str, SiteData]:
     if not on:
         raise InvalidInput("say where it runs: on={'org1': 'DATASET', ...}, the dataset of each organization")
-    known = [each for each in client.pages("/data_manager/") if not each["withdrawn_date"]]
-    made: dict[str, SiteData] = {}
-    for organization, given in on.items():
+    for organization in on:
         if organization not in members:
             raise unknown("organization", organization, members)
-        own = [each for each in known if each["owner"] == organization]
-        found = [each["key"] for each in own if given in (each["key"], each["name"])]
-        if not found:
-            raise unknown(f"dataset at {organization}", given, [each["name"] for each in own])
-        if len(found) > 1:
-            raise InvalidInput(f"{len(found)} datasets at {organization} are called {given!r}; give a key: {found}")
-        samples = client.get(f"/data_manager/{found[0]}/")["data_sample_keys"]
-        if not samples:
-            raise InvalidInput(f"the dataset {given!r} at {organization} has no data samples yet")
-        made[organization] = SiteData(dataset=found[0], samples=tuple(samples))
-    return made
+    until = time.monotonic() + ON_ITS_WAY
+    while True:
+        known = [each for each in client.pages("/data_manager/") if not each["withdrawn_date"]]
+        try:
+            return {organization: _site_data(client, known, organization, given) for organization, given in on.items()}
+        except InvalidInput:
+            if time.monotonic() > until:
+                raise
+        time.sleep(LOOK)
+
+
+def _site_data(client: Client, known: Sequence[Mapping[str, Any]], organization: str, given: str) -> SiteData:
+    own = [each for each in known if each["owner"] == organization]
+    found = [each["key"] for each in own if given in (each["key"], each["name"])]
+    if not found:
+        raise unknown(f"dataset at {organization}", given, [each["name"] for each in own])
+    if len(found) > 1:
+        raise InvalidInput(f"{len(found)} datasets at {organization} are called {given!r}; give a key: {found}")
+    samples = client.get(f"/data_manager/{found[0]}/")["data_sample_keys"]
+    if not samples:
+        raise InvalidInput(f"the dataset {given!r} at {organization} has no data samples yet")
+    return SiteData(dataset=found[0], samples=tuple(samples))
 
 
 def _functions(

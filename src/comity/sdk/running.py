@@ -10,7 +10,7 @@ from typing import Any, final
 from comity.engine.experiment import Experiment
 from comity.engine.run import Run
 from comity.sdk.client import Client
-from comity.sdk.outcome import failures, run_of
+from comity.sdk.outcome import Failure, failures, run_of
 from comity.sdk.reading import read_experiment
 from comity.values.errors import RoundFailed, Unavailable
 
@@ -85,6 +85,10 @@ class Running:
         if self._experiment is None:
             self._experiment = read_experiment((shown or self.now())["experiment"])
         return self._experiment
+
+    def failures(self) -> list[Failure]:
+        """What has failed at which site, the last of each, with the end of its log where that may be read here."""
+        return failures(self._client, self.now())
 
     def cancel(self) -> None:
         """End it: open tasks are cancelled, and what runs is killed."""

@@ -57,14 +57,20 @@ def test_empty_parts_add_nothing(tmp_path):
 @pytest.mark.parametrize(
     ("other", "said"),
     [
-        ({"v": np.ones(2)}, "site0 and site1 do not fit together: .* only some sites have"),
-        ({"w": np.ones(3)}, r"site0 and site1 .* shape of 'w': \(2,\) and \(3,\)"),
-        ({"w": np.ones(2, np.int64)}, "site0 and site1 .* integers"),
+        ({"v": np.ones(2)}, "part of site1 does not fit that of site0: .* only some sites have"),
+        ({"w": np.ones(3)}, r"site1 does not fit that of site0: .* shape of 'w': \(2,\) and \(3,\)"),
+        ({"w": np.ones(2, np.int64)}, "site1 does not fit that of site0: .* integers"),
     ],
 )
 def test_parts_that_differ_are_named(tmp_path, other, said):
     with pytest.raises(InvalidInput, match=said):
         add(write(tmp_path, [{"w": np.ones(2)}, other]), tmp_path / "sum")
+
+
+def test_of_several_the_odd_one_is_named(tmp_path):
+    one = {"w": np.ones(2)}
+    with pytest.raises(InvalidInput, match="part of site0 does not fit those of the others, such as site1"):
+        add(write(tmp_path, [{"w": np.ones(3)}, one, one]), tmp_path / "sum")
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

@@ -52,7 +52,7 @@ class View:
         self.records = log.records
         self.organization = organization
         self._base = base
-        self._now = now
+        self.now = now
         self._names = names
         self._texts: dict[str, str] = {}
         self._functions: dict[str, nouns.Function] = {}
@@ -229,12 +229,12 @@ class View:
 
     def duration(self, each: Plan | Task) -> int:
         """Seconds from its start to its end, or to now."""
-        return max(0, (each.ended_at or self._now) - each.started_at) // 1000 if each.started_at else 0
+        return max(0, (each.ended_at or self.now) - each.started_at) // 1000 if each.started_at else 0
 
     def _estimated_end(self, each: Plan, done: int, total: int) -> int:
         if status_of(each) in OVER:
             return each.ended_at
-        return each.started_at + (self._now - each.started_at) * total // done if each.started_at and done else 0
+        return each.started_at + (self.now - each.started_at) * total // done if each.started_at and done else 0
 
     def creator(self, each: Plan) -> str:
         if each.owner != self.organization:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from fastapi import Response
 
-from comity.domain.conducting import attempts
+from comity.domain.conducting import attempts, awaited
 from comity.domain.growing import task_key
 from comity.domain.records import Performance, Plan, Task, need
 from comity.domain.rounds import growth_of, sites_of, state_task
@@ -119,11 +119,8 @@ def _waits(view: View, plan: Plan, tasks: list[Task]) -> Iterator[str]:
     for task in tasks:
         if (why := view.waiting_for(task)) is not None:
             yield why
-    number = plan.rounds_closed + 1
-    late = [each for each in tasks if each.stage == "local" and each.round == number and each.worker in plan.absent]
-    for task in late:
-        if task.status not in ENDED:
-            yield f"{task.worker}, which was absent from round {plan.rounds_closed}"
+    for site in awaited(view.records, plan, view.now):
+        yield f"{site}, without which round {plan.rounds_closed + 1} has no quorum"
 
 
 def _whole(call: Call, name: str, default: int) -> int:
