@@ -84,7 +84,7 @@ def network_in(folder):
         for site in sites():
             client = Client(lambda name=site.name: embedded(folder, name))
             if all(each["owner"] != site.name for each in client.pages("/data_manager/")):
-                Network(client).register("heart", site, authorize="org1")
+                Network(client).register("heart", site, authorize=["org1"], logs=["org1"])
             client.close()
         client = Client(lambda: embedded(folder, "org1"))
         yield running, Network(client)

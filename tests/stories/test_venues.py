@@ -13,6 +13,7 @@ import pytest
 import comity as co
 from comity.sdk.client import Account, Client
 from comity.sdk.network import Network
+from comity.values.errors import Forbidden
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="tasks run on Linux")
 
@@ -69,8 +70,8 @@ def embedded(tmp_path_factory):
     """A network on this machine, with each organization's data registered at its own node."""
     with co.up(4, directory=tmp_path_factory.mktemp("embedded") / "network") as network:
         for heart, brca in zip(sites(), survivors(), strict=True):
-            network.at(heart.name).register("heart", heart, authorize="org1")
-            network.at(brca.name).register("brca", brca, authorize="org1")
+            network.at(heart.name).register("heart", heart, authorize=["org1"])
+            network.at(brca.name).register("brca", brca, authorize=["org1"])
         yield network
 
 
@@ -90,6 +91,20 @@ def test_an_embedded_network_comes_to_what_a_simulation_does(embedded, simulated
     same(embedded.run(EXPERIMENTS[name], dict.fromkeys(NAMES, data)), simulated[name])
 
 
+def test_nobody_is_given_what_one_site_contributed(embedded):
+    """Not even whoever began the experiment, at the node that has added it to the others'."""
+    running = embedded.begin(replace(HEART, rounds=1), ON)
+    running.wait()
+    for name in NAMES:
+        client = embedded.at(name)._client
+        tasks = client.pages("/task/", compute_plan_key=running.key)
+        for task in (each for each in tasks if each["stage"] in ("local", "evaluate")):
+            for left in client.get(f"/task/{task['key']}/output_assets/")["results"]:
+                if left["kind"] == "ASSET_MODEL" and task["worker"] != name:
+                    with pytest.raises(Forbidden):
+                        client.raw(f"/model/{left['asset']['key']}/file/")
+
+
 @pytest.fixture(scope="module")
 def by_hand(tmp_path_factory, start_for_all):
     """A client of each node of a network started by the commands that docs/howto/deploy.md gives."""
@@ -106,8 +121,8 @@ def by_hand(tmp_path_factory, start_for_all):
         made[name] = Client(lambda account=account: account)
     for heart, brca in zip(sites(), survivors(), strict=True):
         node = Network(made[heart.name])
-        node.register("heart", heart, authorize="org1", folder=folder / f"{heart.name}-heart")
-        node.register("brca", brca, authorize="org1", folder=folder / f"{brca.name}-brca")
+        node.register("heart", heart, authorize=["org1"], folder=folder / f"{heart.name}-heart")
+        node.register("brca", brca, authorize=["org1"], folder=folder / f"{brca.name}-brca")
     yield made
     for client in made.values():
         client.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, final
@@ -29,6 +29,8 @@ class NewDataset:
     description: Path | None = None
     permissions: Mapping[str, Any]
     """Who may use it, as REST takes them."""
+    logs: Mapping[str, Any] = field(default_factory=lambda: NOBODY)
+    """Who may read the logs of tasks on it, besides its owner."""
     upload: bool = False
     """Whether the folders are sent, to a node on another machine; they are registered in place if not."""
 
@@ -38,7 +40,7 @@ def add(client: Client, new: NewDataset) -> dict[str, Any]:
     for folder in new.folders:
         if not folder.is_dir():
             raise InvalidInput(f"{folder} is no folder; a data sample is a folder of files")
-    value = {"name": new.name, "permissions": new.permissions, "logs_permission": NOBODY}
+    value = {"name": new.name, "permissions": new.permissions, "logs_permission": new.logs}
     with TemporaryDirectory() as made:
         about = new.description or Path(made, "description.md")
         if new.description is None:

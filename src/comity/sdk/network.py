@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +13,7 @@ from comity.engine.run import Run
 from comity.sdk import site_data
 from comity.sdk.client import Client
 from comity.sdk.placing import Conduct, place
+from comity.sdk.rehearsing import rehearse
 from comity.sdk.running import Observe, Running
 from comity.values.errors import InvalidInput, unknown
 from comity.values.site import Site
@@ -60,15 +61,22 @@ class Network:
         """Names of all that have a node."""
         return [each["id"] for each in self._client.get("/organization/")]
 
-    def register(self, name: str, site: Site, *, authorize: str = "", folder: str | Path | None = None) -> str:
-        """The key of a new dataset at this node's organization: a site's rows, written to a folder on its machine.
+    def register(
+        self,
+        name: str,
+        site: Site,
+        *,
+        authorize: Sequence[str] = (),
+        logs: Sequence[str] = (),
+        folder: str | Path | None = None,
+    ) -> str:
+        """The key of a new dataset at this node's organization: a site's rows.
 
-        authorize: organizations, with commas between, whose experiments may use it. folder: where the rows are kept, on
-        the node's own machine; sent to the node when None.
+        authorize: organizations whose experiments may use it. logs: those that may read what tasks on it have printed,
+        which may show rows. folder: where the rows are kept, on the node's own machine; sent to the node when None.
         """
-        return site_data.register(
-            self._client, name, site, authorize=authorize, folder=None if folder is None else Path(folder)
-        )
+        kept = None if folder is None else Path(folder)
+        return site_data.register(self._client, name, site, authorize=authorize, logs=logs, folder=kept)
 
     def run(
         self,
@@ -114,6 +122,13 @@ class Network:
             raise InvalidInput(f"the first argument must be a co.Experiment, not {experiment!r}")
         how = Conduct(aggregator=aggregator, name=name, deadline=deadline, retries=retries, start=start)
         return Running(self._client, place(self._client, experiment, on, how), experiment)
+
+    def rehearse(self, experiment: Experiment, on: Mapping[str, str]) -> Run:
+        """One round in this process, on rows that each dataset's opener makes up; nothing is sent.
+
+        Openers are others' code, which is run here. Raises what `run` would refuse, and what the code raises.
+        """
+        return rehearse(self._client, experiment, on)
 
     def attach(self, key: str) -> Running:
         """An experiment that was begun before, from anywhere, by the key of its plan."""

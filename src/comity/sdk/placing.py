@@ -65,7 +65,7 @@ def place(client: Client, experiment: Experiment, on: Mapping[str, str], how: Co
     aggregator = how.aggregator or me
     if aggregator not in members:
         raise unknown("organization", aggregator, members)
-    data = _data(client, on, members)
+    data = site_data(client, on)
     functions = _functions(client, experiment, declared, me=me, who=sorted({*on, aggregator} - {me}))
     start = start_from(client, how.start, at=me, to=aggregator)
     plan = growth(
@@ -88,9 +88,11 @@ def _members(client: Client) -> tuple[str, list[str]]:
     return next(each["id"] for each in found if each["is_current"]), [each["id"] for each in found]
 
 
-def _data(client: Client, on: Mapping[str, str], members: Sequence[str]) -> dict[str, SiteData]:
+def site_data(client: Client, on: Mapping[str, str]) -> dict[str, SiteData]:
+    """The dataset of each organization, by name or key, and its samples; raises InvalidInput for what is not there."""
     if not on:
         raise InvalidInput("say where it runs: on={'org1': 'DATASET', ...}, the dataset of each organization")
+    _, members = _members(client)
     for organization in on:
         if organization not in members:
             raise unknown("organization", organization, members)

@@ -67,12 +67,17 @@ class Running:
             if shown["status"] in OVER:
                 return
 
-    def wait(self, observe: Observe | None = None) -> Run:
-        """The run, once it is over: as `co.simulate` gives it. Raises RoundFailed when it was cancelled or failed."""
+    def ended(self, observe: Observe | None = None) -> Mapping[str, Any]:
+        """Its rounds, once it is over, whatever it came to."""
         shown: Mapping[str, Any] = {}
         for shown in self.watch():
             if observe is not None:
                 observe(shown)
+        return shown
+
+    def wait(self, observe: Observe | None = None) -> Run:
+        """The run, once it is over: as `co.simulate` gives it. Raises RoundFailed when it was cancelled or failed."""
+        shown = self.ended(observe)
         if shown["status"] == "PLAN_STATUS_CANCELED":
             raise RoundFailed(f"the experiment {self.key} was cancelled after {_done(shown)} rounds")
         if shown["status"] == "PLAN_STATUS_FAILED":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -47,8 +48,13 @@ class SiteRows:
 '''
 
 
-def register(client: Client, name: str, site: Site, *, authorize: str, folder: Path | None) -> str:
-    """The key of a dataset of the site's rows; they are kept in `folder`, or sent to the node when None."""
+def register(
+    client: Client, name: str, site: Site, *, authorize: Sequence[str], logs: Sequence[str], folder: Path | None
+) -> str:
+    """The key of a dataset of the site's rows; they are kept in `folder`, or sent to the node when None.
+
+    authorize: organizations whose experiments may use it; logs: those that may read the logs of tasks on it.
+    """
     parts = {
         part: rows for part, rows in (("train", site.train), ("test", site.test)) if rows is not None and len(rows)
     }
@@ -61,12 +67,12 @@ def register(client: Client, name: str, site: Site, *, authorize: str, folder: P
             np.savez(sample / f"{part}.npz", **_arrays(rows))
         opener = Path(made, "opener.py")
         opener.write_text(_opener(parts))
-        authorized = [each.strip() for each in authorize.split(",") if each.strip()]
         new = NewDataset(
             name=name,
             opener=opener,
             folders=[sample],
-            permissions={"public": False, "authorized_ids": authorized},
+            permissions={"public": False, "authorized_ids": list(authorize)},
+            logs={"public": False, "authorized_ids": list(logs)},
             upload=folder is None,
         )
         return datasets.add(client, new)["key"]

@@ -8,7 +8,7 @@ import uuid
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from comity.sdk.client import Client, Files
+from comity.sdk.client import Client, Files, is_key
 from comity.sdk.packing import pack
 from comity.values import codec
 from comity.values.errors import Conflict, InvalidInput
@@ -36,7 +36,7 @@ def start_from(client: Client, given: str | Path | Tree, *, at: str, to: str) ->
     """
     if not given:
         return ""
-    if isinstance(given, str) and _is_key(given):
+    if isinstance(given, str) and is_key(given):
         return given
     data = _bytes(given) if isinstance(given, (str, Path)) else codec.encode(given)
     with TemporaryDirectory() as made:
@@ -74,16 +74,9 @@ def _left(client: Client, function: str, *, at: str, to: str) -> str:
     client.post("/task/bulk_create/", {"tasks": [new]})
     while (status := client.get(f"/task/{task}/")["status"]) != "STATUS_DONE":
         if status in ("STATUS_FAILED", "STATUS_CANCELED"):
-            raise Conflict(f"the model to start from was not taken; see why with: comity plan log {task}")
+            raise Conflict(f"the model to start from was not taken; see why with: comity plan logs {task}")
         time.sleep(LOOK)
     return client.get(f"/task/{task}/output_assets/")["results"][0]["asset"]["key"]
-
-
-def _is_key(text: str) -> bool:
-    try:
-        return str(uuid.UUID(text)) == text
-    except ValueError:
-        return False
 
 
 def _bytes(given: str | Path) -> bytes:

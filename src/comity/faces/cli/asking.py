@@ -31,15 +31,18 @@ class Answer:
     """For people."""
 
 
+Node = Annotated[str, typer.Option(envvar="COMITY_NODE", help="The node's address; its user by COMITY_TOKEN.")]
+Organization = Annotated[str, typer.Option("--as", help="Or an organization of a network of comity up.")]
+Directory = Annotated[Path, typer.Option("--dir", help="Where comity up keeps that network.")]
+User = Annotated[str, typer.Option(envvar="COMITY_USER", help="Who logs in at the node.")]
+Password = Annotated[str, typer.Option(envvar="COMITY_PASSWORD", help="Asked for unless given.")]
+
 OPTIONS: dict[str, tuple[Any, Any]] = {
-    "node": (
-        Annotated[str, typer.Option(envvar="COMITY_NODE", help="The node's address; its user by COMITY_TOKEN.")],
-        "",
-    ),
-    "organization": (Annotated[str, typer.Option("--as", help="Or an organization of a network of comity up.")], ""),
-    "directory": (Annotated[Path, typer.Option("--dir", help="Where comity up keeps that network.")], Path(".comity")),
-    "user": (Annotated[str, typer.Option(envvar="COMITY_USER", help="Who logs in at the node.")], ""),
-    "password": (Annotated[str, typer.Option(envvar="COMITY_PASSWORD", help="Asked for unless given.")], ""),
+    "node": (Node, ""),
+    "organization": (Organization, ""),
+    "directory": (Directory, Path(".comity")),
+    "user": (User, ""),
+    "password": (Password, ""),
     "as_json": (Annotated[bool, typer.Option("--json", help="Print one JSON value.")], False),
 }
 
@@ -55,16 +58,8 @@ def asking(command: Callable[..., Answer]) -> Callable[..., None]:
 
     @wraps(command)
     def run(**given: Any) -> None:
-        node, organization, directory, user, password, as_json = (given.pop(name) for name in OPTIONS)
-
-        def account() -> Account:
-            if organization or not node:
-                return embedded(directory, organization)
-            if not user:
-                return Account(url=node, token=os.environ.get("COMITY_TOKEN", ""))
-            return Account(url=node, user=user, password=password or _asked(user))
-
-        client = Client(account)
+        *who, as_json = (given.pop(name) for name in OPTIONS)
+        client = client_of(*who)
         try:
             answer = command(**{first.name: client}, **given)
         finally:
@@ -75,6 +70,19 @@ def asking(command: Callable[..., Answer]) -> Callable[..., None]:
     run.__annotations__ = {each.name: each.annotation for each in parameters}
     del run.__wrapped__  # type: ignore[attr-defined]
     return run
+
+
+def client_of(node: str, organization: str, directory: Path, user: str, password: str) -> Client:
+    """What asks the node that the options name, as whom they name."""
+
+    def account() -> Account:
+        if organization or not node:
+            return embedded(directory, organization)
+        if not user:
+            return Account(url=node, token=os.environ.get("COMITY_TOKEN", ""))
+        return Account(url=node, user=user, password=password or _asked(user))
+
+    return Client(account)
 
 
 def key_of(client: Client, noun: str, given: str) -> str:

@@ -26,6 +26,7 @@ def add(
     description: Annotated[Path | None, typer.Option(help="A file that says what the data are.")] = None,
     authorize: Annotated[str, typer.Option(help="Organizations that may use it, with commas between.")] = "",
     public: Annotated[bool, typer.Option("--public", help="Every organization may use it.")] = False,
+    logs: Annotated[str, typer.Option(help="Organizations that may read the logs of tasks on it.")] = "",
     upload: Annotated[bool, typer.Option("--upload", help="Send copies, for a node on another machine.")] = False,
 ) -> Answer:
     """Register a dataset: an opener, and data samples, which stay in their folders at the node."""
@@ -37,6 +38,7 @@ def add(
             folders=folders,
             description=description,
             permissions=permissions(authorize, public),
+            logs=permissions(logs, False),
             upload=upload,
         ),
     )

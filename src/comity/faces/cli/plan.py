@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -12,8 +13,10 @@ import typer
 
 from comity.faces.cli.asking import Answer, asking, key_of
 from comity.faces.cli.show import folder_to_save, waiting
-from comity.sdk.client import Client
-from comity.values.errors import Conflict, Forbidden, InvalidInput, NotFound
+from comity.faces.watching import watching
+from comity.sdk.client import Client, is_key
+from comity.sdk.running import Running
+from comity.values.errors import Conflict, Forbidden, InvalidInput, NotFound, NotSupported
 from comity.values.table import Cell, Table
 
 app = typer.Typer(no_args_is_help=True, help="Create plans of tasks, follow them, and download what they left.")
@@ -129,10 +132,61 @@ def download(
 
 @app.command()
 @asking
-def log(client: Client, task: Annotated[str, typer.Argument(help="Its key, as show --json has it.")]) -> Answer:
-    """Show why a task failed, if this organization may read it."""
-    text = client.raw(f"/task/{task}/logs/").decode(errors="replace")
-    return Answer({"task": task, "log": text}, text)
+def logs(
+    client: Client,
+    which: Annotated[str, typer.Argument(metavar="PLAN|TASK", help="A plan, or the key of one of its tasks.")],
+) -> Answer:
+    """Show the log of a task, or those of a plan's tasks that have failed, where this organization may read them."""
+    if is_key(which) and any(each["key"] == which for each in client.pages("/task/", key=which)):
+        text = client.raw(f"/task/{which}/logs/").decode(errors="replace")
+        return Answer({"task": which, "log": text}, text)
+    key = key_of(client, "compute_plan", which)
+    failed = [each for each in _tasks(client, key) if each["status"] == "STATUS_FAILED"]
+    told = {each["key"]: _log(client, each["key"]) for each in failed}
+    lines = [f"{_called(each)} {each['key']} at {each['worker']}:\n{told[each['key']]}" for each in failed]
+    return Answer({"logs": told}, "\n".join(lines) or f"Nothing of {which} has failed.")
+
+
+@app.command()
+@asking
+def watch(
+    client: Client,
+    plan: Plan,
+    save: Annotated[Path | None, typer.Option(help="Write the report folder here once it is over.")] = None,
+) -> Answer:
+    """Follow an experiment until it is over; it goes on by itself when this is interrupted."""
+    running = Running(client, key_of(client, "compute_plan", plan))
+    if save:
+        folder_to_save(save)
+        sys.path.insert(0, str(Path.cwd()))  # where the experiment's own modules lie
+    with watching() as observe:
+        run = running.wait(observe) if save else None
+        shown = running.now() if run else running.ended(observe)
+    if run and save:
+        run.save(save)
+    rows: list[Sequence[Cell]] = [
+        (
+            each["number"],
+            ", ".join(part["site"] for part in each["parts"] if part["included"]),
+            ", ".join(part["site"] for part in each["parts"] if not part["included"]) or None,
+            ", ".join(f"{name} {_figure(value)}" for name, value in (each["pooled"] or {}).items()) or None,
+        )
+        for each in shown["rounds"]
+    ]
+    title = f"{shown['name']} {shown['key']}: {_status(shown)}"
+    return Answer(shown, Table(title, ("round", "sites", "missing", "over all test rows"), rows))
+
+
+@app.command()
+@asking
+def compare(
+    client: Client, plans: Annotated[list[str], typer.Argument(help="Keys or names of experiments.")]
+) -> Answer:
+    """Show experiments side by side: the settings that differ, and what was measured."""
+    from comity.faces.comparing import compared
+
+    shown = [client.get(f"/compute_plan/{key_of(client, 'compute_plan', each)}/rounds/") for each in plans]
+    return Answer(shown, compared(shown))
 
 
 def _wait(client: Client, key: str) -> None:
@@ -145,7 +199,7 @@ def _wait(client: Client, key: str) -> None:
             time.sleep(LOOK)
     if found["status"] != ENDED[0]:
         failed = found["failed_task_key"]
-        why = f": task {failed}; see comity plan show {key}, and comity plan log {failed} at its worker"
+        why = f": task {failed}; see comity plan show {key}, and comity plan logs {failed}"
         raise Conflict(f"the plan {found['name']} {key} is {_status(found)}{why if failed else ''}")
 
 
@@ -159,7 +213,7 @@ def _models(client: Client, plan: str) -> dict[str, str]:
     for task in _tasks(client, plan):
         for each in client.pages(f"/task/{task['key']}/output_assets/"):
             if each["kind"] == "ASSET_MODEL":
-                name = f"{task['tag'] or task['key']}.{each['identifier']}"
+                name = f"{_called(task)}.{each['identifier']}"
                 made[_plain(name)] = each["asset"]["key"]
     return made
 
@@ -176,7 +230,7 @@ def _row(task: dict[str, Any], measured: Sequence[Mapping[str, Any]]) -> Sequenc
         f"{each['identifier']}={each['perf']:.4g}" for each in measured if each["compute_task"]["key"] == task["key"]
     ]
     return (
-        task["tag"] or task["key"],
+        _called(task),
         task["rank"],
         task["worker"],
         task["status"].removeprefix("STATUS_").lower(),
@@ -184,6 +238,25 @@ def _row(task: dict[str, Any], measured: Sequence[Mapping[str, Any]]) -> Sequenc
         " ".join(numbers),
         task["error_type"] or task["waiting_for"] or "",
     )
+
+
+def _called(task: Mapping[str, Any]) -> str:
+    """What a person calls a task: as its plan does, or by its place in an experiment."""
+    if task["stage"]:
+        place = f"round{task['round']}.{task['stage']}"
+        return place if task["required"] else f"{place}.{task['worker']}"
+    return task["tag"] or task["key"]
+
+
+def _log(client: Client, task: str) -> str:
+    try:
+        return client.raw(f"/task/{task}/logs/").decode(errors="replace")
+    except (Forbidden, NotFound, NotSupported) as error:
+        return f"({error})\n"
+
+
+def _figure(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
 
 
 def _status(plan: Mapping[str, Any]) -> str:
