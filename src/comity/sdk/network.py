@@ -61,6 +61,16 @@ class Network:
         """Names of all that have a node."""
         return [each["id"] for each in self._client.get("/organization/")]
 
+    def datasets(self) -> list[tuple[str, str, str]]:
+        """(organization, name, key) of each dataset that may be used."""
+        found = self._client.pages("/data_manager/")
+        return [(each["owner"], each["name"], each["key"]) for each in found if not each["withdrawn_date"]]
+
+    @property
+    def url(self) -> str:
+        """The node's address."""
+        return self._client.url
+
     def register(
         self,
         name: str,

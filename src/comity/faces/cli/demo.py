@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import nullcontext, suppress
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from threading import Event
 from time import monotonic
 from types import ModuleType
 from typing import Annotated
@@ -12,6 +16,7 @@ import typer
 
 from comity.faces.cli.show import folder_to_save, json_line, line, printer, terminal_table, watched
 from comity.faces.credit import credit
+from comity.faces.demos.hospitals import Crossing, across_hospitals
 from comity.faces.demos.outcome import Outcome
 from comity.values.errors import NotSupported, unknown
 from comity.values.table import Table
@@ -31,19 +36,49 @@ def command(
         typer.Option(help="Report folder, written over an earlier one; comity-demo-NAME unless given."),
     ] = None,
     more: Annotated[bool, typer.Option("--more", help="Also the slower second panel of drug-discovery.")] = False,
+    simulated: Annotated[bool, typer.Option("--simulate", help="heart: in this process only, no network.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="heart: leave the network running until Ctrl-C.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
-    """Run a headline experiment on real data inside the package and print one table."""
+    """Run a headline experiment on real data inside the package and print one table.
+
+    That of heart disease is run across a network of the four hospitals, started on this machine.
+    """
     began, module = monotonic(), _module(name)
     if more and not hasattr(module, "more"):
         raise NotSupported(f"the demo {name} has no second panel; leave --more out")
+    networked = hasattr(module, "hospitals") and not simulated
+    if keep and not networked:
+        raise NotSupported(f"the demo {name} is simulated here: there is no network to keep; leave --keep out")
+    if networked and sys.platform != "linux":
+        raise NotSupported(f"a network's tasks run on Linux, not on {sys.platform}; give --simulate")
     folder = folder_to_save(save or Path(f"comity-demo-{name}"))
     outcome: Outcome = module.demo(watched)
     panels: list[Table] = module.more(watched) if more else []
-    seconds = monotonic() - began
+    with across_hospitals(outcome.run, module.hospitals(), folder / "network") if networked else nullcontext() as made:
+        if made is not None:
+            outcome = replace(outcome, run=made.run, notes=[*made.notes(), *outcome.notes])
+        _tell(outcome, panels, folder, seconds=monotonic() - began, as_json=as_json)
+        if made is not None and keep:
+            _keep(made)
+
+
+def _keep(made: Crossing) -> None:
+    """Leave the network running until Ctrl-C."""
+    for name in made.organizations:
+        typer.echo(
+            f"{name} {made.network.at(name).url}  user admin  password in {made.folder / name / 'admin-password'}"
+        )
+    typer.echo("Ctrl-C stops the network.")
+    with suppress(KeyboardInterrupt):
+        Event().wait()
+
+
+def _tell(outcome: Outcome, panels: list[Table], folder: Path, *, seconds: float, as_json: bool) -> None:
+    """Save the report and print."""
     written = outcome.document(seconds)
-    if more:
+    if panels:
         written["more"] = {panel.title: panel.records() for panel in panels}
     _save(outcome, panels, json_line(written), folder)
     if as_json:

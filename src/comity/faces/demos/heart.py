@@ -81,6 +81,11 @@ def experiment(strategy: Strategy, lr: float) -> Experiment:
     )
 
 
+def hospitals() -> list[Site]:
+    """The sites of the run that is shown, for a network of them."""
+    return heart()
+
+
 def demo(watch: Callable[[Sequence[str]], Iterator[str]]) -> Outcome:
     """Each hospital alone, pooled, every strategy, and FedAvg with a learning rate chosen on training rows.
 
