@@ -12,7 +12,7 @@ from bench.chaos.network import started
 import comity as co
 from comity.sdk.client import Client, embedded
 from comity.sdk.network import Network
-from comity.values.errors import RoundFailed
+from comity.values.errors import InvalidInput, RoundFailed
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="tasks run on Linux")
 
@@ -236,3 +236,39 @@ def test_a_site_that_leaves_nothing_of_use_is_named_and_the_others_go_on(shared,
     assert said in failure.log
     assert [each.missing for each in made.history] == [("org3",), ("org3",)]
     assert made.digest == co.simulate(wild(""), sites(["org1", "org2", "org4"])).digest
+
+
+@pytest.mark.parametrize("strategy", [co.Scaffold(), co.strategies.Ditto()])
+def test_rounds_are_added_to_a_run_as_if_it_had_never_ended(shared, strategy):
+    _, user = shared
+    whole = co.simulate(replace(HEART, strategy=strategy), sites())
+    first = user.begin(replace(HEART, strategy=strategy, rounds=2), ON)
+    first.wait()
+    more = user.resume(first.key, rounds=HEART.rounds)
+    made = more.wait()
+    assert made.digest == whole.digest
+    assert [each.pooled for each in made.history] == [each.pooled for each in whole.history]
+    with pytest.raises(InvalidInput, match="has done 4 rounds"):
+        user.resume(more.key)
+
+
+def test_a_cancelled_run_is_taken_up_where_it_ended(shared, calm):
+    _, user = shared
+    running = user.begin(HEART, ON)
+    next(shown for shown in running.watch() if is_open(shown, 3))
+    running.cancel()
+    with pytest.raises(RoundFailed, match="was cancelled after"):
+        running.wait()
+    assert user.resume(running.key).wait().digest == calm.digest
+
+
+def test_a_run_starts_from_a_model_of_an_earlier_one(shared, calm, tmp_path):
+    _, user = shared
+    calm.save(tmp_path / "report")
+    model = user.attach(user.begin(HEART, ON).key)
+    made = model.wait()
+    key = model.now()["rounds"][-1]["state"]
+    short = replace(HEART, rounds=1, seed=7)
+    runs = [user.run(short, ON, start=start) for start in (key, tmp_path / "report", made.model)]
+    assert len({run.digest for run in runs}) == 1
+    assert runs[0].digest != user.run(short, ON).digest

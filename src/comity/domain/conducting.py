@@ -82,7 +82,7 @@ def awaited(records: Records, plan: Plan, now: int) -> list[str]:
 
 def _missing(records: Records, plan: Plan) -> tuple[AnyEvent, ...]:
     """What was begun and is not all there: the first round, or one of so many sites that it takes several entries."""
-    wanted = [first(plan), *round_tasks(plan, max(1, plan.rounds_added), plan.memories)]
+    wanted = [first(plan), *round_tasks(plan, max(growth_of(plan).after + 1, plan.rounds_added), plan.memories)]
     for number in plan.measuring:
         wanted += measurement(plan, number, plan.memories)
     return tuple(each for each in wanted if records.get(Task, each.key) is None)
@@ -114,7 +114,7 @@ def _after_training(plan: Plan, number: int, closing: Closing) -> Iterator[AnyEv
 def _after_step(records: Records, plan: Plan, number: int) -> Iterator[AnyEvent]:
     """Whether there is a next round, where that hangs on the state, or on what was measured."""
     growth = growth_of(plan)
-    if need(records, Task, state_task(plan.key, number)).status != "STATUS_DONE":
+    if need(records, Task, state_task(plan, number)).status != "STATUS_DONE":
         return
     due = bool(growth.metrics) and number % growth.evaluate_every == 0
     if growth.stop is not None and due:
@@ -131,17 +131,17 @@ def _after_step(records: Records, plan: Plan, number: int) -> Iterator[AnyEvent]
 
 
 def _finished(records: Records, plan: Plan, number: int) -> bool:
-    said = records.get(Performance, f"{state_task(plan.key, number)}|finished")
+    said = records.get(Performance, f"{state_task(plan, number)}|finished")
     return said is not None and float(said.value) == 1.0
 
 
 def _stopped(records: Records, plan: Plan, number: int) -> bool:
-    """Whether early stopping has had enough, as `EarlyStopping.stops` counts."""
+    """Whether early stopping has had enough, as `EarlyStopping.stops` counts; rounds of other plans do not count."""
     stop = growth_of(plan).stop
     if stop is None:
         return False
     best, since = float("-inf"), 0
-    for each in range(1, number + 1):
+    for each in range(growth_of(plan).after + 1, number + 1):
         measured = records.get(Performance, f"{task_key(plan.key, each, 'finish')}|{stop.metric}")
         if measured is None:
             continue
@@ -152,7 +152,7 @@ def _stopped(records: Records, plan: Plan, number: int) -> bool:
 
 def _closing(records: Records, plan: Plan, number: int, stage: Literal["local", "evaluate"], now: int) -> Closing:
     growth = growth_of(plan)
-    state = need(records, Task, state_task(plan.key, number - 1 if stage == "local" else number))
+    state = need(records, Task, state_task(plan, number - 1 if stage == "local" else number))
     if state.status != "STATUS_DONE":
         return Closing()
     sites = sites_of(growth, number) if stage == "local" else sorted(growth.sites)

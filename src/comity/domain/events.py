@@ -279,6 +279,12 @@ class Growth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How often a site's part that failed is tried again within a round."""
     start: Key = ""
     """Of a model that the first state is made from."""
+    continues: Key = ""
+    """A plan whose rounds go on in this one: `start` is then the state after them, whole."""
+    after: Annotated[int, Meta(ge=0)] = 0
+    """How many rounds were done before; `rounds` counts them too."""
+    memories: dict[OrganizationId, Key] = {}
+    """The models that hold what sites remembered then."""
 
 
 @final

@@ -15,6 +15,9 @@ def plan_registered(records: Draft, act: Act, event: PlanRegistered) -> None:
     """A plan of the author's."""
     if records.get(Plan, event.key) is not None:
         raise Conflict(f"there is a plan {event.key} already")
+    done = event.growth.after if event.growth else 0
+    if event.growth is not None and done >= event.growth.rounds:
+        raise InvalidInput(f"{done} rounds were done before; of {event.growth.rounds} none is left")
     records.put(
         Plan(
             key=event.key,
@@ -26,6 +29,8 @@ def plan_registered(records: Draft, act: Act, event: PlanRegistered) -> None:
             created_at=act.at,
             growth=event.growth,
             complete=event.growth is None,
+            rounds_closed=done,
+            rounds_added=done,
             grows_at=act.author if event.growth else "",
         )
     )

@@ -28,16 +28,16 @@ def sites_of(growth: Growth, round: int) -> list[str]:
     return sorted(growth.selected[round - 1] if growth.selected else growth.sites)
 
 
-def state_task(plan: str, round: int) -> str:
-    """The key of the task that makes the state after a round; of the first state for 0."""
-    return task_key(plan, round, "step" if round else "init")
+def state_task(plan: Plan, round: int) -> str:
+    """The key of the task that makes the state after a round; the first state is that after the rounds before."""
+    return task_key(plan.key, round, "init" if round == growth_of(plan).after else "step")
 
 
 def first(plan: Plan) -> TaskAdded:
     """The task that makes the first state."""
     growth = growth_of(plan)
     start = (TaskInput(identifier="start", asset=growth.start),) if growth.start else ()
-    return _task(plan, "init", 0, inputs=start, outputs={"state": _shared(plan)})
+    return _task(plan, "init", growth.after, inputs=start, outputs={"state": _shared(plan)})
 
 
 def round_tasks(plan: Plan, number: int, memories: Mapping[str, str]) -> list[TaskAdded]:
@@ -46,7 +46,7 @@ def round_tasks(plan: Plan, number: int, memories: Mapping[str, str]) -> list[Ta
     sites = sites_of(growth, number)
     made = [local(plan, number, site, memories) for site in sites]
     parts = tuple(TaskInput("parts", parent=each.key, output="contribution") for each in made)
-    state = TaskInput("state", parent=state_task(plan.key, number - 1), output="state")
+    state = TaskInput("state", parent=state_task(plan, number - 1), output="state")
     outputs = {"state": _shared(plan), **({"finished": PUBLIC} if growth.finishes else {})}
     if growth.sees_each:
         return [*made, _task(plan, "step", number, inputs=(state, *parts), outputs=outputs, gathers=True)]
@@ -92,11 +92,15 @@ def measurement(plan: Plan, number: int, memories: Mapping[str, str]) -> list[Ta
 
 def _at_site(plan: Plan, state: int, site: str, memories: Mapping[str, str]) -> tuple[TaskInput, ...]:
     data = growth_of(plan).sites[site]
-    memory = (TaskInput("memory", parent=memories[site], output="memory"),) if site in memories else ()
+    if site in memories:
+        memory = (TaskInput("memory", parent=memories[site], output="memory"),)
+    else:
+        before = growth_of(plan).memories.get(site)
+        memory = (TaskInput("memory", asset=before),) if before else ()
     return (
         TaskInput("opener", asset=data.dataset),
         *(TaskInput("datasamples", asset=sample) for sample in data.samples),
-        TaskInput("state", parent=state_task(plan.key, state), output="state"),
+        TaskInput("state", parent=state_task(plan, state), output="state"),
         *memory,
     )
 

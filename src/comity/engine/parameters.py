@@ -20,7 +20,7 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True):
     """Canonical JSON."""
     stage: Stage
     round: int
-    """From 1 on; 0 for the first state."""
+    """From 1 on; for the first state how many were done before, by a plan that is continued."""
     site: str
     """The organization that works."""
     sites: tuple[str, ...]

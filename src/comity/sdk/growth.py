@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from inspect import isgeneratorfunction
 from typing import NoReturn, final
 
@@ -26,6 +27,20 @@ NUMBER = FunctionOutput(kind="ASSET_PERFORMANCE")
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.|-]{0,99}")
 
 Signature = tuple[Mapping[str, FunctionInput], Mapping[str, FunctionOutput]]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Before:
+    """What an experiment begins with."""
+
+    start: str = ""
+    """The key of a model; fresh parameters when empty."""
+    continues: str = ""
+    """The plan whose rounds go on; `start` is then the whole state after them."""
+    rounds: int = 0
+    memories: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The models that hold what sites remembered then."""
 
 
 def signatures(experiment: Experiment) -> dict[Stage, Signature]:
@@ -56,9 +71,9 @@ def growth(
     aggregator: str,
     deadline: float,
     retries: int,
-    start: str,
+    before: Before,
 ) -> Growth:
-    """How the plan grows. deadline: seconds; start: the key of a model, or nothing."""
+    """How the plan grows. deadline: seconds."""
     names, strategy, stop = sorted(sites), experiment.strategy, experiment.stop
     every = [_selected(experiment, number, names) for number in range(1, experiment.rounds + 1)]
     return Growth(
@@ -83,7 +98,10 @@ def growth(
         ),
         deadline=round(deadline * 1000),
         retries=retries,
-        start=start,
+        start=before.start,
+        continues=before.continues,
+        after=before.rounds,
+        memories=dict(before.memories),
     )
 
 

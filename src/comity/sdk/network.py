@@ -14,7 +14,7 @@ from comity.sdk import site_data
 from comity.sdk.client import Client
 from comity.sdk.placing import Conduct, place
 from comity.sdk.rehearsing import rehearse
-from comity.sdk.running import Observe, Running
+from comity.sdk.running import Observe, Running, resume
 from comity.values.errors import InvalidInput, unknown
 from comity.values.site import Site
 from comity.values.tree import Tree
@@ -139,6 +139,14 @@ class Network:
         Openers are others' code, which is run here. Raises what `run` would refuse, and what the code raises.
         """
         return rehearse(self._client, experiment, on)
+
+    def resume(self, key: str, rounds: int | None = None) -> Running:
+        """An experiment that has ended, taken up where it ended: after it failed, was cancelled, or for more rounds.
+
+        rounds: how many there may be in all, those done included; as many as were planned when None. The model is that
+        of a run which was never interrupted. It is a plan of its own, with the same sites and data.
+        """
+        return resume(self._client, key, rounds)
 
     def attach(self, key: str) -> Running:
         """An experiment that was begun before, from anywhere, by the key of its plan."""

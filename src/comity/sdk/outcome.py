@@ -21,6 +21,9 @@ from comity.values.digest import Digest
 from comity.values.errors import Forbidden, NotFound, NotSupported, RoundFailed
 from comity.values.tree import Tree
 
+OVER = ("PLAN_STATUS_DONE", "PLAN_STATUS_FAILED", "PLAN_STATUS_CANCELED")
+"""Statuses of plans that have ended."""
+
 NOTHING = codec.digest({})
 """Of the memory of a site that keeps none."""
 
@@ -63,7 +66,7 @@ def failures(client: Client, shown: Mapping[str, Any]) -> list[Failure]:
 
 def run_of(client: Client, experiment: Experiment, shown: Mapping[str, Any]) -> Run:
     """The run of an experiment that is done; raises RoundFailed when there is no state that could be had."""
-    rounds = [each for each in shown["rounds"] if each["closed"]]
+    rounds = [each for each in rounds_of(client, shown) if each["closed"]]
     history = tuple(_round(each) for each in rounds)
     number = _chosen(experiment, history)
     held = _state(client, rounds, number)
@@ -73,10 +76,25 @@ def run_of(client: Client, experiment: Experiment, shown: Mapping[str, Any]) -> 
         history=history,
         state=state_of(experiment, held),
         round=number,
-        memories=MemoriesAtSites(client, _last_parts(rounds)),
+        memories=MemoriesAtSites(client, last_parts(rounds)),
         columns=reading.names(held.get("columns", {})),
         engine={"engine": "Plain()", "threads": 1, "plan": shown["key"], "aggregator": shown["aggregator"]},
     )
+
+
+def rounds_of(client: Client, shown: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The rounds of an experiment, those of the plans that it continues too, in order."""
+    own: list[Mapping[str, Any]] = list(shown["rounds"])
+    if shown["continues"] is None or not own:
+        return own
+    earlier = rounds_of(client, client.get(f"/compute_plan/{shown['continues']}/rounds/"))
+    return [*(each for each in earlier if each["number"] < own[0]["number"]), *own]
+
+
+def memory_of(client: Client, task: str) -> Mapping[str, Any]:
+    """The model that holds what a site remembers after its part, as REST shows it."""
+    left = client.get(f"/task/{task}/output_assets/")["results"]
+    return next(each["asset"] for each in left if each["identifier"] == "memory")
 
 
 @final
@@ -93,8 +111,7 @@ class MemoriesAtSites:
         task = next((key for number, key in reversed(self.tasks.get(site, ())) if number <= round), None)
         if task is None:
             return {}
-        left = self.client.get(f"/task/{task}/output_assets/")["results"]
-        model = next(each["asset"] for each in left if each["identifier"] == "memory")
+        model = memory_of(self.client, task)
         if model["address"] is None:
             raise NotFound(
                 f"what {site} remembered after round {round} was released: a later round goes on from another"
@@ -147,13 +164,14 @@ def _chosen(experiment: Experiment, history: Sequence[Round]) -> int:
 
 
 def _state(client: Client, rounds: Sequence[Mapping[str, Any]], number: int) -> Any:
-    key = rounds[number - 1]["state"] if rounds else None
+    key = next((each["state"] for each in rounds if each["number"] == number), None)
     if key is None:
         raise RoundFailed(f"the state after round {number} is not there")
     return _downloaded(client, key)
 
 
-def _last_parts(rounds: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[int, str]]]:
+def last_parts(rounds: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[int, str]]]:
+    """Of each site the rounds that its part was included in, and the tasks that did it, in order."""
     made: dict[str, list[tuple[int, str]]] = {}
     for each in rounds:
         for part in each["parts"]:

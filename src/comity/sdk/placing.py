@@ -18,7 +18,7 @@ from comity.domain.words import Stage
 from comity.engine.experiment import Experiment
 from comity.sdk.bundling import bundled
 from comity.sdk.client import Client, Files
-from comity.sdk.growth import growth, signatures
+from comity.sdk.growth import Before, growth, signatures
 from comity.sdk.starting import start_from
 from comity.values import bounds
 from comity.values.errors import InvalidInput, unknown
@@ -47,6 +47,8 @@ class Conduct:
     """How often a site's part that failed is tried again within a round."""
     start: str | Path | Tree = ""
     """Parameters to begin with: a tree, a report folder or .safetensors file, or the key of a model on the network."""
+    before: Before | None = None
+    """The experiment that is continued."""
 
     def __post_init__(self) -> None:
         bounds.positive("deadline", self.deadline)
@@ -67,7 +69,7 @@ def place(client: Client, experiment: Experiment, on: Mapping[str, str], how: Co
         raise unknown("organization", aggregator, members)
     data = site_data(client, on)
     functions = _functions(client, experiment, declared, me=me, who=sorted({*on, aggregator} - {me}))
-    start = start_from(client, how.start, at=me, to=aggregator)
+    before = how.before or Before(start=start_from(client, how.start, at=me, to=aggregator))
     plan = growth(
         experiment,
         data,
@@ -75,7 +77,7 @@ def place(client: Client, experiment: Experiment, on: Mapping[str, str], how: Co
         aggregator=aggregator,
         deadline=how.deadline,
         retries=how.retries,
-        start=start,
+        before=before,
     )
     name = how.name or type(experiment.strategy).__name__
     new = {"key": str(uuid.uuid4()), "name": name, "growth": msgspec.to_builtins(plan)}

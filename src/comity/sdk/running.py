@@ -10,11 +10,11 @@ from typing import Any, final
 from comity.engine.experiment import Experiment
 from comity.engine.run import Run
 from comity.sdk.client import Client
-from comity.sdk.outcome import Failure, failures, run_of
+from comity.sdk.continuing import continued
+from comity.sdk.outcome import OVER, Failure, failures, run_of
+from comity.sdk.placing import Conduct, place
 from comity.sdk.reading import read_experiment
 from comity.values.errors import RoundFailed, Unavailable
-
-OVER = ("PLAN_STATUS_DONE", "PLAN_STATUS_FAILED", "PLAN_STATUS_CANCELED")
 
 WAIT = 20_000
 """Milliseconds that the node may hold a question for news."""
@@ -98,6 +98,15 @@ class Running:
     def cancel(self) -> None:
         """End it: open tasks are cancelled, and what runs is killed."""
         self._client.post(f"/compute_plan/{self.key}/cancel/")
+
+
+def resume(client: Client, key: str, rounds: int | None = None) -> Running:
+    """As `Network.resume`."""
+    ended = Running(client, key)
+    shown = ended.now()
+    experiment, before = continued(client, ended.experiment(shown), shown, rounds)
+    how = Conduct(aggregator=shown["aggregator"], name=shown["name"], before=before)
+    return Running(client, place(client, experiment, shown["datasets"], how), experiment)
 
 
 def _done(shown: Mapping[str, Any]) -> int:

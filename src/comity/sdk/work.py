@@ -68,6 +68,10 @@ def site_of(name: str, data: Any) -> Site:
 
 def _init(experiment: Experiment, told: Parameters, inputs: Mapping[str, Any], outputs: Mapping[str, str]) -> None:
     start = _read(inputs["start"]) if "start" in inputs else None
+    if told.round:  # after rounds of another plan, whose state goes on whole
+        assert start is not None
+        state_of(experiment, start)
+        return _write(outputs["state"], start)
     state = stages.first(experiment, len(told.sites), _parameters(start))
     _write(outputs["state"], {"state": record.to_tree(state)})
 

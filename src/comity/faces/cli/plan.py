@@ -15,7 +15,7 @@ from comity.faces.cli.asking import Answer, asking, key_of
 from comity.faces.cli.show import folder_to_save, waiting
 from comity.faces.watching import watching
 from comity.sdk.client import Client, is_key
-from comity.sdk.running import Running
+from comity.sdk.running import Running, resume
 from comity.values.errors import Conflict, Forbidden, InvalidInput, NotFound, NotSupported
 from comity.values.table import Cell, Table
 
@@ -175,6 +175,19 @@ def watch(
     ]
     title = f"{shown['name']} {shown['key']}: {_status(shown)}"
     return Answer(shown, Table(title, ("round", "sites", "missing", "over all test rows"), rows))
+
+
+@app.command("resume")
+@asking
+def resume_experiment(
+    client: Client,
+    plan: Plan,
+    rounds: Annotated[int | None, typer.Option(help="In all, those done included; as planned unless given.")] = None,
+) -> Answer:
+    """Go on with an experiment that failed, was cancelled, or is to have more rounds, from where it ended."""
+    sys.path.insert(0, str(Path.cwd()))  # where the experiment's own modules lie
+    running = resume(client, key_of(client, "compute_plan", plan), rounds)
+    return Answer({"plan": running.key}, f"{running.key} goes on. Follow it: comity plan watch {running.key}")
 
 
 @app.command()

@@ -233,6 +233,10 @@ class Rounds(TypedDict):
     aggregator: str
     planned: int
     """How many rounds there may be."""
+    datasets: dict[str, str]
+    """The key of each site's dataset."""
+    continues: str | None
+    """The plan whose rounds went before these."""
     waiting_for: list[str]
     """What keeps it from going on, in words."""
     failed: list[str]

@@ -50,7 +50,7 @@ def rounds(view: View, plan: Plan) -> nouns.Rounds:
         raise InvalidInput(f"the plan {plan.key} is no experiment: it has no rounds")
     growth = growth_of(plan)
     tasks = [each for each in view.records.find(Task, "plan", plan.key) if each.stage]
-    shown = [_round(view, plan, number) for number in range(1, plan.rounds_added + 1)]
+    shown = [_round(view, plan, number) for number in range(growth.after + 1, plan.rounds_added + 1)]
     return {
         "key": plan.key,
         "name": view.text(plan.name),
@@ -63,6 +63,8 @@ def rounds(view: View, plan: Plan) -> nouns.Rounds:
         "organizations": sorted(growth.sites),
         "aggregator": growth.aggregator,
         "planned": growth.rounds,
+        "datasets": {site: data.dataset for site, data in growth.sites.items()},
+        "continues": growth.continues or None,
         "waiting_for": sorted(set(_waits(view, plan, tasks))),
         "failed": [each.key for each in tasks if each.status == "STATUS_FAILED"],
         "rounds": shown,
@@ -73,9 +75,9 @@ def _round(view: View, plan: Plan, number: int) -> nouns.Round:
     growth, closed = growth_of(plan), number <= plan.rounds_closed
     gather = view.records.get(Task, task_key(plan.key, number, "step" if growth.sees_each else "sum"))
     included = {each.parent for each in gather.inputs} if gather and closed else set[str]()
-    step = view.records.get(Task, state_task(plan.key, number))
+    step = view.records.get(Task, state_task(plan, number))
     state = step and made(view.draft, step, "state")
-    before = need(view.records, Task, state_task(plan.key, number - 1))
+    before = need(view.records, Task, state_task(plan, number - 1))
     return {
         "number": number,
         "closed": closed,
