@@ -14,6 +14,7 @@ import sqlite3
 import sys
 import time
 import uuid
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -47,12 +48,12 @@ def main(sizes: list[int]) -> None:
         idle = node.function(IDLE, {}, {})
         first: float | None = None
         for size in sizes:
-            before, cpu = time.monotonic(), _cpu(network)
+            before, cpu = time.monotonic(), cpu(network)
             plan = _plan(node)
             for at in range(0, size, BATCH):
                 _add(node, plan, [_task(idle) for _ in range(min(BATCH, size - at))])
             _wait(node, plan, size)
-            wall, each = time.monotonic() - before, (_cpu(network) - cpu) / size * 1000
+            wall, each = time.monotonic() - before, (cpu(network) - cpu) / size * 1000
             first = first or wall / size
             floor = _floor(Path(folder)) * 1000
             print(
@@ -101,12 +102,14 @@ def _wait(node: Node, plan: str, tasks: int) -> None:
         time.sleep(0.1)
 
 
-def _cpu(network: Network) -> float:
-    """Processor seconds of hub and nodes and of their children that have ended."""
-    ticks = 0
-    for pid in [each for kind in ("hub", "node") for each in network.processes(kind)]:
-        for each in [pid, *children(pid)]:
-            fields = Path(f"/proc/{each}/stat").read_text().rsplit(")", 1)[1].split()
+def cpu(network: Network) -> float:
+    """Processor seconds of hub and nodes and of all that came of them, what has ended included."""
+    ticks, left = 0, list(network.daemons().values())
+    while left:
+        pid = left.pop()
+        left += children(pid)
+        with suppress(OSError):  # it has ended meanwhile, and counts for its parent
+            fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
             ticks += sum(int(field) for field in fields[11:15])
     return ticks / os.sysconf("SC_CLK_TCK")
 

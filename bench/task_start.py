@@ -1,24 +1,28 @@
 """How long after `pool.run` a function's first line runs, and how long a whole task takes, beside a bare fork.
 
-Usage: python bench/task_start.py [MODULE...]: the warm list, numpy when none is named. The function does nothing
-but write the clock. Prints milliseconds and ratios to the floor (fork, exit and wait in a process with the same
-imports): medians of interleaved pairs, with quartiles.
+Usage: python -m bench.task_start [DISTRIBUTION...]: the warm list, numpy alone when none is named (torch, scikit-learn).
+The function does nothing but write the clock. One task after another, in plain processes and in the sandbox of
+bubblewrap. Prints milliseconds and ratios to the floor (fork, exit and wait in a process with the same imports): medians
+of interleaved pairs, with quartiles.
 """
 
 import asyncio
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
-sys.path.insert(0, str(Path(__file__).parent))
+from bench.ratio import line
 
-from ratio import line
-
+from comity.adapters.environments import own
+from comity.adapters.execution.isolation import Level
 from comity.adapters.execution.job import Job, Status
 from comity.adapters.execution.pool import Pool
+from comity.adapters.execution.way import Way
+from comity.values import requirements
 
 PAIRS = 200
 WORK = """
@@ -30,19 +34,20 @@ def f(inputs, outputs, task_properties):
 """
 
 
-async def main(folder: Path, warm: list[str]) -> None:
+async def main(folder: Path, distributions: list[str], level: Level) -> None:
     bundle = folder / "bundle"
-    bundle.mkdir()
+    bundle.mkdir(parents=True)
     (bundle / "function.json").write_text('{"entry": "work:f"}')
     (bundle / "work.py").write_text(WORK)
+    environment = own.environment(requirements.decode([f"{each}=={version(each)}" for each in distributions]))
     started, ended, floor = [], [], []
-    pool = Pool(1, warm=warm)
+    pool = Pool(1, folder / "sandboxes", Way(level=level))
     await pool.start()
-    with bare_forks(["ctypes", "msgspec", *warm]) as forks:
+    with bare_forks(["ctypes", "msgspec", *environment.warm]) as forks:
         for number in range(-10, PAIRS):
             job = new_job(folder, bundle, str(number))
             begun = perf_counter()  # the same clock in every process
-            outcome = await pool.run(job)
+            outcome = await pool.run(environment, job)
             taken = perf_counter() - begun
             assert outcome.status is Status.DONE, outcome
             forks.stdin.write("\n")
@@ -53,22 +58,21 @@ async def main(folder: Path, warm: list[str]) -> None:
                 floor.append(bare)
         forks.stdin.close()
     await pool.close()
-    print(f"one task after another, warm list {', '.join(warm) or 'empty'}, {PAIRS} pairs; ratio to the floor")
+    print(f"level {pool.isolation.level}, warm: {', '.join(environment.warm)}; {PAIRS} pairs; ratio to the floor")
     line("fork, exit, wait (floor)", floor, floor, 1e3, "ms", None)
     line("run to first line", started, floor, 1e3, "ms", None)
     line("run to outcome", ended, floor, 1e3, "ms", None)
 
 
 def new_job(folder: Path, bundle: Path, key: str) -> Job:
-    scratch = folder / key
-    scratch.mkdir()
+    outputs = folder / key
+    outputs.mkdir()
     return Job(
         task_key=key,
         plan_key="plan",
         rank=0,
         bundle=bundle,
-        outputs={"clock": scratch / "clock"},
-        scratch=scratch,
+        outputs={"clock": outputs / "clock"},
         log=folder / f"{key}.log",
         seconds=60.0,
     )
@@ -83,4 +87,5 @@ def bare_forks(modules: list[str]) -> subprocess.Popen[str]:
 
 if __name__ == "__main__":
     with TemporaryDirectory() as made:
-        asyncio.run(main(Path(made), sys.argv[1:] or ["numpy"]))
+        for tried in Level:
+            asyncio.run(main(Path(made) / tried, sys.argv[1:] or ["numpy"], tried))

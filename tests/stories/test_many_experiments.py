@@ -1,0 +1,97 @@
+"""Many experiments on the same nodes: all finish, whoever began first; what is cancelled leaves no process behind."""
+
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+from bench.chaos.network import below, started
+
+import comity as co
+from comity.sdk.client import Client, embedded
+from comity.sdk.network import Network
+from comity.values.errors import RoundFailed
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="tasks run on Linux")
+
+NAMES = ["org1", "org2", "org3", "org4"]
+ON = dict.fromkeys(NAMES, "heart")
+SECONDS = 60.0
+
+HEART = co.Experiment(
+    model=co.numpy.Linear(features=13, loss="logistic"),
+    train=co.Train(optimizer=co.SGD(lr=0.005), batch_size=4, steps=10),
+    strategy=co.FedAvg(),
+    rounds=2,
+)
+
+SPINNING = """
+from dataclasses import dataclass
+from typing import final
+import comity as co
+
+@final
+@dataclass(frozen=True)
+class Spinning(co.Strategy):
+    "Never ends at any site."
+
+    def init(self, params, network):
+        return co.strategies.Statistics().init(params, network)
+
+    def local(self, state, memory, site):
+        while True:
+            pass
+
+    def step(self, state, total):
+        return state
+"""
+
+
+def sites():
+    return [replace(site, name=name) for name, site in zip(NAMES, co.data.heart(), strict=True)]
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("many") / "network"
+    with started(folder, 4) as running:
+        for site in sites():
+            client = Client(lambda name=site.name: embedded(folder, name))
+            Network(client).register("heart", site, authorize=["org1"])
+            client.close()
+        yield running, Network(Client(lambda: embedded(folder, "org1")))
+
+
+def tasks_of(network):
+    return [pid for name, node in network.daemons().items() if name != "hub" for pid in below(node, "task")]
+
+
+def until(found):
+    end = time.monotonic() + SECONDS
+    while not found():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.01)
+
+
+def test_ten_at_once_all_come_to_what_they_come_to_alone(shared):
+    _, user = shared
+    every = [replace(HEART, seed=seed) for seed in range(10)]
+    running = [user.begin(each, ON) for each in every]
+    assert [each.wait().digest for each in running] == [co.simulate(each, sites()).digest for each in every]
+
+
+def test_a_cancelled_one_leaves_no_process_behind_and_lets_others_run(shared, tmp_path, monkeypatch):
+    network, user = shared
+    (tmp_path / "spinning.py").write_text(SPINNING)
+    monkeypatch.syspath_prepend(tmp_path)
+    import spinning
+
+    endless = user.begin(replace(HEART, strategy=spinning.Spinning(), model=None, train=None), ON)
+    until(lambda: len(tasks_of(network)) == 4)
+    other = user.begin(HEART, ON)
+    endless.cancel()
+    until(lambda: not tasks_of(network) or other.now()["rounds"])
+    with pytest.raises(RoundFailed, match="cancelled"):
+        endless.wait()
+    assert other.wait().digest == co.simulate(HEART, sites()).digest
+    until(lambda: not tasks_of(network))
