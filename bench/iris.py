@@ -29,7 +29,7 @@ from comity.sdk.network import Network
 NAMES = ["org1", "org2", "org3"]
 
 EXPERIMENT = co.Experiment(
-    model=co.sklearn.Model(LogisticRegression(max_iter=50, warm_start=True), features=4, classes=3),
+    model=co.sklearn.Model(LogisticRegression(max_iter=50), features=4, classes=3),
     train=co.Train(optimizer=co.sklearn.Solver(), batch_size=0, epochs=1),
     strategy=co.FedAvg(),
     rounds=7,

@@ -48,12 +48,12 @@ def main(sizes: list[int]) -> None:
         idle = node.function(IDLE, {}, {})
         first: float | None = None
         for size in sizes:
-            before, cpu = time.monotonic(), cpu(network)
+            before, busy = time.monotonic(), cpu(network)
             plan = _plan(node)
             for at in range(0, size, BATCH):
                 _add(node, plan, [_task(idle) for _ in range(min(BATCH, size - at))])
             _wait(node, plan, size)
-            wall, each = time.monotonic() - before, (cpu(network) - cpu) / size * 1000
+            wall, each = time.monotonic() - before, (cpu(network) - busy) / size * 1000
             first = first or wall / size
             floor = _floor(Path(folder)) * 1000
             print(

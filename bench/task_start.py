@@ -1,9 +1,9 @@
 """How long after `pool.run` a function's first line runs, and how long a whole task takes, beside a bare fork.
 
-Usage: python -m bench.task_start [DISTRIBUTION...]: the warm list, numpy alone when none is named (torch, scikit-learn).
-The function does nothing but write the clock. One task after another, in plain processes and in the sandbox of
-bubblewrap. Prints milliseconds and ratios to the floor (fork, exit and wait in a process with the same imports): medians
-of interleaved pairs, with quartiles.
+Usage: python -m bench.task_start [DISTRIBUTION...]: what is warm, numpy alone when none is named; torch, say. The
+function does nothing but write the clock. One task after another, in plain processes and in the sandbox of bubblewrap.
+Prints milliseconds and ratios to the floor (fork, exit and wait in a process with the same imports): medians of
+interleaved pairs, with quartiles.
 """
 
 import asyncio
