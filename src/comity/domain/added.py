@@ -10,19 +10,8 @@ from msgspec.structs import replace
 from comity.domain.events import TaskAdded, TaskInput
 from comity.domain.membership import Act
 from comity.domain.plans import count, own_plan, placed
-from comity.domain.records import (
-    Child,
-    DataSample,
-    Dataset,
-    Draft,
-    Function,
-    Model,
-    Organization,
-    Plan,
-    SampleOf,
-    Task,
-    need,
-)
+from comity.domain.records import DataSample, Dataset, Draft, Function, Model, Organization, Plan, SampleOf, Task, need
+from comity.domain.releasing import took
 from comity.domain.sums import SUM
 from comity.domain.tasks import made, stands, waits
 from comity.domain.words import Permission, union
@@ -66,22 +55,17 @@ def task_added(records: Draft, act: Act, event: TaskAdded) -> None:
         gathers=event.gathers,
     )
     task = replace(task, waiting=waits(records, task))
+    dead = any(parent.required and parent.status in ("STATUS_FAILED", "STATUS_CANCELED") for parent in parents)
+    status, error = ("STATUS_CANCELED", "") if dead else stands(records, task, function)
+    task = placed(replace(task, error=error), status, act.at)
+    records.put(task)
     for parent in parents:
-        records.put(Child(key=f"{parent.key}|{task.key}", parent=parent.key, child=task.key))
+        took(records, parent.key, task)
     for each in event.inputs:
         if model := records.get(Model, each.asset):
             # It waits for nothing, but what it takes may not be released before it has ended.
-            records.put(Child(key=f"{model.task}|{task.key}", parent=model.task, child=task.key))
-    dead = any(parent.required and parent.status in ("STATUS_FAILED", "STATUS_CANCELED") for parent in parents)
-    status, error = ("STATUS_CANCELED", "") if dead else stands(records, task, function)
-    records.put(placed(replace(task, error=error), status, act.at))
+            took(records, model.task, task)
     count(records, act, task, None, status)
-    if event.stage == "local":
-        plan = need(records, Plan, event.plan)
-        records.put(replace(plan, rounds_added=max(plan.rounds_added, event.round)))
-    elif event.stage == "scores":
-        plan = need(records, Plan, event.plan)
-        records.put(replace(plan, measuring=(*plan.measuring, event.round)))
 
 
 def _check_stage(plan: Plan, event: TaskAdded, function: Function) -> None:

@@ -9,11 +9,13 @@ import uuid
 
 from msgspec.structs import replace
 
+from comity.domain import added
 from comity.domain.added import check_model
-from comity.domain.events import PlanCompleted, RoundClosed, TaskInput
+from comity.domain.events import PlanCompleted, RoundClosed, TaskAdded, TaskInput
 from comity.domain.membership import Act
 from comity.domain.plans import move, own_plan, settle
-from comity.domain.records import Child, Draft, Function, Plan, Task, need
+from comity.domain.records import Draft, Function, Plan, Task, need
+from comity.domain.releasing import let_go, made_transient, took
 from comity.domain.states import ENDED
 from comity.domain.tasks import function_changed, waits
 from comity.domain.words import Stage
@@ -34,6 +36,30 @@ def task_key(plan: str, round: int, stage: Stage, site: str = "", attempt: int =
     '93678378-70d0-5201-aa77-011f0be7fb34'
     """
     return str(uuid.uuid5(uuid.UUID(plan), f"{round} {stage} {site} {attempt}"))
+
+
+def task_added(records: Draft, act: Act, event: TaskAdded) -> None:
+    """One more task of the author's plan, static or growing; raises what does not fit."""
+    added.task_added(records, act, event)
+    plan = need(records, Plan, event.plan)
+    if event.stage == "local":
+        records.put(replace(plan, rounds_added=max(plan.rounds_added, event.round)))
+        _tried_again(records, plan, event)
+    elif event.stage == "scores":
+        records.put(replace(plan, measuring=(*plan.measuring, event.round)))
+
+
+def _tried_again(records: Draft, plan: Plan, event: TaskAdded) -> None:
+    """A site's further attempt at its part is one more that the task which gathers may be told to take."""
+    each_seen = plan.growth is not None and plan.growth.sees_each
+    gathering = records.get(Task, task_key(plan.key, event.round, "step" if each_seen else "sum"))
+    if gathering is None or not gathering.gathers or gathering.status in ENDED:
+        return
+    _, output, given = TAKES["sum"]
+    if output in event.outputs:
+        part = TaskInput(identifier=given, parent=event.key, output=output)
+        records.put(replace(gathering, inputs=(*gathering.inputs, part)))
+        took(records, event.key, gathering)
 
 
 def plan_completed(records: Draft, act: Act, event: PlanCompleted) -> None:
@@ -66,7 +92,11 @@ def round_closed(records: Draft, act: Act, event: RoundClosed) -> None:
     records.put(_measured(plan, task) if stage == "evaluate" else _trained(records, plan, task, parts))
     others = tuple(each for each in task.inputs if each.identifier != given)
     for part in parts:
-        records.put(Child(key=f"{part.key}|{task.key}", parent=part.key, child=task.key))
+        took(records, part.key, task)
+    if task.status not in ENDED:
+        for key in dict.fromkeys(each.parent for each in task.inputs if each.identifier == given):
+            if key not in event.included:
+                let_go(records, key)
     task = replace(task, gathers=False, inputs=(*others, *taken))
     task = replace(task, rank=1 + max((part.rank for part in parts), default=task.rank - 1))
     if not parts:
@@ -95,14 +125,14 @@ def _measured(plan: Plan, task: Task) -> Plan:
 def _trained(records: Draft, plan: Plan, task: Task, parts: list[Task]) -> Plan:
     """Whose memory goes on, and who was not there; memories that nobody takes up again become transient."""
     included = {part.worker: part.key for part in parts}
-    absent: list[str] = []
+    absent = set[str]()
     for key in (each.parent for each in task.inputs if each.parent):
         local = need(records, Task, key)
         if local.stage == "local" and local.worker not in included and local.status != "STATUS_FAILED":
-            absent.append(local.worker)
+            absent.add(local.worker)
+        if local.stage == "local" and key not in included.values():
+            made_transient(records, key, "memory")
     for site in included:
         if (before := plan.memories.get(site)) is not None:
-            old = need(records, Task, before)
-            if (memory := old.outputs.get("memory")) is not None:
-                records.put(replace(old, outputs={**old.outputs, "memory": replace(memory, transient=True)}))
+            made_transient(records, before, "memory")
     return replace(plan, rounds_closed=task.round, memories={**plan.memories, **included}, absent=tuple(sorted(absent)))

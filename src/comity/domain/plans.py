@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from comity.domain.events import PlanCancelled, PlanRegistered
 from comity.domain.membership import Act
 from comity.domain.records import Draft, Plan, Task, need
+from comity.domain.releasing import ended
 from comity.domain.states import ENDED, OVER, TASK, WAITING, PlanStatus, TaskStatus, plan_status
 from comity.values.errors import Conflict, Forbidden, InvalidInput
 
@@ -74,18 +75,20 @@ def move(records: Draft, act: Act, task: Task, to: TaskStatus) -> None:
     if to not in TASK[task.status]:
         raise Conflict(f"OE0104: task {task.key} is {task.status} and cannot become {to}")
     records.put(placed(task, to, act.at))
+    if to in ENDED:
+        ended(records, task)
     count(records, act, task, task.status, to)
 
 
 def placed(task: Task, status: TaskStatus, at: int) -> Task:
     """The task in this status since then, with all that follows from it."""
-    ended = status in ENDED
+    over = status in ENDED
     return replace(
         task,
         status=status,
-        ended_at=at if ended else 0,
+        ended_at=at if over else 0,
         waits_on=task.function if status in WAITING else "",
-        optional_in="" if ended or task.required else task.plan,
+        optional_in="" if over or task.required else task.plan,
     )
 
 
@@ -109,8 +112,8 @@ def count(records: Draft, act: Act, task: Task, before: TaskStatus | None, after
 def settle(records: Draft, act: Act, plan: Plan) -> None:
     """Keep a plan as it has become; one that has ended takes its open optional tasks with it."""
     over = status_of(plan) in OVER
-    ended, grows_at = ((plan.ended_at or act.at), "") if over else (0, plan.owner if plan.growth else "")
-    records.put(replace(plan, ended_at=ended, grows_at=grows_at))
+    ended_at, grows_at = ((plan.ended_at or act.at), "") if over else (0, plan.owner if plan.growth else "")
+    records.put(replace(plan, ended_at=ended_at, grows_at=grows_at))
     if over:
         for each in records.find(Task, "optional_in", plan.key):
             move(records, act, each, "STATUS_CANCELED")

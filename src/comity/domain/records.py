@@ -91,7 +91,7 @@ class Vote(Record, frozen=True, kw_only=True):
 
 @final
 class Dataset(Record, frozen=True, kw_only=True):
-    index = ("owner",)
+    index = ("owner", "opener", "description")
     owner: str
     name: str
     opener: str
@@ -122,7 +122,7 @@ class SampleOf(Record, frozen=True, kw_only=True):
 
 @final
 class Function(Record, frozen=True, kw_only=True):
-    index = ("owner", "archive", "status")
+    index = ("owner", "archive", "description", "status")
     owner: str
     name: str
     archive: str
@@ -226,15 +226,28 @@ class Child(Record, frozen=True, kw_only=True):
 
 
 @final
+class Takers(Record, frozen=True, kw_only=True):
+    """How many tasks take what another leaves behind; its key is that task's."""
+
+    total: int = 0
+    open: int = 0
+    """Those that have not ended, and may need it still."""
+
+
+@final
 class Model(Record, frozen=True, kw_only=True):
     """A model that a task left behind."""
 
-    index = ("task", "owner")
+    index = ("task", "owner", "blob", "due")
     task: str
     output: str
     owner: str
     blob: str
     """Empty once it was released."""
+    released: str = ""
+    """The blob that it was, from then on."""
+    due: str = ""
+    """Its owner, while it is to be released."""
     size: int
     permission: Permission
     aggregate: Aggregate | None = None
@@ -266,6 +279,7 @@ AnyRecord: TypeAlias = (
     | Plan
     | Task
     | Child
+    | Takers
     | Model
     | Performance
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from comity.domain import added, assets, events, growing, leaving, membership, plans, tasks
+from comity.domain import assets, events, growing, leaving, membership, plans, releasing, tasks
 from comity.domain.membership import Act
 from comity.domain.records import Draft
 
@@ -44,13 +44,13 @@ RULES: Mapping[type[events.AnyEvent], Rule] = {
     events.PlanRegistered: plans.plan_registered,
     events.PlanCompleted: growing.plan_completed,
     events.PlanCancelled: plans.plan_cancelled,
-    events.TaskAdded: added.task_added,
+    events.TaskAdded: growing.task_added,
     events.RoundClosed: growing.round_closed,
     events.TaskStarted: tasks.task_started,
     events.TaskDone: tasks.task_done,
     events.TaskFailed: tasks.task_failed,
     events.TaskCancelled: tasks.task_cancelled,
-    events.OutputsReleased: tasks.outputs_released,
+    events.OutputsReleased: releasing.outputs_released,
 }
 
 

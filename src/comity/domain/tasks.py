@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from comity.domain.events import OutputMade, OutputsReleased, TaskCancelled, TaskDone, TaskFailed, TaskStarted
+from comity.domain.events import OutputMade, TaskCancelled, TaskDone, TaskFailed, TaskStarted
 from comity.domain.membership import Act
 from comity.domain.plans import move
 from comity.domain.records import Approval, Child, Draft, Function, Model, Performance, Plan, Records, Task, need
-from comity.domain.states import ENDED, WAITING, TaskStatus
+from comity.domain.releasing import made_transient, weigh
+from comity.domain.states import WAITING, TaskStatus
 from comity.domain.sums import SUM
 from comity.domain.words import Permission
 from comity.values.errors import Conflict, Forbidden, InvalidInput
@@ -41,12 +42,27 @@ def task_done(records: Draft, act: Act, event: TaskDone) -> None:
         else:
             _left(records, act, task, name, output)
     move(records, act, replace(task, durations=event.durations), "STATUS_DONE")
+    weigh(records, task.key)
+    if task.stage == "step":
+        _succeeded(records, task)
     for each in records.find(Child, "parent", task.key):
         child = need(records, Task, each.child)
         if _counts(child, task):
             child = replace(child, waiting=child.waiting - 1)
             records.put(child)
             function_changed(records, act, child)
+
+
+def _succeeded(records: Draft, step: Task) -> None:
+    """There is a later state: nobody will ask for the one before, unless the plan keeps them all.
+
+    Not sooner: the last state that there is can be had, also of a plan whose next round fails.
+    """
+    plan = need(records, Plan, step.plan)
+    if plan.growth is not None and not plan.growth.keep:
+        for each in step.inputs:
+            if each.identifier == "state":
+                made_transient(records, each.parent, each.output)
 
 
 def waits(records: Draft, task: Task) -> int:
@@ -119,29 +135,6 @@ def task_cancelled(records: Draft, act: Act, event: TaskCancelled) -> None:
     if act.author not in (task.owner, task.worker):
         raise Forbidden(f"OE0102: task {task.key} is {task.owner}'s and run by {task.worker}")
     move(records, act, task, "STATUS_CANCELED")
-
-
-def outputs_released(records: Draft, act: Act, event: OutputsReleased) -> None:
-    """The author deleted transient models once nobody needed them."""
-    for key in event.models:
-        model = need(records, Model, key)
-        task = need(records, Task, model.task)
-        if model.owner != act.author:
-            raise Forbidden(f"OE0102: the model {key} belongs to {model.owner}")
-        if not model.blob:
-            # Two who look after outputs may both have seen that it was due.
-            continue
-        if not releasable(records, task, model.output):
-            raise InvalidInput(f"OE0105: the model {key} is not transient, or a task still needs it")
-        records.put(replace(model, blob=""))
-
-
-def releasable(records: Draft, task: Task, output: str) -> bool:
-    """Whether an output is transient, and its task and all that wait for it have ended."""
-    if not task.outputs[output].transient or task.status not in ENDED:
-        return False
-    children = [need(records, Task, each.child) for each in records.find(Child, "parent", task.key)]
-    return bool(children) and all(child.status in ENDED for child in children)
 
 
 def made(records: Records, task: Task, output: str) -> Model | None:

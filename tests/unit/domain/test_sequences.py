@@ -36,10 +36,11 @@ from comity.domain.events import (
 )
 from comity.domain.membership import Act
 from comity.domain.records import KINDS, Draft, Function, Model, Organization, Plan, RecordsInMemory, Task
+from comity.domain.releasing import releasable
 from comity.domain.rules import apply
 from comity.domain.states import ENDED, OVER, TaskStatus, plan_status
 from comity.domain.sums import SUM
-from comity.domain.tasks import releasable, stands
+from comity.domain.tasks import stands
 from comity.domain.words import Permission
 from comity.values.errors import InvalidInput, Refused
 from comity.values.keys import Identity, to_base64
@@ -260,9 +261,11 @@ def check(records):
         assert len(made) == (task.status == "STATUS_DONE")
         for model in made:
             takers = [each for each in held[Task] if takes(each, task, model)]
-            if not model.blob:
-                assert releasable(records, task, model.output)
-                assert all(each.status in ENDED for each in takers)
+            over = bool(takers) and all(each.status in ENDED for each in takers) and task.outputs["model"].transient
+            assert releasable(records, task, model.output) == over
+            assert model.due == (model.owner if over and model.blob else "")
+            assert bool(model.blob) != bool(model.released)
+            assert over or model.blob
 
 
 def takes(task, parent, model):

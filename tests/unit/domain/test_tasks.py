@@ -19,7 +19,7 @@ from comity.domain.events import (
     TaskStarted,
 )
 from comity.domain.records import Model, Performance, Plan
-from comity.domain.tasks import releasable
+from comity.domain.releasing import releasable
 from comity.domain.words import Permission
 from comity.values.errors import Conflict, Forbidden, InvalidInput, NotFound
 

@@ -12,10 +12,10 @@ RECORDS: dict[str, tuple[list[str], list[str]]] = {
     "organization": (["status"], ["created_at"]),
     "invitation": (["organization"], []),
     "vote": (["subject"], []),
-    "dataset": (["owner"], ["created_at"]),
+    "dataset": (["owner", "opener", "description"], ["created_at"]),
     "datasample": (["owner"], ["created_at"]),
     "sampleof": (["dataset", "sample"], []),
-    "function": (["owner", "archive", "status"], ["created_at"]),
+    "function": (["owner", "archive", "description", "status"], ["created_at"]),
     "approval": (["archive", "organization"], []),
     "plan": (["owner", "grows_at"], ["created_at", "started_at", "ended_at"]),
     "task": (
@@ -23,7 +23,8 @@ RECORDS: dict[str, tuple[list[str], list[str]]] = {
         ["created_at", "started_at", "ended_at", "rank"],
     ),
     "child": (["parent"], []),
-    "model": (["task", "owner"], ["created_at"]),
+    "takers": ([], []),
+    "model": (["task", "owner", "blob", "due"], ["created_at"]),
     "performance": (["task", "plan"], ["created_at"]),
 }
 """Each kind's words and numbers."""
