@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import count
-from typing import Any, final
+from typing import Any, Literal, final
 
 import msgspec
 import structlog
@@ -22,9 +22,9 @@ from comity.adapters.sql.records import upsert
 from comity.domain import sums
 from comity.domain.entry import canonical
 from comity.domain.letter import AnyLetter, Denied, Holds, Sent, Wanted, context, open_letter, seal
-from comity.domain.records import Dataset, Function, Model, Organization, Task, need
-from comity.domain.states import ENDED
-from comity.node import schema
+from comity.domain.records import Organization, need
+from comity.node import released, schema
+from comity.node.asked import check_node, due, size_of
 from comity.node.following import Following
 from comity.node.news import Mail
 from comity.node.receiving import ATTEMPTS, Receiving
@@ -75,6 +75,8 @@ class Exchange:
         self._arriving: dict[tuple[str, str], Arrival] = {}
         """By owner and blob."""
         self._held: set[tuple[str, str]] = set()
+        self._forgotten = 0
+        """How many were forgotten, lest one is remembered that was read before."""
         self._early: dict[str, set[str]] = {}
         """Blobs that came before the log told of them, by task."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -91,12 +93,13 @@ class Exchange:
             return False
         if owner == self.following.organization or (owner, blob) in self._held or blob in sums.BLOBS:
             return True
-        table = schema.held
+        table, forgotten = schema.held, self._forgotten
         here = (table.c.channel == self.following.channel) & (table.c.owner == owner) & (table.c.blob == blob)
         query = select(table.c.blob).where(here)
         if await self.following.database.aread(lambda connection: connection.execute(query).first()) is None:
             return False
-        self._held.add((owner, blob))
+        if forgotten == self._forgotten:
+            self._held.add((owner, blob))
         return True
 
     async def have(self, blob: str, *, owner: str, holds: Holds, asset: str) -> None:
@@ -111,7 +114,7 @@ class Exchange:
             raise NotFound(f"the blob {blob} of {asset} is gone from this node")
         while True:
             if (arrival := self._arriving.get((owner, blob))) is None:
-                size = await self.following.read(lambda log: _size(log, holds, asset))
+                size = await self.following.read(lambda log: size_of(log, holds, asset))
                 heard = loop.time() if self._under_way(f"take {blob} of {owner}") else -math.inf
                 arrival = self._arriving.setdefault((owner, blob), Arrival(loop.create_future(), heard, size=size))
             if await self.has(blob, owner=owner):
@@ -256,10 +259,30 @@ class Exchange:
                     arrival.refused = letter.parcel
                 await self._acknowledge(letter.parcel)
                 raise
-            row = {"channel": self.following.channel, "owner": sender, "blob": letter.blob}
-            await self.following.database.awrite(lambda connection: upsert(connection, schema.held, [row]))
+            became = await self.following.database.awrite(lambda connection: self._received(connection, sender, letter))
+            if became == "gone":
+                return  # as above
+            if became == "released":
+                self.following.releases.set()
         self._arrived(sender, letter.blob, None)
         await self._acknowledge(letter.parcel)
+
+    def _received(self, connection: Connection, sender: str, letter: Sent) -> Literal["kept", "released", "gone"]:
+        """Note who has sent a blob that came.
+
+        Released: since it was asked for, so that it is to be deleted again. Gone: it is deleted already, as the same
+        blob of another.
+        """
+        if self.blobs.size(Digest(letter.blob)) is None:
+            return "gone"
+        here, channel = self.following, self.following.channel
+        upsert(connection, schema.held, [{"channel": channel, "owner": sender, "blob": letter.blob}])
+        if released.named(connection, channel, sender, letter.blob):
+            return "kept"
+        if due(Log(connection, channel), here.organization, sender, letter):
+            return "kept"
+        released.remember(connection, channel, sender, letter.blob)
+        return "released"
 
     async def _check_due(self, sender: str, letter: Sent) -> None:
         """Raises Forbidden for a blob that this node has no use for: a member could fill its disk with them."""
@@ -269,7 +292,7 @@ class Exchange:
                 most = f"at most {LARGEST}" if arrival.size is None else arrival.size
                 raise Forbidden(f"the blob {letter.blob} is announced with {letter.size} bytes; it has {most}")
             return
-        most = await self.following.read(lambda log: _due(log, self.following.organization, sender, letter))
+        most = await self.following.read(lambda log: due(log, self.following.organization, sender, letter))
         early = self._early.setdefault(letter.task, set()) if most else set[str]()
         if letter.blob not in early and len(early) >= most:
             raise Forbidden(f"nobody here has asked for {letter.blob}, or waits for it")
@@ -303,11 +326,17 @@ class Exchange:
         upsert(connection, table, [{"channel": channel, "blob": blob, "parcel": parcel, "key": key}])
         return parcel, key
 
-    def forget(self, connection: Connection, blob: str) -> None:
-        """Drop a blob's content key along with the blob."""
-        table = schema.parcels
-        here = table.c.channel == self.following.channel
-        connection.execute(delete(table).where(here, table.c.blob == blob))
+    def forget(self, connection: Connection, owner: str, blob: str) -> None:
+        """Drop what is known of an owner's blob, its content key or that it came; call `forgot` once it is done."""
+        own = owner == self.following.organization
+        table = schema.parcels if own else schema.held
+        here = (table.c.channel == self.following.channel) & (table.c.blob == blob)
+        connection.execute(delete(table).where(here if own else here & (schema.held.c.owner == owner)))
+
+    def forgot(self, owner: str, blob: str) -> None:
+        """The owner's blob is known no more."""
+        self._forgotten += 1
+        self._held.discard((owner, blob))
 
     def _arrived(self, owner: str, blob: str, error: Exception | None) -> None:
         arrival = self._arriving.pop((owner, blob), None)
@@ -336,52 +365,6 @@ class Exchange:
             await work
         except (ComityError, OSError) as error:
             self._log.warning("exchange failed", what=name, reason=str(error))
-
-
-def check(log: Log, organization: str, letter: Wanted) -> str:
-    """The owner of this blob of this asset; raises Forbidden or NotFound unless the organization may have it."""
-    records = log.records
-    match letter.holds:
-        case "model":
-            model = need(records, Model, letter.asset)
-            held, permission, owner = {model.blob}, model.permission, model.owner
-        case "archive" | "function description":
-            function = need(records, Function, letter.asset)
-            held, permission, owner = {function.archive, function.description}, function.permission, function.owner
-        case "opener" | "dataset description":
-            dataset = need(records, Dataset, letter.asset)
-            held, permission, owner = {dataset.opener, dataset.description}, dataset.permission, dataset.owner
-    if letter.blob not in held:
-        raise NotFound(f"{letter.asset} has no blob {letter.blob}")
-    if not permission.allows(organization, owner):
-        raise Forbidden(f"{organization} may not process {letter.asset}")
-    return owner
-
-
-def check_node(log: Log, organization: str, letter: Wanted) -> str:
-    """As `check`, for an organization's node: it may be given what it is to add, which nobody there may have."""
-    model = need(log.records, Model, letter.asset) if letter.holds == "model" else None
-    adds = model.aggregate.organizations if model is not None and model.aggregate is not None else ()
-    if model is not None and model.blob == letter.blob and organization in adds:
-        return model.owner
-    return check(log, organization, letter)
-
-
-def _size(log: Log, holds: Holds, asset: str) -> int | None:
-    return need(log.records, Model, asset).size if holds == "model" else None
-
-
-def _due(log: Log, organization: str, sender: str, letter: Sent) -> int:
-    """How many blobs of a task an organization may send unasked, since they are, or will be, needed here."""
-    task = log.records.get(Task, letter.task)
-    if task is None or task.worker != sender:
-        return 0
-    if not any(child.worker == organization and child.status not in ENDED for child in log.children(task.key)):
-        return 0
-    if task.status not in ENDED:
-        return len(task.outputs)  # blob first, then entry
-    made = {model.blob: model.size for model in log.records.find(Model, "task", task.key)}
-    return len(made) if made.get(letter.blob) == letter.size else 0
 
 
 def _digest(blobs: Blobs, name: Digest) -> str:

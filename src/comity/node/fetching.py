@@ -7,7 +7,7 @@ import asyncio
 from comity.adapters.sql.log import Log
 from comity.domain.letter import Holds, Wanted
 from comity.domain.records import Dataset, Function, Model, need
-from comity.node.exchange import check
+from comity.node.asked import check
 from comity.node.node import Part
 from comity.values.digest import Digest
 from comity.values.errors import NotFound, Unavailable

@@ -7,11 +7,9 @@ import random
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Annotated, Any, TypeAlias, TypeVar, final
+from typing import Any, TypeAlias, TypeVar, final
 
-import msgspec
 import structlog
-from msgspec import Meta
 from sqlalchemy import Connection, select, update
 
 from comity.adapters.sql.database import Database
@@ -22,9 +20,10 @@ from comity.domain.membership import CHANNEL, Act
 from comity.domain.records import Channel, Draft
 from comity.domain.rules import apply
 from comity.node import schema
-from comity.node.link import Link, refusal
+from comity.node.link import Link, outcome
 from comity.node.news import Evidence, Mail, Member, apply_news, keep_evidence, lost, read_news
 from comity.node.outbox import Outbox, portions
+from comity.node.released import note
 from comity.values.errors import ComityError, Conflict, NotSupported, Unavailable
 from comity.values.keys import Identity
 
@@ -50,17 +49,6 @@ OTHER = "another process speaks with this node's keys; stop it"
 
 
 @final
-class Outcome(msgspec.Struct, frozen=True):
-    """What became of an entry at the hub."""
-
-    error: str = ""
-    detail: str = ""
-
-
-_OUTCOMES = msgspec.json.Decoder(Annotated[list[Outcome], Meta(min_length=1)])
-
-
-@final
 class Following:
     """One channel, followed. `run` does the work; the rest may be called by anyone on the event loop."""
 
@@ -74,6 +62,8 @@ class Following:
         """Why it is not connected."""
         self.broken = ""
         """Why this node does not follow any more; unless newer rules are all it needs, it shows so after a restart."""
+        self.releases = asyncio.Event()
+        """Set when there are models to release, or blobs of released ones to delete."""
         self._outbox = Outbox(channel)
         self._memo = Memo()
         self._verified = ""
@@ -252,11 +242,16 @@ class Following:
     async def _take(self, work: Callable[[Log], Any]) -> None:
         """Apply what came, in one transaction, and tell those whose words are now in the log."""
 
-        def applied(connection: Connection) -> list[tuple[list[str], bool]]:
-            made = work(Log(connection, self.channel, self._memo))
-            return [self._outbox.arrived(connection, each) for each in made if each.author == self.organization]
+        def applied(connection: Connection) -> tuple[list[tuple[list[str], bool]], bool]:
+            log = Log(connection, self.channel, self._memo)
+            made = work(log)
+            own = [each for each in made if each.author == self.organization]
+            released = note(log, self.organization, made)
+            return [self._outbox.arrived(connection, each) for each in own], released
 
-        arrived = await self.database.awrite(applied)
+        arrived, released = await self.database.awrite(applied)
+        if released:
+            self.releases.set()
         if news := sum(is_news for _, is_news in arrived):
             self._log.warning(OTHER if self.connected else RESTORED, entries=news)
         for id in [id for ids, _ in arrived for id in ids]:
@@ -389,12 +384,3 @@ class Following:
             future.set_result(None)
         else:
             future.set_exception(error)
-
-
-def outcome(body: bytes) -> ComityError | None:
-    """Why the hub refused the one entry that it was sent, None when it did not; raises Unavailable."""
-    try:
-        first: Outcome = _OUTCOMES.decode(body)[0]
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise Unavailable(f"the hub's answer cannot be read: {error}") from error
-    return refusal(first.error, first.detail) if first.error else None

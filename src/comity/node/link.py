@@ -8,12 +8,13 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import final
+from typing import Annotated, final
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import msgspec
+from msgspec import Meta
 
 from comity.adapters.clock import now
 from comity.domain.request import SignedRequest, authorization
@@ -50,7 +51,16 @@ class Refusal(msgspec.Struct, frozen=True):
     detail: str
 
 
+@final
+class Outcome(msgspec.Struct, frozen=True):
+    """What became of an entry at the hub."""
+
+    error: str = ""
+    detail: str = ""
+
+
 _REFUSAL = msgspec.json.Decoder(Refusal)
+_OUTCOMES = msgspec.json.Decoder(Annotated[list[Outcome], Meta(min_length=1)])
 
 
 @final
@@ -211,3 +221,12 @@ async def read(answer: aiohttp.ClientResponse) -> bytes:
         if len(body) > LARGEST:
             raise Unavailable(f"the hub's answer has more than {LARGEST} bytes")
     return bytes(body)
+
+
+def outcome(body: bytes) -> ComityError | None:
+    """Why the hub refused the one entry that it was sent, None when it did not; raises Unavailable."""
+    try:
+        first: Outcome = _OUTCOMES.decode(body)[0]
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise Unavailable(f"the hub's answer cannot be read: {error}") from error
+    return refusal(first.error, first.detail) if first.error else None

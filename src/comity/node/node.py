@@ -31,6 +31,7 @@ from comity.node.exchange import Exchange
 from comity.node.following import Following
 from comity.node.link import Link, away, check, read
 from comity.node.place import Place
+from comity.node.releasing import Releasing
 from comity.node.scheduler import Scheduler
 from comity.node.way import Way
 from comity.ports.blobs import Blobs
@@ -51,6 +52,7 @@ class Part:
     scheduler: Scheduler
     building: Building
     conductor: Conductor
+    releasing: Releasing
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -62,6 +64,7 @@ class Part:
                 group.create_task(_kept(self.scheduler.run))
                 group.create_task(_kept(self.building.run))
                 group.create_task(_kept(self.conductor.run))
+                group.create_task(_kept(self.releasing.run))
         finally:
             await self.exchange.close()
 
@@ -130,7 +133,8 @@ def part(exchange: Exchange, bundles: Bundles, *, pool: Pool, folder: Path, way:
     """Those who work in one channel; they keep what they have in a folder."""
     scheduler = Scheduler(exchange, pool, bundles, folder=folder, size=way.tasks)
     building = Building(exchange, bundles, way.approve, folder=folder)
-    return Part(exchange.following, exchange, scheduler, building, Conductor(exchange.following, clock.now))
+    conductor = Conductor(exchange.following, clock.now)
+    return Part(exchange.following, exchange, scheduler, building, conductor, Releasing(exchange))
 
 
 async def join(place: Place, token: Token) -> int:

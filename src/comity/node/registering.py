@@ -61,6 +61,10 @@ async def register(
     for name, path in files:
         await asyncio.to_thread(_put, part.exchange.blobs, path, name)
     await part.following.write(events, texts)
+    for name, path in files:
+        # A model that was the same may have been released, and deleted, before this one was named.
+        if await asyncio.to_thread(part.exchange.blobs.size, name) is None:
+            await asyncio.to_thread(_put, part.exchange.blobs, path, name)
 
 
 async def rename(part: Part, kind: Literal["dataset", "function", "plan"], key: str, *, name: str) -> None:

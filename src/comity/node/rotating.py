@@ -22,8 +22,8 @@ from comity.domain.events import KeyRotated
 from comity.domain.membership import rotation
 from comity.domain.records import Organization, need
 from comity.node import schema
-from comity.node.following import Following, outcome
-from comity.node.link import Link
+from comity.node.following import Following
+from comity.node.link import Link, outcome
 from comity.node.news import Mail
 from comity.node.outbox import Outbox
 from comity.node.place import Place

@@ -22,7 +22,7 @@ from comity.adapters.execution.job import Job, Outcome, Status
 from comity.adapters.execution.pool import Pool
 from comity.adapters.sql import schema as log_schema
 from comity.adapters.sql.log import Log
-from comity.domain.events import AnyEvent, OutputMade, TaskDone, TaskFailed, TaskStarted
+from comity.domain.events import OutputMade, TaskDone, TaskFailed, TaskStarted
 from comity.domain.plans import status_of
 from comity.domain.records import Dataset, Function, Model, Plan, Task, need
 from comity.domain.rounds import growth_of
@@ -276,7 +276,8 @@ class Scheduler:
         except InvalidInput as error:
             return await self._fail(task, str(error))
         done = TaskDone(key=task.key, outputs=made, durations=durations)
-        await self._commit(task, done)
+        if not await self._commit(task, done):
+            return await self._done(task, outputs, durations)
         await self._hand_on(task, done)
 
     async def _fail(self, task: Task, reason: str) -> None:
@@ -342,12 +343,18 @@ class Scheduler:
             made[name] = OutputMade(key=key, blob=blob, size=path.stat().st_size)
         return made
 
-    async def _commit(self, task: Task, event: AnyEvent) -> None:
-        """Keep what became of the task, once, and say it: one row, one transaction."""
+    async def _commit(self, task: Task, event: TaskDone | TaskFailed) -> bool:
+        """Keep what became of the task, once, and say it: one row, one transaction.
 
-        def commit(connection: Connection) -> None:
+        False when an output is not in the store any more: it was the same as one that was released, and deleted.
+        """
+        blobs = [each.blob for each in event.outputs.values() if each.blob] if isinstance(event, TaskDone) else []
+
+        def commit(connection: Connection) -> bool:
             if connection.execute(self._commit_of(task.key)).first() is not None:
-                return
+                return True
+            if any(self._blobs.size(Digest(blob)) is None for blob in blobs):
+                return False
             row = {
                 "channel": self._following.channel,
                 "task": task.key,
@@ -355,9 +362,11 @@ class Scheduler:
             }
             connection.execute(insert(schema.commits).values(row))
             self._following.say(connection, [event], {})
+            return True
 
-        await self._following.database.awrite(commit)
+        committed = await self._following.database.awrite(commit)
         self._following.said()
+        return committed
 
     async def _hand_on(self, task: Task, done: TaskDone) -> None:
         """Send outputs at once to the organizations whose tasks are known to need them."""

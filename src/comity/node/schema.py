@@ -85,8 +85,18 @@ held = Table(
     Column("channel", BigInteger, primary_key=True),
     Column("owner", Word, primary_key=True),
     Column("blob", Word, primary_key=True),
+    Index("held_by_blob", "blob"),
 )
 """Blobs that other organizations have sent: that somebody names a blob does not show that they have it."""
+
+released = Table(
+    "released",
+    metadata,
+    Column("channel", BigInteger, primary_key=True),
+    Column("owner", Word, primary_key=True),
+    Column("blob", Word, primary_key=True),
+)
+"""Blobs that are to be deleted, unless something names them still."""
 
 evidence = Table(
     "evidence",

@@ -45,6 +45,7 @@ def archive() -> bytes:
 MODEL = FunctionInput("ASSET_MODEL", optional=True)
 TRAIN, MEASURE, PLAN, FIRST, SECOND, THIRD = map(key, ("train", "measure", "plan", "first", "second", "third"))
 OPEN = TaskOutput(Permission(public=True))
+TRANSIENT = TaskOutput(Permission(public=True), transient=True)
 
 
 async def say(network: Any, who: str, kind: Any, key: str, events: Any) -> None:
@@ -106,11 +107,14 @@ async def functions_of_b(network: Any) -> None:
 
 
 async def story(network: Any) -> dict[str, Any]:
-    """b registers two functions and a plan; a trains, b trains on from there, a measures that."""
+    """b registers two functions and a plan; a trains, b trains on from there, a measures that.
+
+    What a has trained is transient: it is released, and deleted at both, once b is done.
+    """
     await functions_of_b(network)
     await say(network, "b", Plan, PLAN, [PlanRegistered(key=PLAN, name="plan")])
     tasks = (
-        TaskAdded(key=FIRST, plan=PLAN, function=TRAIN, worker="a", outputs={"model": OPEN}),
+        TaskAdded(key=FIRST, plan=PLAN, function=TRAIN, worker="a", outputs={"model": TRANSIENT}),
         TaskAdded(
             key=SECOND,
             plan=PLAN,
@@ -141,8 +145,12 @@ def settled(network: Any) -> bool:
     """Whether everything is done, said and known everywhere, and nothing is left behind."""
     if network.rows("hub", "select count(*) from task_records where status = 'STATUS_DONE'") != [(3,)]:
         return False
+    if network.rows("hub", "select count(*) from model_records where blob = ''") != [(1,)]:
+        return False
     sizes = {network.rows(name, "select count(*) from leaves")[0] for name in ("hub", "a", "b")}
-    silent = not any(network.rows(name, f"select * from {box}") for name in "ab" for box in ("outbox", "sending"))
+    silent = not any(
+        network.rows(name, f"select * from {box}") for name in "ab" for box in ("outbox", "sending", "released")
+    )
     return len(sizes) == 1 and silent and not any(network.folder.glob("*/channels/1/scratch/*"))
 
 
@@ -159,6 +167,7 @@ def outcome(network: Any) -> dict[str, Any]:
         "commits": commits,
         "models": [[(each.key, each.blob, each.size) for each in found] for found in models],
         "performances": [(each.task, each.value) for each in measured],
+        "blobs": {name: sum(file.is_file() for file in network.folder.glob(f"{name}/blobs/*")) for name in "ab"},
         "kinds": sorted({type(event).__name__ for event in events}),
     }
 
@@ -167,6 +176,8 @@ def test_death_at_every_point_leads_to_the_same_log(play):
     wanted, calm = play(story)
     assert wanted["done"] == {FIRST: 1, SECOND: 1, THIRD: 1}
     assert wanted["commits"] == {"a": {FIRST, THIRD}, "b": {SECOND}}
+    assert wanted["models"][0][0][1] == ""
+    assert wanted["blobs"] == {"a": 4, "b": 4}  # the archive, the second model, and two of sum/1
     assert len(calm.reached) > 50
     by_process = [[point for point in calm.reached if point[0] == name] for name in ("hub", "a", "b")]
     missed: list[tuple[str, str]] = []
@@ -215,6 +226,31 @@ def test_a_plan_that_waits_for_an_absent_node_holds_up_no_other(play):
         await network.until(lambda: all(done(network, key(f"child {number}")) for number in range(30)))
 
     play(stuck)
+
+
+def test_what_is_deleted_while_it_is_committed_is_stored_again(play):
+    """It was the same as a released model, which went just then."""
+
+    async def told(network: Any) -> None:
+        await functions_of_b(network)
+        store, deleted = network.parts["b"].exchange.blobs, list[str]()
+        put = store.put
+
+        def lost_once(chunks: Any, expected: Any = None) -> Any:
+            name = put(chunks, expected)
+            if not deleted:
+                store.delete(name)
+                deleted.append(name)
+            return name
+
+        store.put = lost_once
+        await say(network, "b", Plan, PLAN, [PlanRegistered(key=PLAN, name="plan")])
+        task = TaskAdded(key=FIRST, plan=PLAN, function=TRAIN, worker="b", outputs={"model": OPEN})
+        await say(network, "b", Task, FIRST, [task])
+        await network.until(lambda: done(network, FIRST))
+        assert store.size(deleted[0]) is not None
+
+    play(told)
 
 
 def done(network: Any, task: str) -> bool:

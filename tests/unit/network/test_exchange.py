@@ -15,8 +15,10 @@ from comity.domain.events import (
     FunctionRegistered,
     OrganizationRemoved,
     OutputMade,
+    OutputsReleased,
     PlanRegistered,
     TaskAdded,
+    TaskCancelled,
     TaskDone,
     TaskInput,
     TaskOutput,
@@ -26,6 +28,7 @@ from comity.domain.letter import Denied, Sent, Wanted
 from comity.domain.words import Permission
 from comity.node import exchange as module
 from comity.node.exchange import Exchange
+from comity.node.releasing import Releasing
 from comity.ports.blobs import BlobsInMemory
 from comity.values.digest import digest
 from comity.values.errors import Forbidden
@@ -318,3 +321,40 @@ def test_a_model_has_the_size_that_the_log_says(network, planned):
     settle(network, planned)
     assert list(planned["c"].blobs.digests()) == []
     task.cancel()
+
+
+def test_what_was_released_while_it_was_on_its_way_is_deleted_again(network, planned):
+    """c needs it when it begins to come, and does not when it is there."""
+    c, data = planned["c"], b"a model"
+    c.blobs.put([data])
+    network.say("a", TaskCancelled(key=network.key("then")))
+    settle(network, planned)
+    sent = letter("0" * 32, data, task=network.key("first"))
+    assert c.node.database.write(lambda connection: c.exchange._received(connection, "b", sent)) == "released"
+    network.run(Releasing(c.exchange)._deleted())
+    assert (c.blobs.size(digest(data)), c.has(digest(data), "b")) == (None, False)
+    assert c.node.database.write(lambda connection: c.exchange._received(connection, "b", sent)) == "gone"
+
+
+def test_who_has_a_released_model_deletes_it_too(network, planned):
+    outputs = {"model": TaskOutput(permission=PUBLIC, transient=True)}
+    data, third, fourth = b"a model", network.key("third"), network.key("fourth")
+    given = (TaskInput(identifier="models", parent=third, output="model"),)
+    added = TaskAdded(key=third, plan=network.key("plan"), function=network.key("f"), worker="b", outputs=outputs)
+    network.say("a", added, replace(added, key=fourth, worker="c", inputs=given))
+    network.say("b", TaskStarted(key=third, attempt=1))
+    settle(network, planned)
+    push(network, planned, data, task="third")
+    made = OutputMade(key=network.key("model"), blob=digest(data), size=len(data))
+    network.say("b", TaskDone(key=third, outputs={"model": made}))
+    network.say("a", TaskCancelled(key=fourth))
+    settle(network, planned)
+    c = planned["c"]
+    assert c.has(digest(data), "b")
+    assert not c.node.following.releases.is_set()
+    assert planned["b"].node.following.releases.is_set()  # it is due there
+    network.say("b", OutputsReleased(models=(made.key,)))
+    settle(network, planned)
+    assert c.node.following.releases.is_set()
+    network.run(Releasing(c.exchange)._deleted())
+    assert (c.blobs.size(digest(data)), c.has(digest(data), "b")) == (None, False)

@@ -39,7 +39,9 @@ def upgrade() -> None:
     op.create_table("commits", *key("task"), blob("outcome"))
     op.create_table("sent_parcels", *key("blob"), word("parcel"), blob("key"))
     op.create_table("samples", *key("key"), word("path"), blob("manifest"))
-    op.create_table("held", *key("owner"), sa.Column("blob", WORD, primary_key=True))
+    for name in ("held", "released"):
+        op.create_table(name, *key("owner"), sa.Column("blob", WORD, primary_key=True))
+    op.create_index("held_by_blob", "held", ["blob"])
     op.create_table(
         "evidence",
         sa.Column("channel", sa.BigInteger, primary_key=True, autoincrement=False),
@@ -83,6 +85,7 @@ def downgrade() -> None:
         "tokens",
         "users",
         "evidence",
+        "released",
         "held",
         "samples",
         "sent_parcels",
