@@ -1,38 +1,31 @@
-"""Blobs between nodes: asked for by letter, sent as sealed parcels, each piece verified on arrival."""
+"""Blobs from other nodes: asked for by letter or sent unasked, as sealed parcels, each piece verified on arrival."""
 
 from __future__ import annotations
 
 import asyncio
-import math
-import random
-import secrets
-from collections.abc import AsyncIterator, Coroutine, Iterator
-from contextlib import suppress
+from collections.abc import Coroutine
 from dataclasses import dataclass
-from hashlib import sha256
 from itertools import count
 from typing import Any, Literal, final
 
-import msgspec
 import structlog
 from sqlalchemy import Connection, delete, select
 
 from comity.adapters.sql.log import Log
 from comity.adapters.sql.records import upsert
 from comity.domain import sums
-from comity.domain.entry import canonical
-from comity.domain.letter import AnyLetter, Denied, Holds, Sent, Wanted, context, open_letter, seal
+from comity.domain.letter import AnyLetter, Denied, Holds, Sent, Wanted, context, open_letter
 from comity.domain.records import Organization, need
 from comity.node import released, schema
 from comity.node.asked import check_node, due, size_of
 from comity.node.following import Following
 from comity.node.news import Mail
-from comity.node.receiving import ATTEMPTS, Receiving
+from comity.node.posting import Posting
+from comity.node.receiving import Receiving
+from comity.node.sending import Sending
 from comity.ports.blobs import Blobs
 from comity.values.digest import Digest
 from comity.values.errors import ComityError, DecodeError, Forbidden, NotFound, Unavailable
-from comity.values.keys import to_base64
-from comity.values.stream import CHUNK, KEY, SEALED_CHUNK, seal_chunks, sealed_size
 
 SOON = 0.5
 """Seconds without a byte after which a blob that was sent unasked is asked for: who was sending it may have died."""
@@ -41,10 +34,6 @@ PATIENCE = 3.0
 """Seconds without a byte after which a blob is asked for again, and twice as many each time after that."""
 
 LONGEST_PATIENCE = 300.0
-
-PAUSES = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
-"""Seconds before it is; each is drawn at random up to these."""
-
 
 LARGEST = 1 << 30
 """Bytes of a blob that is no model: an archive, an opener, a description."""
@@ -58,7 +47,7 @@ class Arrival:
     future: asyncio.Future[None]
     heard: float
     """When it was asked for, or a byte of it came, by the event loop's clock."""
-    patience: float = SOON
+    patience: float
     size: int | None = None
     """As the log has it, for a model."""
     refused: str = ""
@@ -80,7 +69,9 @@ class Exchange:
         self._early: dict[str, set[str]] = {}
         """Blobs that came before the log told of them, by task."""
         self._tasks: set[asyncio.Task[None]] = set()
-        self._receiving = Receiving(following.link, blobs, self._pause)
+        self._posting = Posting(following)
+        self._sending = Sending(self._posting, blobs)
+        self._receiving = Receiving(following.link, blobs, self._posting.pause)
         self._log = structlog.get_logger().bind(organization=following.organization)
 
     async def has(self, blob: str, *, owner: str) -> bool:
@@ -102,9 +93,10 @@ class Exchange:
             self._held.add((owner, blob))
         return True
 
-    async def have(self, blob: str, *, owner: str, holds: Holds, asset: str) -> None:
+    async def have(self, blob: str, *, owner: str, holds: Holds, asset: str, unasked: float = 0.0) -> None:
         """Return once this node `has` the blob; ask its owner when it does not, for as long as it takes.
 
+        `unasked` is how many seconds it is waited for before it is asked for, as its owner sends it of its own accord.
         Raises Forbidden when the owner refuses it, NotFound when the owner has it no more.
         """
         loop = asyncio.get_running_loop()
@@ -115,8 +107,9 @@ class Exchange:
         while True:
             if (arrival := self._arriving.get((owner, blob))) is None:
                 size = await self.following.read(lambda log: size_of(log, holds, asset))
-                heard = loop.time() if self._under_way(f"take {blob} of {owner}") else -math.inf
-                arrival = self._arriving.setdefault((owner, blob), Arrival(loop.create_future(), heard, size=size))
+                patience = SOON if self._under_way(f"take {blob} of {owner}") else unasked
+                arrival = Arrival(loop.create_future(), loop.time(), patience, size)
+                arrival = self._arriving.setdefault((owner, blob), arrival)
             if await self.has(blob, owner=owner):
                 return self._arrived(owner, blob, None)
             if loop.time() - arrival.heard >= arrival.patience:
@@ -136,22 +129,7 @@ class Exchange:
             try:
                 return await self.post(owner, letter)
             except Unavailable:
-                await self._pause(failures)
-
-    async def _pause(self, failures: int) -> None:
-        """Wait, after so many failures in a row, until it is worth another attempt at reaching the hub."""
-        await asyncio.sleep(random.random() * PAUSES[min(failures, len(PAUSES) - 1)])
-        await self.following.caught_up()
-
-    async def post(self, recipient: str, letter: AnyLetter) -> None:
-        """Send a letter to another organization's node; raises NotFound when it has left the channel."""
-        here = self.following
-        member = await here.read(lambda log: need(log.records, Organization, recipient))
-        if member.status != "member":
-            raise NotFound(f"{recipient} has left the channel; what only its node has cannot be had any more")
-        way = context(here.link.channel, here.organization, recipient)
-        body = seal(letter, here.identity, member.keys, way)
-        await self._call("POST", "/mail", {"recipient": recipient, "body": body})
+                await self._posting.pause(failures)
 
     async def deal(self, mail: Mail) -> asyncio.Task[None] | None:
         """Do what a letter asks, in the background; a letter that cannot be read is left aside."""
@@ -175,57 +153,13 @@ class Exchange:
                 self._arrived(mail.sender, letter.blob, Forbidden(reason))
                 return None
 
+    async def post(self, recipient: str, letter: AnyLetter) -> None:
+        """Send a letter to another organization's node; raises NotFound when it has left the channel."""
+        await self._posting.post(recipient, letter)
+
     async def send(self, blob: str, recipients: list[str], *, task: str = "") -> None:
-        """Send a blob to organizations that may have it, sealed once for all of them.
-
-        Those who have not asked for it take it as an output of this task. Raises Unavailable when the hub does not
-        take it after several attempts.
-        """
-        size = await asyncio.to_thread(self.blobs.size, Digest(blob))
-        if size is None:
-            raise NotFound(f"the blob {blob} is gone from this node")
-        parcel, key = await self.following.database.awrite(lambda connection: self._parcel(connection, blob))
-        total, before, told, failures = sealed_size(size), 0, set[str](), 0
-        sent = Sent(blob=blob, parcel=parcel, size=size, key=to_base64(key), task=task)
-        while True:
-            try:
-                announce = {"size": total, "recipients": recipients}
-                received = (await self._call("POST", f"/parcels/{parcel}", announce))["received"]
-                for recipient in recipients:
-                    if recipient not in told:
-                        await self.post(recipient, sent)  # it follows while the parcel still arrives
-                        told.add(recipient)
-                failures = failures if received == before else 0
-                if received < total:
-                    before = received
-                    await self._upload(blob, parcel, key, received)
-                return
-            except Unavailable:
-                failures += 1
-                if failures == ATTEMPTS:
-                    raise
-                await self._pause(failures)
-
-    async def _upload(self, blob: str, parcel: str, key: bytes, received: int) -> None:
-        """Send what the hub has not received yet."""
-        first = received // SEALED_CHUNK
-        pieces = seal_chunks(key, self.blobs.open(Digest(blob), first * CHUNK), first=first)
-        target = f"/parcels/{parcel}/bytes?offset={received}"
-        try:
-            await self.following.link.upload(target, _stream(pieces, received - first * SEALED_CHUNK))
-        except ComityError as error:
-            raise Unavailable(f"the hub did not take the parcel of {blob}: {error}") from error
-
-    async def _call(self, method: str, target: str, body: Any = None) -> Any:
-        """What the hub answers; raises Unavailable.
-
-        Whatever it refuses it may grant later, when it has got back what it lost, or this node's news have come.
-        """
-        try:
-            answer = await self.following.link.call(method, target, b"" if body is None else canonical(body))
-            return msgspec.json.decode(answer)
-        except (ComityError, msgspec.MsgspecError) as error:
-            raise Unavailable(f"the hub did not take {method} {target.partition('?')[0]}: {error}") from error
+        """Send a blob to organizations that may have it, see `Sending.send`."""
+        await self._sending.send(blob, recipients, task=task)
 
     async def _give(self, sender: str, letter: Wanted) -> None:
         try:
@@ -233,20 +167,10 @@ class Exchange:
             if owner != self.following.organization:
                 raise NotFound(f"{letter.asset} is {owner}'s; ask there")
             if letter.refused:
-                await self._seal_anew(letter)
+                await self._sending.renew(letter.blob, letter.refused)
             await self.send(letter.blob, [sender])
         except (Forbidden, NotFound) as error:
             await self.post(sender, Denied(blob=letter.blob, reason=str(error)[:1000]))
-
-    async def _seal_anew(self, letter: Wanted) -> None:
-        """What arrived was not the blob: either it is damaged here, or its parcel was on the way."""
-        if await asyncio.to_thread(_digest, self.blobs, Digest(letter.blob)) != letter.blob:
-            raise NotFound(f"it is damaged at {self.following.organization}")
-        table, channel = schema.parcels, self.following.channel
-        here = (table.c.channel == channel) & (table.c.blob == letter.blob) & (table.c.parcel == letter.refused)
-        query = delete(table).where(here)
-        if await self.following.database.awrite(lambda connection: connection.execute(query).rowcount):
-            await self._acknowledge(letter.refused)
 
     async def _take(self, sender: str, letter: Sent) -> None:
         if not await self.has(letter.blob, owner=sender):
@@ -257,7 +181,7 @@ class Exchange:
             except (DecodeError, Forbidden):
                 if arrival := self._arriving.get((sender, letter.blob)):
                     arrival.refused = letter.parcel
-                await self._acknowledge(letter.parcel)
+                await self._sending.acknowledge(letter.parcel)
                 raise
             became = await self.following.database.awrite(lambda connection: self._received(connection, sender, letter))
             if became == "gone":
@@ -265,7 +189,7 @@ class Exchange:
             if became == "released":
                 self.following.releases.set()
         self._arrived(sender, letter.blob, None)
-        await self._acknowledge(letter.parcel)
+        await self._sending.acknowledge(letter.parcel)
 
     def _received(self, connection: Connection, sender: str, letter: Sent) -> Literal["kept", "released", "gone"]:
         """Note who has sent a blob that came.
@@ -298,13 +222,6 @@ class Exchange:
             raise Forbidden(f"nobody here has asked for {letter.blob}, or waits for it")
         early.add(letter.blob)
 
-    async def _acknowledge(self, parcel: str) -> None:
-        """Let the hub forget a parcel."""
-        for failures in range(ATTEMPTS):
-            with suppress(Unavailable):
-                return await self._call("DELETE", f"/parcels/{parcel}")
-            await self._pause(failures)
-
     def _heard(self, sender: str, blob: str) -> None:
         if arrival := self._arriving.get((sender, blob)):
             arrival.heard = asyncio.get_running_loop().time()
@@ -314,24 +231,16 @@ class Exchange:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._sending.close()
         self._receiving.close()
-
-    def _parcel(self, connection: Connection, blob: str) -> tuple[str, bytes]:
-        """The blob's parcel and content key, made and kept before the first byte leaves."""
-        table, channel = schema.parcels, self.following.channel
-        found = connection.execute(select(table).where(table.c.channel == channel, table.c.blob == blob)).first()
-        if found is not None:
-            return found.parcel, found.key
-        parcel, key = secrets.token_hex(16), secrets.token_bytes(KEY)
-        upsert(connection, table, [{"channel": channel, "blob": blob, "parcel": parcel, "key": key}])
-        return parcel, key
 
     def forget(self, connection: Connection, owner: str, blob: str) -> None:
         """Drop what is known of an owner's blob, its content key or that it came; call `forgot` once it is done."""
-        own = owner == self.following.organization
-        table = schema.parcels if own else schema.held
-        here = (table.c.channel == self.following.channel) & (table.c.blob == blob)
-        connection.execute(delete(table).where(here if own else here & (schema.held.c.owner == owner)))
+        if owner == self.following.organization:
+            return self._sending.forget(connection, blob)
+        table = schema.held
+        here = (table.c.channel == self.following.channel) & (table.c.blob == blob) & (table.c.owner == owner)
+        connection.execute(delete(table).where(here))
 
     def forgot(self, owner: str, blob: str) -> None:
         """The owner's blob is known no more."""
@@ -365,18 +274,3 @@ class Exchange:
             await work
         except (ComityError, OSError) as error:
             self._log.warning("exchange failed", what=name, reason=str(error))
-
-
-def _digest(blobs: Blobs, name: Digest) -> str:
-    running = sha256()
-    for piece in blobs.open(name):
-        running.update(piece)
-    return f"sha256:{running.hexdigest()}"
-
-
-async def _stream(pieces: Iterator[bytes], skip: int) -> AsyncIterator[bytes]:
-    """Sealed pieces, made in another thread; the first `skip` bytes are at the hub already."""
-    while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
-        if skip:
-            piece, skip = piece[skip:], 0
-        yield piece

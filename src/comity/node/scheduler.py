@@ -33,7 +33,7 @@ from comity.engine import adding
 from comity.engine.parameters import PARAMETERS, Parameters
 from comity.node import samples, schema
 from comity.node.bundles import Bundles
-from comity.node.exchange import Exchange
+from comity.node.exchange import SOON, Exchange
 from comity.ports.blobs import Blobs
 from comity.ports.environments import Environment
 from comity.values.digest import Digest
@@ -246,8 +246,12 @@ class Scheduler:
             paths: list[Path] = []
             for number, model in enumerate(models.get(name, [])):
                 if not await self._exchange.has(model.blob, owner=model.owner):
+                    # Its owner hands it on to every task that it knew of when it made it.
+                    unasked = SOON if task.created_at <= model.created_at else 0.0
                     with self._elsewhere(task.key):
-                        await self._exchange.have(model.blob, owner=model.owner, holds="model", asset=model.key)
+                        await self._exchange.have(
+                            model.blob, owner=model.owner, holds="model", asset=model.key, unasked=unasked
+                        )
                 path = scratch / "inputs" / name / str(number)
                 await asyncio.to_thread(self._copy, model.blob, path)
                 paths.append(path)
