@@ -1,10 +1,10 @@
 """How the parts of an experiment are called in documents: as a user writes them after `co.`."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from hashlib import sha256
-from importlib.metadata import distribution, packages_distributions
+from importlib.metadata import distribution, distributions, packages_distributions
 from inspect import getsource, getsourcefile
 from pathlib import Path
 from typing import Any
@@ -83,18 +83,34 @@ def installed(module: str) -> bool:
     return package in sys.stdlib_module_names or package == "comity" or _library(package) is not None
 
 
+def remember() -> None:
+    """Read the file lists of everything installed now: for a process that forks others, each of which would."""
+    _owners()
+
+
 @cache
 def _library(package: str) -> str | None:
-    """Name and version of the distribution that this package was installed by; None when its source lies elsewhere.
-
-    Remembered, for the file lists of everything installed are read for it.
-    """
+    """Name and version of the distribution that this package was installed by; None when its source lies elsewhere."""
     home = getattr(sys.modules[package], "__file__", None)
-    for name in packages_distributions().get(package, ()):
+    if home is None or not any(map(_has_distributions, Path(home).parents)):
+        return None
+    if package not in _owners():
+        _owners.cache_clear()  # it may have been installed meanwhile
+    for name in _owners().get(package, ()):
         found = distribution(name)
-        if home is not None and Path(home).is_relative_to(str(found.locate_file(""))):
+        if Path(home).is_relative_to(str(found.locate_file(""))):
             return f"{name} {found.version}"
     return None
+
+
+@cache
+def _owners() -> Mapping[str, list[str]]:
+    """The distributions of each package; takes a tenth of a second, for the file lists of all of them are read."""
+    return packages_distributions()
+
+
+def _has_distributions(folder: Path) -> bool:
+    return next(iter(distributions(path=[str(folder)])), None) is not None
 
 
 def _lookup(module: str, name: str) -> Any:

@@ -21,7 +21,7 @@ import msgspec
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from comity.engine import stages
+from comity.engine import names, stages
 from comity.engine.experiment import Experiment
 from comity.engine.parameters import PARAMETERS, Parameters
 from comity.sdk.reading import read_experiment
@@ -33,6 +33,8 @@ from comity.values.model import Fit, Training
 from comity.values.site import Site
 from comity.values.strategy import SeesEach
 from comity.values.tree import Tree
+
+names.remember()  # where the bundle is imported, once: each task is a fork of that process
 
 
 def perform(inputs: Mapping[str, Any], outputs: Mapping[str, str], task_properties: Mapping[str, Any]) -> None:
