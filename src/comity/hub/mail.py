@@ -43,7 +43,7 @@ async def post(request: Request) -> Response:
     check_bytes(len(posted.body.encode()), hub.limits.letter_bytes, "a letter")
     at = hub.clock()
     await hub.database.awrite(lambda connection: keep(connection, caller, posted, limits=hub.limits, at=at))
-    hub.ordering.wake(caller.channel)
+    hub.ordering.wake(caller.channel, posted.recipient)
     return answer({})
 
 

@@ -72,7 +72,8 @@ async def _awaited(hub: Hub, caller: Caller, start: int, letter: int, *, deadlin
     fresh, made = True, News([], 0, "", [])
     while True:
         left = deadline - time.monotonic()
-        grown = asyncio.ensure_future(hub.ordering.grown(caller.channel, min(LOOK, max(0.0, left))))
+        looking = hub.ordering.grown(caller.channel, caller.organization, min(LOOK, max(0.0, left)))
+        grown = asyncio.ensure_future(looking)
         if fresh:
             made = await hub.database.aread(lambda connection: _news(hub, connection, caller, start, letter))
         if made.deliveries or made.mail or left <= 0 or hub.stopping():

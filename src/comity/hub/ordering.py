@@ -63,7 +63,8 @@ class Ordering:
         self._unheard: dict[int, set[str]] = {}
         self._until = 0.0
         self._memos: defaultdict[int, Memo] = defaultdict(Memo)
-        self._grown: defaultdict[int, asyncio.Event] = defaultdict(asyncio.Event)
+        self._grown: defaultdict[int, defaultdict[str, asyncio.Event]] = defaultdict(lambda: defaultdict(asyncio.Event))
+        """By channel and organization."""
 
     async def begin(self) -> None:
         """Note who has to be heard before anything is ordered: every member that ever wrote.
@@ -152,13 +153,15 @@ class Ordering:
             for channel in {waiting.channel for waiting in batch}:
                 self.wake(channel)
 
-    def wake(self, channel: int) -> None:
-        """Let those who wait for news of a channel look again."""
-        self._grown.pop(channel, asyncio.Event()).set()
+    def wake(self, channel: int, organization: str = "") -> None:
+        """Let those who wait for news of a channel look again, or one of them alone."""
+        waiting = self._grown[channel]
+        for each in [organization] if organization else list(waiting):
+            waiting.pop(each, asyncio.Event()).set()
 
-    async def grown(self, channel: int, seconds: float) -> bool:
-        """Whether there may be news of the channel, as soon as there may be, or after so many seconds."""
-        event = self._grown[channel]
+    async def grown(self, channel: int, organization: str, seconds: float) -> bool:
+        """Whether there may be news for an organization, as soon as there may be, or after so many seconds."""
+        event = self._grown[channel][organization]
         try:
             async with asyncio.timeout(seconds):
                 return await event.wait()
