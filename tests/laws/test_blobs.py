@@ -285,6 +285,17 @@ def test_a_damaged_file_is_healed_by_the_next_put(tmp_path):
     assert read(blobs, name) == b"heart"
 
 
+def test_a_linked_file_stays_when_its_blob_is_deleted_or_put_again(tmp_path):
+    blobs = BlobFiles(tmp_path / "blobs")
+    name = blobs.put([b"heart"])
+    blobs.link(name, tmp_path / "link")
+    blobs.put([b"heart"])
+    blobs.delete(name)
+    assert (tmp_path / "link").read_bytes() == b"heart"
+    with pytest.raises(NotFound, match=f"no blob {name}"):
+        blobs.link(name, tmp_path / "another")
+
+
 def test_an_object_store_that_cannot_be_reached_raises_os_error(tmp_path):
     options = {"bucket": "blobs", "region": "us-east-1", "client_options": {"allow_http": True}, **KEYS}
     store = S3Store(endpoint="http://127.0.0.1:1", retry_config={"max_retries": 0}, **options)

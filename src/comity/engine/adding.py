@@ -14,6 +14,7 @@ from comity.values import codec
 from comity.values.codec import Leaf
 from comity.values.contribution import same_leaves
 from comity.values.errors import DecodeError, InvalidInput
+from comity.values.stream import Bytes
 from comity.values.tree import Array
 
 PIECE = 1 << 19
@@ -28,9 +29,9 @@ class Part:
         self.name = name
         self._file = file
         try:
-            head = file.read(codec.header_size(file.read(8)) - 8)
-            file.seek(0)
-            self.leaves: Mapping[str, Leaf] = codec.layout(file.read(8) + head, size)
+            length = file.read(8)
+            self.head = length + file.read(codec.header_size(length) - 8)
+            self.leaves: Mapping[str, Leaf] = codec.layout(self.head, size)
         except DecodeError as error:
             raise DecodeError(f"the part of {name} cannot be read: {error}") from error
 
@@ -48,20 +49,25 @@ class Part:
         return made
 
 
-def check(path: Path) -> None:
-    """Raise DecodeError unless the file is a well-formed tree of finite arrays."""
+def checked(path: Path) -> Iterator[Bytes]:
+    """The file's bytes, each piece once it was looked at; raises DecodeError where it is no tree of finite arrays.
+
+    Looked at is what comes out: who still writes to the file changes both, or neither.
+    """
     with path.open("rb") as file:
         part = Part("this task", file, path.stat().st_size)
-        for name, leaf in part.leaves.items():
+        yield part.head
+        for name, leaf in part.leaves.items():  # one after the other in the file, without gaps
             for first in range(0, prod(leaf.shape), PIECE):
-                part.piece(name, first, min(PIECE, prod(leaf.shape) - first))
+                yield _bytes(part.piece(name, first, min(PIECE, prod(leaf.shape) - first)))
 
 
-def add(parts: Sequence[tuple[str, Path]], into: Path) -> None:
-    """Write the sum of parts, each named by its site and in the order given; one without any array adds nothing.
+def added(parts: Sequence[tuple[str, Path]]) -> Iterator[Bytes]:
+    """The file of the sum of parts, each named by its site and in the order given; one without arrays adds nothing.
 
     Floats are added in float64 and integers in int64. Raises DecodeError or InvalidInput, naming the site, for a
-    part that is not well-formed, not finite, or has other arrays than the first.
+    part that is not well-formed, not finite, or has other arrays than the first; InvalidInput for a sum that is not
+    finite.
     """
     with ExitStack() as stack:
         opened = [Part(name, stack.enter_context(path.open("rb")), path.stat().st_size) for name, path in parts]
@@ -69,11 +75,9 @@ def add(parts: Sequence[tuple[str, Path]], into: Path) -> None:
         first = _common(adding).leaves if adding else {}
         paths = sorted(first)
         wide = {path: (np.dtype(_wide(first[path].dtype)), first[path].shape) for path in paths}
-        with into.open("wb") as file:
-            file.write(codec.header(wide))
-            for path in paths:
-                for piece in _sums(adding, path, wide[path][0]):
-                    piece.tofile(file)
+        yield codec.header(wide)
+        for path in paths:
+            yield from map(_bytes, _sums(adding, path, wide[path][0]))
 
 
 def _sums(parts: Sequence[Part], path: str, wide: np.dtype[Any]) -> Iterator[Array]:
@@ -82,8 +86,15 @@ def _sums(parts: Sequence[Part], path: str, wide: np.dtype[Any]) -> Iterator[Arr
         size = min(PIECE, count - first)
         total = parts[0].piece(path, first, size).astype(wide)
         for part in parts[1:]:
-            np.add(total, part.piece(path, first, size), out=total, dtype=wide, casting="same_kind")
+            with np.errstate(over="ignore", invalid="ignore"):  # looked at below
+                np.add(total, part.piece(path, first, size), out=total, dtype=wide, casting="same_kind")
+        if wide.kind == "f" and not np.isfinite(total).all():
+            raise InvalidInput(f"the sum of {path!r} is too large for a floating-point number")
         yield total
+
+
+def _bytes(array: Array) -> memoryview:
+    return array.view(np.uint8).data
 
 
 def _common(parts: Sequence[Part]) -> Part:

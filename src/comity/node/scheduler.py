@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import uuid
 from collections import Counter
-from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,6 @@ import structlog
 from sqlalchemy import ColumnElement, Connection, Select, insert, select
 
 from comity.adapters.disk import is_full
-from comity.adapters.execution import performance
 from comity.adapters.execution.job import Job, Outcome, Status
 from comity.adapters.execution.pool import Pool
 from comity.adapters.sql import schema as log_schema
@@ -29,15 +27,14 @@ from comity.domain.rounds import growth_of
 from comity.domain.states import ENDED, OVER
 from comity.domain.sums import SUM
 from comity.domain.tasks import made
-from comity.engine import adding
 from comity.engine.parameters import PARAMETERS, Parameters
-from comity.node import samples, schema
+from comity.node import materials, samples, schema
 from comity.node.bundles import Bundles
 from comity.node.exchange import SOON, Exchange
 from comity.ports.blobs import Blobs
 from comity.ports.environments import Environment
 from comity.values.digest import Digest
-from comity.values.errors import BuildFailed, ComityError, Conflict, DecodeError, InvalidInput, NotFound, Unavailable
+from comity.values.errors import BuildFailed, ComityError, Conflict, InvalidInput, NotFound, Unavailable
 
 ATTEMPTS = 3
 """How many attempts may be lost before the task fails."""
@@ -47,8 +44,6 @@ AHEAD = 16
 
 ELSEWHERE = 8
 """Tasks of one plan that may wait, beside those, for other nodes to send what they need or to take what they made."""
-
-PIECE = 1 << 20
 
 READY = "STATUS_WAITING_FOR_EXECUTOR_SLOT"
 
@@ -187,24 +182,23 @@ class Scheduler:
             if outcome.lost and not began:
                 raise Unavailable(outcome.error)
             await asyncio.gather(*began)
-            await self._conclude(task, job, outcome)
+            await self._conclude(task, function, job, outcome)
         finally:
             await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
 
     async def _add(self, task: Task, scratch: Path) -> None:
         """Add parts of a round: no user's code runs."""
         function, _, models = await self._following.read(lambda log: _needed(log, task))
-        inputs = await self._inputs(task, function, models, scratch)
+        inputs = await self._inputs(task, function, models, scratch, lay=materials.lend)
         paths = inputs.get("parts", ())
         assert isinstance(paths, tuple)
         parts = [(model.owner, path) for model, path in zip(models.get("parts", []), paths, strict=True)]
         await self._started(task)
         try:
-            await asyncio.to_thread(adding.add, parts, scratch / "total")
-        except (DecodeError, InvalidInput) as error:
-            await self._fail(task, str(error))
-            return
-        await self._done(task, {"total": scratch / "total"}, {})
+            made = await asyncio.to_thread(materials.keep_sum, self._blobs, task.key, parts)
+        except InvalidInput as error:
+            return await self._fail(task, str(error))
+        await self._done(task, made, {})
 
     @asynccontextmanager
     async def _environment(self, task: Task, function: Function) -> AsyncGenerator[Environment]:
@@ -223,10 +217,14 @@ class Scheduler:
         await self._following.database.awrite(lambda connection: self._following.say(connection, [started], {}))
         self._following.said()
 
-    async def _conclude(self, task: Task, job: Job, outcome: Outcome) -> None:
+    async def _conclude(self, task: Task, function: Function, job: Job, outcome: Outcome) -> None:
         match outcome.status:
             case Status.DONE:
-                await self._done(task, job.outputs, {str(step): took for step, took in outcome.durations.items()})
+                try:
+                    made = await asyncio.to_thread(materials.keep, self._blobs, function, task.key, job.outputs)
+                except InvalidInput as error:
+                    return await self._fail(task, str(error))
+                await self._done(task, made, {str(step): took for step, took in outcome.durations.items()})
             case Status.FAILED | Status.TIMED_OUT:
                 await self._commit(task, TaskFailed(key=task.key, error="EXECUTION_ERROR", log=True))
             case Status.LOST:
@@ -236,7 +234,13 @@ class Scheduler:
                 return
 
     async def _inputs(
-        self, task: Task, function: Function, models: Mapping[str, Sequence[Model]], scratch: Path
+        self,
+        task: Task,
+        function: Function,
+        models: Mapping[str, Sequence[Model]],
+        scratch: Path,
+        *,
+        lay: Callable[[Blobs, str, Path], None],
     ) -> dict[str, Path | tuple[Path, ...]]:
         """The models that a task takes, each as a file; waits for what is still on its way."""
         inputs: dict[str, Path | tuple[Path, ...]] = {}
@@ -253,7 +257,7 @@ class Scheduler:
                             model.blob, owner=model.owner, holds="model", asset=model.key, unasked=unasked
                         )
                 path = scratch / "inputs" / name / str(number)
-                await asyncio.to_thread(self._copy, model.blob, path)
+                await asyncio.to_thread(lay, self._blobs, model.blob, path)
                 paths.append(path)
             if paths:
                 inputs[name] = tuple(paths) if declared.multiple else paths[0]
@@ -274,14 +278,10 @@ class Scheduler:
         path.write_bytes(msgspec.json.encode(told))
         return path
 
-    async def _done(self, task: Task, outputs: Mapping[str, Path], durations: dict[str, int]) -> None:
-        try:
-            made = await self._saved(task, outputs)
-        except InvalidInput as error:
-            return await self._fail(task, str(error))
+    async def _done(self, task: Task, made: dict[str, OutputMade], durations: dict[str, int]) -> None:
         done = TaskDone(key=task.key, outputs=made, durations=durations)
         if not await self._commit(task, done):
-            return await self._done(task, outputs, durations)
+            raise Unavailable("an output was deleted just now, as the same of another; the task is run again")
         await self._hand_on(task, done)
 
     async def _fail(self, task: Task, reason: str) -> None:
@@ -303,14 +303,16 @@ class Scheduler:
         here = await self._exchange.has(function.archive, owner=function.owner)
         with nullcontext() if here else self._elsewhere(task.key):
             bundle = await self._bundles.have(self._exchange, function)
-        inputs = await self._inputs(task, function, models, scratch)
+        # A sandbox has its inputs read-only; a plain process of this node's user could write to the store's files.
+        lay = materials.give if self._pool.level == "plain" else materials.lend
+        inputs = await self._inputs(task, function, models, scratch, lay=lay)
         if task.stage:
             inputs[PARAMETERS] = await self._parameters(task, scratch)
         opener: Path | None = None
         places: list[Path] = []
         if dataset is not None:
             opener = scratch / "inputs" / "opener.py"
-            await asyncio.to_thread(self._copy, dataset.opener, opener)
+            await asyncio.to_thread(lay, self._blobs, dataset.opener, opener)
             keys = [each.asset for each in task.inputs if function.inputs[each.identifier].kind == "ASSET_DATA_SAMPLE"]
             channel = self._following.channel
             places = await self._following.database.aread(lambda connection: samples.folders(connection, channel, keys))
@@ -329,23 +331,6 @@ class Scheduler:
             log=log,
             seconds=86_400,
         )
-
-    async def _saved(self, task: Task, outputs: Mapping[str, Path]) -> dict[str, OutputMade]:
-        """The outputs in the store; raises InvalidInput for a performance that is no number, a tree that is none."""
-        function = await self._following.read(lambda log: need(log.records, Function, task.function))
-        made: dict[str, OutputMade] = {}
-        for name, path in outputs.items():
-            declared = function.outputs[name]
-            if declared.kind == "ASSET_PERFORMANCE":
-                value = await asyncio.to_thread(performance.read, path)
-                made[name] = OutputMade(performance=repr(float(value)))
-                continue
-            if declared.form == "tree":
-                await asyncio.to_thread(adding.check, path)
-            blob = await asyncio.to_thread(_put, self._blobs, path)
-            key = str(uuid.uuid5(uuid.UUID(task.key), name))
-            made[name] = OutputMade(key=key, blob=blob, size=path.stat().st_size)
-        return made
 
     async def _commit(self, task: Task, event: TaskDone | TaskFailed) -> bool:
         """Keep what became of the task, once, and say it: one row, one transaction.
@@ -390,12 +375,6 @@ class Scheduler:
                     await self._exchange.send(blob, names, task=task.key)
                 except ComityError as error:
                     self._log.info("will be asked for", blob=blob, reason=str(error))
-
-    def _copy(self, blob: str, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("wb") as file:
-            for piece in self._blobs.open(Digest(blob)):
-                file.write(piece)
 
     def _keep_log(self, task: str, text: str) -> None:
         path = self.log_of(task)
@@ -442,8 +421,3 @@ def _needed(log: Log, task: Task) -> tuple[Function, Dataset | None, dict[str, l
 def _fresh(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-
-
-def _put(blobs: Blobs, path: Path) -> Digest:
-    with path.open("rb") as file:
-        return blobs.put(iter(lambda: file.read(PIECE), b""))

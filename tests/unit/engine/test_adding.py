@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from comity.engine import adding
-from comity.engine.adding import add, check
+from comity.engine.adding import added, checked
 from comity.values import codec
 from comity.values.contribution import Contribution, gather
 from comity.values.errors import ComityError, DecodeError, InvalidInput
@@ -18,6 +18,15 @@ def write(folder, trees):
     for number, tree in enumerate(trees):
         (folder / str(number)).write_bytes(codec.encode(tree))
     return [(f"site{number}", folder / str(number)) for number in range(len(trees))]
+
+
+def add(parts, into):
+    with into.open("wb") as file:
+        file.writelines(added(parts))
+
+
+def check(path):
+    assert b"".join(checked(path)) == path.read_bytes()
 
 
 def of(contribution):
@@ -82,6 +91,29 @@ def test_a_number_that_is_not_finite_is_named(tmp_path, bad):
         add(parts, tmp_path / "sum")
     with pytest.raises(DecodeError, match="not finite"):
         check(parts[1][1])
+
+
+@pytest.mark.parametrize("signs", [(1, 1), (-1, -1)])
+def test_a_sum_that_no_number_can_hold_is_named(tmp_path, signs):
+    most = np.finfo(np.float64).max
+    parts = write(tmp_path, [{"w": np.array([0.0, sign * most])} for sign in signs])
+    with pytest.raises(InvalidInput, match="the sum of 'w' is too large"):
+        add(parts, tmp_path / "sum")
+
+
+def test_what_is_written_to_a_file_while_it_is_looked_at_comes_out_as_it_was_looked_at(tmp_path, monkeypatch):
+    monkeypatch.setattr(adding, "PIECE", 1)
+    ((_, path),) = write(tmp_path, [{"w": np.ones(2)}])
+    coming = checked(path)
+    head, first = next(coming), bytes(next(coming))
+    data = path.read_bytes()
+    path.write_bytes(data[:-16] + np.full(2, 7.0).tobytes())
+    assert codec.decode(bytes(head) + first + b"".join(coming))["w"].tolist() == [1, 7]
+    coming = checked(path)
+    next(coming)
+    path.write_bytes(data[:-8] + np.float64(np.nan).tobytes())
+    with pytest.raises(DecodeError, match="not finite"):
+        list(coming)
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)

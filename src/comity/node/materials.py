@@ -1,0 +1,66 @@
+"""What a task is given as files, and what it has left, between the store of blobs and a folder of the task's own."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from comity.adapters.blob_files import BlobFiles
+from comity.adapters.execution import performance
+from comity.domain.events import OutputMade
+from comity.domain.records import Function
+from comity.engine import adding
+from comity.ports.blobs import Blobs
+from comity.values.digest import Digest
+
+PIECE = 1 << 20
+
+
+def lend(blobs: Blobs, blob: str, at: Path) -> None:
+    """Lay a blob where only those find it who cannot write to it: where that can be, it is the store's own file."""
+    at.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(blobs, BlobFiles):
+        with suppress(OSError):  # another file system, or too many links
+            return blobs.link(Digest(blob), at)
+    _copy(blobs, blob, at)
+
+
+def give(blobs: Blobs, blob: str, at: Path) -> None:
+    """Lay a copy of a blob where whoever finds it may do with it as he likes."""
+    at.parent.mkdir(parents=True, exist_ok=True)
+    _copy(blobs, blob, at)
+
+
+def keep(blobs: Blobs, function: Function, task: str, outputs: Mapping[str, Path]) -> dict[str, OutputMade]:
+    """A task's outputs, with models in the store; raises InvalidInput for a performance that is no number, and
+    DecodeError for a tree that is none."""
+    made: dict[str, OutputMade] = {}
+    for name, path in outputs.items():
+        declared = function.outputs[name]
+        if declared.kind == "ASSET_PERFORMANCE":
+            made[name] = OutputMade(performance=repr(float(performance.read(path))))
+            continue
+        with path.open("rb") as file:
+            plain = iter(lambda file=file: file.read(PIECE), b"")
+            blob = blobs.put(adding.checked(path) if declared.form == "tree" else plain)
+        made[name] = _model(blobs, blob, task, name)
+    return made
+
+
+def keep_sum(blobs: Blobs, task: str, parts: list[tuple[str, Path]]) -> dict[str, OutputMade]:
+    """The sum of parts, each named by its site, in the store as the task's one output; raises what `added` raises."""
+    return {"total": _model(blobs, blobs.put(adding.added(parts)), task, "total")}
+
+
+def _model(blobs: Blobs, blob: Digest, task: str, name: str) -> OutputMade:
+    size = blobs.size(blob)
+    assert size is not None
+    return OutputMade(key=str(uuid.uuid5(uuid.UUID(task), name)), blob=blob, size=size)
+
+
+def _copy(blobs: Blobs, blob: str, at: Path) -> None:
+    with at.open("wb") as file:
+        for piece in blobs.open(Digest(blob)):
+            file.write(piece)
