@@ -2,9 +2,10 @@
 
 Usage: python -m comity.adapters.execution.base BEGIN
 
-It runs nothing of a bundle, and has one thread, asserted before each fork: a fork copies no other thread, and a
-lock that one held stays locked for ever. It speaks with its host over an inherited socket and ends, with all that
-came of it, when that is closed. Whatever becomes its child and is no zygote was left behind, and is killed.
+It runs nothing of a bundle, and within a sandbox nothing of a bundle can look into it or end it. It has one thread,
+asserted before each fork: a fork copies no other thread, and a lock that one held stays locked for ever. It speaks with
+its host over an inherited socket and ends, with all that came of it, when that is closed. Whatever becomes its child
+and is no zygote was left behind, and is killed.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import gc
 import os
 import resource
+import signal
 import socket
 import sys
 from collections.abc import Sequence
@@ -21,7 +23,16 @@ from selectors import EVENT_READ, DefaultSelector
 from typing import final
 
 from comity.adapters.execution import messages, zygote
-from comity.adapters.execution.linux import adopt_orphans, children, kill, reaped, threads, wake_at_ends
+from comity.adapters.execution.linux import (
+    adopt_orphans,
+    children,
+    die_first,
+    keep_to_itself,
+    kill,
+    reaped,
+    threads,
+    wake_at_ends,
+)
 from comity.adapters.execution.messages import Begin, Fork, Ready
 
 ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "VECLIB", "RAYON")}
@@ -113,10 +124,18 @@ def main() -> None:
     begin = messages.begin.decode(sys.argv[1])
     control = socket.socket(fileno=begin.control)
     os.environ.update(ONE_THREAD)
+    signal.signal(
+        signal.SIGINT, signal.SIG_DFL
+    )  # the first process of a sandbox gets no signal that it does not handle
     _limit(begin)
+    if begin.sealed:
+        die_first()
+        keep_to_itself()
     adopt_orphans()
     error = _warm(begin.warm)
     control.send(messages.encode(Ready(error[:1000])))
+    with open(os.devnull, "wb") as nothing:  # noqa: PTH123
+        os.dup2(nothing.fileno(), 2)  # or a bundle could fill the host's file of errors, which no limit counts
     if not error:
         Zygotes(control, Path(begin.spare)).serve()
 

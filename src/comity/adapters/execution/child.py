@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 from comity.adapters.execution import opener
 from comity.adapters.execution.bundle import Callee
-from comity.adapters.execution.linux import adopt_orphans, die_with
+from comity.adapters.execution.linux import adopt_orphans, die_first, die_with
 from comity.adapters.execution.messages import STEPS, Report, Start, Step, encode
 
 REPORT = 3
@@ -49,6 +49,7 @@ def run(start: Start, load: Callable[[], Callee], *, parent: int, log: int, repo
 def _take_over(log: int, report: int) -> None:
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.dup2(report, REPORT, inheritable=False)
@@ -59,11 +60,7 @@ def _take_over(log: int, report: int) -> None:
 
 
 def _settle(start: Start) -> None:
-    # The kernel, short of memory, is to end a task rather than the node.
-    with suppress(OSError):
-        score = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
-        os.write(score, b"500")
-        os.close(score)
+    die_first()
     resource.setrlimit(resource.RLIMIT_CPU, (start.cpu_seconds, start.cpu_seconds))
     os.chdir(start.scratch)
     os.environ.update(HOME=start.scratch, TMPDIR=start.scratch)

@@ -6,12 +6,14 @@ that leads through a link, and an output is moved out of the sandbox's reach bef
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
 import subprocess
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 from threading import Lock
@@ -26,6 +28,8 @@ from comity.adapters.execution.messages import Start
 LONGEST_LOG = KEPT + 1000
 """A tail with the line above it that says what is left out."""
 WORK, OUTPUTS, LOG = "work", "outputs", "log.txt"
+DEEPEST = 100
+"""Folders in each other that a task may make: paths of any length could not be followed."""
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -47,6 +51,8 @@ class Folders:
         self._lock = Lock()
         self._given.mkdir(parents=True)
         self._given.chmod(0o755)
+        self._made = root / "made"
+        self._made.mkdir()
         self._writable(self.taken)
 
     @property
@@ -81,8 +87,7 @@ class Folders:
                 inputs[name] = f"{self._in}/{given}/inputs/{name}"
         if job.opener is not None:
             self._give(job.opener, self._readable(self._given / given) / "opener.py")
-        for folder in ("", WORK, f"{WORK}/{OUTPUTS}"):
-            self._writable(self.taken / job.task_key / folder)
+        self._make_room(job.task_key)
         out = f"{self._out}/{job.task_key}"
         return Start(
             task_key=job.task_key,
@@ -124,15 +129,17 @@ class Folders:
     def _fault(self, job: Job, name: str, folder: int, limits: Limits) -> str:
         """What is wrong with an output, or nothing. A link would lead to, or share, a file that is not the task's."""
         into = job.outputs[name]
+        other = f"the function left a folder, a link or a device for the output {name!r}; a regular file belongs there"
         try:
+            if not stat.S_ISREG(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+                return other
             os.rename(name, into, src_dir_fd=folder)
         except OSError:
             return f"the function left no file for the output {name!r}"
         found = into.lstat()
-        if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
-            return (
-                f"the function left a folder, a link or a device for the output {name!r}; a regular file belongs there"
-            )
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:  # another task of its plan has put it there
+            into.unlink() if not stat.S_ISDIR(found.st_mode) else remove(into)
+            return other
         if found.st_size > limits.disk:
             return f"the output {name!r} has {found.st_size} bytes, more than the limit of {limits.disk}"
         if self._user is not None:
@@ -167,25 +174,67 @@ class Folders:
             folder.chmod(0o755)
         return folder
 
+    def _make_room(self, task_key: str) -> None:
+        """Make a task's folders, and only then move them to where other code of its plan could put links among them."""
+        for folder in ("", WORK, f"{WORK}/{OUTPUTS}"):
+            self._writable(self._made / task_key / folder)
+        (self._made / task_key).rename(self.taken / task_key)
+
     def _writable(self, folder: Path) -> None:
         folder.mkdir(parents=True, mode=0o700)
         if self._user is not None:
             os.chown(folder, self._user, self._user)
 
 
-def usage(folder: Path, *, most: int) -> tuple[int, int]:
-    """Bytes on the disk and files below a folder that foreign code is changing; counting ends beyond `most` files."""
-    size = count = 0
-    left = [folder]
-    while left and count <= most:
-        with suppress(OSError), os.scandir(left.pop()) as entries:
+@final
+@dataclass(slots=True)
+class Usage:
+    """What lies below a folder."""
+
+    size: int = 0
+    """Bytes on the disk."""
+    files: int = 0
+    hidden: str = ""
+    """Why there may be more than can be counted; empty when there is not."""
+
+
+def usage(folder: Path, *, most: int) -> Usage:
+    """What lies below a folder that foreign code is changing; counting ends beyond `most` files.
+
+    No link is followed. What could not be counted is not passed over: it may hide anything.
+    """
+    found = Usage()
+    _count(os.open(folder, DIRECTORY), found, most=most, depth=0)
+    return found
+
+
+def _count(folder: int, found: Usage, *, most: int, depth: int) -> None:
+    """Add what lies in an open folder, and close it."""
+    try:
+        with os.scandir(folder) as entries:
             for entry in entries:
-                count += 1
-                with suppress(OSError):
-                    size += entry.stat(follow_symlinks=False).st_blocks * 512
+                found.files += 1
+                if found.files > most or found.hidden:
+                    return
+                with suppress(FileNotFoundError, NotADirectoryError):
+                    found.size += entry.stat(follow_symlinks=False).st_blocks * 512
                     if entry.is_dir(follow_symlinks=False):
-                        left.append(Path(entry.path))
-    return size, count
+                        _enter(entry.name, folder, found, most=most, depth=depth + 1)
+    finally:
+        os.close(folder)
+
+
+def _enter(name: str, parent: int, found: Usage, *, most: int, depth: int) -> None:
+    if depth > DEEPEST:
+        found.hidden = f"more than {DEEPEST} folders in each other"
+        return
+    try:
+        _count(os.open(name, DIRECTORY, dir_fd=parent), found, most=most, depth=depth)
+    except PermissionError:
+        found.hidden = "a folder that may not be read"
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):  # gone, or another by now
+            raise
 
 
 def remove(folder: Path) -> None:

@@ -20,6 +20,9 @@ PATIENCE = 10
 IN, OUT, DATA = "/in", "/out", "/data"
 """Where a task finds what it is given, may write, and finds data samples."""
 
+IN_MEMORY = ("/dev/shm", "/tmp")
+"""Folders of each sandbox's own, in memory."""
+
 PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "LANG", "TZ")
 """What a plain process may see of its host's environment."""
 
@@ -107,7 +110,7 @@ class Isolation:
         for path in SEEN:
             arguments += ["--ro-bind-try", path, path]
         arguments += ["--proc", "/proc", "--dev", "/dev"]
-        for path in ("/dev/shm", "/tmp"):
+        for path in IN_MEMORY:
             arguments += ["--size", str(limits.temporary), "--tmpfs", path]
         if mounts.devices:
             for path in (*DRIVERS, *(f"/dev/nvidia{number}" for number in mounts.devices)):

@@ -8,6 +8,7 @@ from pathlib import Path
 from signal import SIGKILL
 
 PR_SET_PDEATHSIG = 1
+PR_SET_DUMPABLE = 4
 PR_SET_CHILD_SUBREAPER = 36
 
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -23,6 +24,22 @@ def die_with(parent: int) -> None:
 def adopt_orphans() -> None:
     """Become the parent of every descendant whose own parent ends."""
     _prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def keep_to_itself() -> None:
+    """Let no process of the same user look into this one, nor into what it forks: until that runs another program.
+
+    Its memory and its descriptors are then root's alone, and of whoever made the sandbox.
+    """
+    _prctl(PR_SET_DUMPABLE, 0)
+
+
+def die_first() -> None:
+    """When memory is short, have the kernel end this process and its descendants rather than the node."""
+    with suppress(OSError):
+        score = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
+        os.write(score, b"500")
+        os.close(score)
 
 
 def threads() -> int:

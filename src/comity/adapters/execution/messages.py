@@ -31,6 +31,8 @@ class Begin(Struct, frozen=True):
     open_files: int
     processes: int
     """0 where processes of others would be counted too."""
+    sealed: bool
+    """Whether tasks are held in, and what serves them is to be kept from them."""
 
 
 class Ready(Struct, frozen=True):

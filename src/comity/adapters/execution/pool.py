@@ -26,11 +26,9 @@ from comity.values.errors import Conflict, NotSupported, Unavailable
 
 SOON = 0.5
 """Seconds that a task's processes get to end when it is killed; then their sandbox is."""
-BLINK = 0.02
-"""Seconds after which processes that were killed a moment ago are counted again."""
-
 CLOSED = Outcome(Status.LOST, "the pool was closed")
 CANCELLED = Outcome(Status.CANCELLED, "the task was cancelled")
+LEFT = "processes were left behind in its sandbox"
 IMPORT = "the process ended while the function's bundle was imported"
 
 
@@ -195,21 +193,12 @@ class Pool:
             ended = await zygote.start(start)
         finally:
             sandbox.tasks -= 1
-        if ended is None or await self._left_behind(sandbox):
+        if ended is None or await sandbox.left_behind():
             sandbox.kill()
             await sandbox.ended
-        if ended is None:
-            lost = Outcome(Status.LOST, "its sandbox has ended")
-            outcome = Outcome(Status.FAILED, sandbox.failed) if sandbox.failed else lost
-            return run.stopped or outcome
+            lost = Outcome(Status.LOST, "its sandbox has ended" if ended is None else LEFT)
+            return run.stopped or (Outcome(Status.FAILED, sandbox.failed) if sandbox.failed else lost)
         return await asyncio.to_thread(_concluded, run, ended, sandbox, self._way.limits)
-
-    async def _left_behind(self, sandbox: Sandbox) -> bool:
-        """Whether there are processes that none of its tasks accounts for, also when looked at again."""
-        if not sandbox.strangers():
-            return False
-        await asyncio.sleep(BLINK)
-        return sandbox.strangers()
 
 
 def _concluded(run: Run, ended: Ended | NotStarted, sandbox: Sandbox, limits: Limits) -> Outcome:

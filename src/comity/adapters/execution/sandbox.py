@@ -30,6 +30,8 @@ from comity.values.errors import BuildFailed, Unavailable
 MARK = "COMITY_BASE"
 PATIENCE = 10.0
 """Seconds that processes get for what they do at once when they are well."""
+BLINK, BLINKS = 0.02, 10
+"""Seconds between two looks at processes that may have been killed a moment ago, and how often these are looked for."""
 
 ENTRY = ("-I", "-B", "-X", "utf8", "-m", "comity.adapters.execution.base")
 
@@ -81,7 +83,15 @@ class Sandbox:
                 self.kill()
         return made
 
-    def strangers(self) -> bool:
+    async def left_behind(self) -> bool:
+        """Whether there are processes that no task accounts for, also when looked at again and again."""
+        for _ in range(BLINKS):
+            if self.over or not self._strangers():
+                return False
+            await asyncio.sleep(BLINK)
+        return True
+
+    def _strangers(self) -> bool:
         """Whether there are processes that are neither zygotes, nor the tasks' processes, nor beneath these."""
         zygotes = children_of(self.base)
         return len(zygotes) > len(self._zygotes) or sum(len(children_of(pid)) for pid in zygotes) > self.tasks
@@ -168,6 +178,7 @@ async def begun(domain: Domain, folder: Path, isolation: Isolation, limits: Limi
             file_bytes=limits.disk,
             open_files=limits.open_files,
             processes=limits.processes if sealed else 0,
+            sealed=sealed,
         )
         program = (str(domain.environment.python), *ENTRY, msgspec.json.encode(said).decode())
         errors = opened.enter_context((folder / "errors.txt").open("wb"))

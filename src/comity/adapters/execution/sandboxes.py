@@ -20,6 +20,8 @@ from comity.values.errors import ComityError
 
 GLANCE = 0.1
 """Seconds between two looks at the memory that a sandbox takes up."""
+IDLE = 0.5
+"""The same where no task runs."""
 DISK = 5
 """Looks at its memory for each at its disk."""
 
@@ -110,9 +112,6 @@ class Sandboxes:
         return place
 
     def _unused(self, place: Place) -> None:
-        if place.watching is not None:
-            place.watching.cancel()
-            place.watching = None
         if self._places.get(place.domain) is not place:
             return
         if place.domain.alone or not place.lasting:
@@ -136,20 +135,33 @@ class Sandboxes:
             with suppress(ComityError, OSError):
                 sandbox = await place.beginning
                 await sandbox.close()
+            if place.watching is not None:
+                place.watching.cancel()
         finally:
             del self._ending[place]
             self._changed.set()
 
     async def _watch(self, place: Place) -> None:
-        """Kill a sandbox that takes up more than it may."""
+        """Kill a sandbox that takes up more than it may, also while no task runs in it: its zygotes are foreign too."""
         with suppress(ComityError, OSError):
-            sandbox = await asyncio.shield(place.beginning)
-            taken, limits = sandbox.folders.taken, self._way.limits
-            for glance in count(1):
-                await asyncio.sleep(GLANCE)
-                over = await asyncio.to_thread(watch.memory, sandbox.base, limits, tasks=place.users)
-                if not over and glance % DISK == 0:
-                    over = await asyncio.to_thread(watch.disk, taken, limits, tasks=place.users)
-                if over:
-                    sandbox.kill(f"the task was killed for its {over}")
-                    return
+            await asyncio.shield(place.beginning)
+        for glance in count(1):
+            if not place.beginning.done() or not place.lasting:
+                return
+            sandbox = place.beginning.result()
+            await asyncio.sleep(GLANCE if place.users else IDLE)
+            if over := await asyncio.to_thread(self._over, place, sandbox, glance):
+                sandbox.kill(f"the task was killed for its {over}")
+            elif not place.users and await sandbox.left_behind():
+                sandbox.kill()
+
+    def _over(self, place: Place, sandbox: Sandbox, glance: int) -> str:
+        """What a sandbox takes up too much of, or nothing, also when that cannot be seen just now."""
+        limits, tasks = self._way.limits, max(1, place.users)
+        try:
+            over = watch.memory(sandbox.base, limits, tasks=tasks)
+            if not over and glance % DISK == 0:
+                over = watch.disk(sandbox.base, sandbox.folders.taken, limits, tasks=tasks)
+        except OSError:  # it ends, or this process has no descriptor left
+            return ""
+        return over

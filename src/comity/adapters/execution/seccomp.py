@@ -2,7 +2,8 @@
 
 Classic BPF as seccomp(2) takes it: an instruction is {code: u16, true: u8, false: u8, k: u32}. Refused are the
 calls that reach what is not in a namespace (the session's keyring, sockets of hypervisors and radios), memory that no
-limit sees (memfd, System V), and doors of the kernel that have been broken open before (io_uring, bpf, userfaultfd).
+limit sees (memfd, System V), doors of the kernel that have been broken open before (io_uring, bpf, userfaultfd), and
+whatever makes or enters a namespace. Of prlimit only the caller's own limits are left.
 """
 
 import errno
@@ -30,12 +31,31 @@ REFUSED: Mapping[str, tuple[int, int]] = {
     "io_uring_enter": (426, 426),
     "io_uring_register": (427, 427),
     "memfd_secret": (447, 447),
+    "pidfd_getfd": (438, 438),
+    "kcmp": (312, 272),
+    "mount": (165, 40),
+    "umount2": (166, 39),
+    "pivot_root": (155, 41),
+    "open_tree": (428, 428),
+    "move_mount": (429, 429),
+    "fsopen": (430, 430),
+    "fspick": (433, 433),
+    "mount_setattr": (442, 442),
+    "unshare": (272, 97),
+    "setns": (308, 268),
+    "name_to_handle_at": (303, 264),
+    "open_by_handle_at": (304, 265),
+    "fanotify_init": (300, 262),
+    "quotactl": (179, 60),
+    "quotactl_fd": (443, 443),
+    "syslog": (103, 116),
 }
 """By name: the number on x86_64 and on aarch64."""
 
 MEMFD = (319, 279)
 """memfd_create, which the driver of a GPU needs."""
 
+PRLIMIT = (302, 261)
 SOCKET, SOCKETPAIR = (41, 198), (53, 199)
 FAMILIES = {"AF_UNIX": 1, "AF_INET": 2, "AF_INET6": 10}
 """The families of sockets that a network namespace holds back, and that anything uses within one."""
@@ -68,6 +88,8 @@ def filter_for(machine: str = platform.machine(), *, memfd: bool = False) -> byt
     ]
     for number in refused:
         program += [_code(EQUAL, number, 0, 1), _code(RETURN, FAIL | errno.ENOSYS)]
+    own = [_code(LOAD, FIRST_ARGUMENT), _code(EQUAL, 0, 0, 1), _code(RETURN, ALLOW), _code(RETURN, FAIL | errno.EPERM)]
+    program += [_code(EQUAL, PRLIMIT[column], 0, len(own)), *own]
     program += [_code(EQUAL, sockets[0], 2, 0), _code(EQUAL, sockets[1], 1, 0), _code(RETURN, ALLOW)]
     program.append(_code(LOAD, FIRST_ARGUMENT))
     for family in FAMILIES.values():

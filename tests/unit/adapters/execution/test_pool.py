@@ -536,7 +536,7 @@ def test_a_base_with_a_second_thread_is_not_ready(tmp_path):
     ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     code = "import sys; sys.path.append(sys.argv.pop(1)); from comity.adapters.execution.base import main; main()"
     begin = messages.Begin(
-        control=its.fileno(), warm=("threaded",), spare="/", file_bytes=2**20, open_files=64, processes=0
+        control=its.fileno(), warm=("threaded",), spare="/", file_bytes=2**20, open_files=64, processes=0, sealed=False
     )
     command = [sys.executable, "-c", code, tmp_path, msgspec.json.encode(begin).decode()]
     with ours, its, subprocess.Popen(command, pass_fds=[its.fileno()]) as base:

@@ -1,0 +1,54 @@
+"""The folders that host and sandbox share, where foreign code has been before the host."""
+
+import os
+
+import pytest
+
+from comity.adapters.execution.folders import DEEPEST, Folders, usage
+from comity.adapters.execution.isolation import Mounts
+from comity.adapters.execution.limits import Limits
+
+
+@pytest.fixture
+def folders(tmp_path):
+    mounts = Mounts(environment=(), data=(), given=tmp_path / "box" / "in", taken=tmp_path / "box" / "out")
+    return Folders(tmp_path / "box", mounts, inside=True, user=None)
+
+
+def test_a_task_gets_no_folder_where_another_has_put_a_link(tmp_path, folders, bundle, job):
+    (tmp_path / "elsewhere").mkdir()
+    work = job(bundle("pass"))
+    (folders.taken / work.task_key).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match="Not a directory"):
+        folders.place(work)
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["folder", "link"])
+def test_what_is_no_output_is_not_even_moved(tmp_path, folders, bundle, job, kind):
+    work = job(bundle("pass"), outputs=("model",))
+    folders.place(work)
+    made = folders.taken / work.task_key / "work" / "outputs" / "model"
+    made.mkdir() if kind == "folder" else made.symlink_to("/etc/passwd")
+    assert "a regular file belongs there" in folders.take(work, Limits())
+    assert not os.path.lexists(work.outputs["model"])
+
+
+def test_what_lies_in_a_folder_is_counted_and_links_are_not_followed(tmp_path):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "file").write_bytes(b"x" * 2**20)
+    (tmp_path / "a" / "link").symlink_to("/")
+    found = usage(tmp_path, most=100)
+    assert (found.files, found.hidden) == (4, "")
+    assert 2**20 <= found.size < 2**20 + 2**16
+
+
+def test_counting_ends_where_there_is_too_much(tmp_path):
+    for number in range(9):
+        (tmp_path / str(number)).touch()
+    assert usage(tmp_path, most=3).files == 4
+
+
+def test_folders_too_deep_to_be_followed_are_told(tmp_path):
+    tmp_path.joinpath(*["x"] * (DEEPEST + 1)).mkdir(parents=True)
+    assert usage(tmp_path, most=1000).hidden == "more than 100 folders in each other"
