@@ -41,14 +41,22 @@ def settings(kind: type[BaseSettings]) -> Iterator[tuple[str, object, str]]:
     for name, field in kind.model_fields.items():
         note = " ".join((field.description or "").split())
         assert note, f"{kind.__name__}.{name} has no docstring"
-        if not is_dataclass(field.default):
+        if is_dataclass(field.default):
+            yield from table(name, field.default)
+        else:
             yield name, field.default, note
-            continue
-        notes = field_notes(type(field.default))
-        for each in fields(field.default):
-            assert each.name in notes, f"{name}.{each.name} has no docstring"
-            default = None if each.default is MISSING else each.default
-            yield f"{name}.{each.name}", default, notes[each.name]
+
+
+def table(name: str, default: object) -> Iterator[tuple[str, object, str]]:
+    """The same of what stands in a table of the file."""
+    notes = field_notes(type(default))
+    for each in fields(default):
+        assert each.name in notes, f"{name}.{each.name} has no docstring"
+        value = getattr(default, each.name)
+        if is_dataclass(value):
+            yield from table(f"{name}.{each.name}", value)
+        else:
+            yield f"{name}.{each.name}", None if each.default is MISSING else value, notes[each.name]
 
 
 def shown(default: object) -> str:

@@ -25,6 +25,7 @@ from pydantic_settings import (
 )
 
 from comity.adapters.environments.builds import Builds
+from comity.adapters.execution.way import Way
 from comity.hub.limits import Limits
 from comity.values.errors import InvalidInput, unknown
 
@@ -106,6 +107,8 @@ class NodeSettings(BaseSettings):
     """From which on events are logged, on standard error."""
     builds: Builds = Builds()
     """Where what functions require comes from, in the table `[builds]`."""
+    sandbox: Way = Way()
+    """How tasks are held in, in the table `[sandbox]`."""
 
     @classmethod
     def settings_customise_sources(

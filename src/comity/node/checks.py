@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import socket
 import ssl
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, final
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies
@@ -20,6 +22,8 @@ import aiohttp
 from cryptography import x509
 from sqlalchemy import select
 
+from comity.adapters.execution.isolation import Level, probed
+from comity.adapters.execution.way import Way, trouble
 from comity.adapters.sql.log import Log
 from comity.domain.records import Organization
 from comity.domain.request import TOLERANCE
@@ -52,12 +56,14 @@ class Check:
     """What to do; empty when all is well."""
 
 
-async def checks(place: Place, *, hold: float = WAIT / 1000) -> AsyncIterator[Check]:
+async def checks(place: Place, sandbox: Way, *, hold: float = WAIT / 1000) -> AsyncIterator[Check]:
     """Every check in its order; of what cannot be looked at, since one before it failed, nothing is said.
 
-    `hold` is for how many seconds the hub is asked to hold a request, as nodes ask it to.
+    `sandbox` is how the node is to hold tasks in. `hold` is for how many seconds the hub is asked to hold a request, as
+    nodes ask it to.
     """
     yield disk(place.folder)
+    yield await asyncio.to_thread(held_in, place.folder, sandbox)
     rows = await place.database.aread(lambda connection: connection.execute(select(schema.joined)).all())
     async with aiohttp.ClientSession() as session:
         for row in rows:
@@ -86,6 +92,17 @@ def disk(folder: Path) -> Check:
     free = shutil.disk_usage(folder).free
     found = f"{free / 2**30:.1f} GiB are free in {folder}"
     return Check(name="disk", found=found, remedy="" if free >= ROOM else "make room, or move the folder")
+
+
+def held_in(folder: Path, way: Way) -> Check:
+    """How well tasks are held in here; a sandbox that does nothing is tried."""
+    with TemporaryDirectory(dir=folder, prefix=".sandbox") as made:
+        reached = probed(Path(made), user=way.user, most=way.level)
+    if remedy := trouble(reached, way):
+        found = "no task runs" if way.demanded is not Level.PLAIN else "tasks can do what the node can"
+        return Check(name="sandbox", found=f"{found}: {reached.reason}", remedy=reached.remedy or remedy)
+    found = f"tasks are held in at level {reached.level}"
+    return Check(name="sandbox", found=f"{found}: {reached.reason}" if reached.reason else found)
 
 
 def keys(place: Place, row: Any) -> Check:

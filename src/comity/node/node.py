@@ -53,6 +53,8 @@ class Part:
     building: Building
     conductor: Conductor
     releasing: Releasing
+    pool: Pool
+    """Where all channels' tasks run."""
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -109,8 +111,11 @@ async def running(place: Place, way: Way) -> AsyncGenerator[Node]:
     environments = Venvs(place.folder / "environments", way.builds)
     await environments.start()
     bundles = Bundles(place.folder / "bundles", blobs, environments)
-    pool = Pool(way.tasks, place.folder / "sandboxes")
+    pool = Pool(way.tasks, place.folder / "sandboxes", way.sandbox)
     await pool.start()
+    structlog.get_logger().info("tasks are held in", level=pool.level)
+    if pool.trouble:
+        structlog.get_logger().error("tasks are not held in as they should be", reason=pool.trouble)
     try:
         async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as group:
             named = agent(version("comity"), pool.level)
@@ -134,7 +139,7 @@ def part(exchange: Exchange, bundles: Bundles, *, pool: Pool, folder: Path, way:
     scheduler = Scheduler(exchange, pool, bundles, folder=folder, size=way.tasks)
     building = Building(exchange, bundles, way.approve, folder=folder)
     conductor = Conductor(exchange.following, clock.now)
-    return Part(exchange.following, exchange, scheduler, building, conductor, Releasing(exchange))
+    return Part(exchange.following, exchange, scheduler, building, conductor, Releasing(exchange), pool)
 
 
 async def join(place: Place, token: Token) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import final
 
 from comity.adapters.environments.builds import Builds
+from comity.adapters.execution import way
 from comity.node.building import Approve
 
 
@@ -25,4 +26,6 @@ class Way:
     """Folders below which data samples may be registered in place."""
     builds: Builds = Builds()  # noqa: RUF009 frozen
     """How it comes by the environments of tasks."""
+    sandbox: way.Way = way.Way()  # noqa: RUF009 frozen
+    """How it holds tasks in."""
     log_level: int = logging.INFO

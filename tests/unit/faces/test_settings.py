@@ -9,6 +9,9 @@ from pydantic import ValidationError
 from typer.testing import CliRunner
 
 from comity.adapters.environments.builds import Builds
+from comity.adapters.execution.isolation import Level
+from comity.adapters.execution.limits import Limits as TaskLimits
+from comity.adapters.execution.way import Way as Sandbox
 from comity.faces.cli.main import app
 from comity.faces.settings import HubSettings, NodeSettings, settings
 from comity.hub.limits import Limits
@@ -52,6 +55,17 @@ def test_a_flag_stands_above_the_environment_and_that_above_the_file(node, monke
     assert node(written, builds={"index": ""}).builds == Builds(seconds=5, index="")
 
 
+def test_how_tasks_are_held_in_is_set(node, monkeypatch):
+    monkeypatch.setenv("COMITY_NODE_SANDBOX__LIMITS__MEMORY", "1000")
+    written = (
+        '[sandbox]\ndemanded = "bubblewrap"\nshared = false\ndevices = ["0"]\n[sandbox.limits]\nmemory = 1\nfiles = 2'
+    )
+    found = node(written).sandbox
+    assert found == Sandbox(
+        demanded=Level.BUBBLEWRAP, shared=False, devices=("0",), limits=TaskLimits(memory=1000, files=2)
+    )
+
+
 def test_settings_do_not_change(node):
     with pytest.raises(ValidationError, match="frozen"):
         node().port = 1
@@ -83,6 +97,8 @@ def test_folders_of_data_are_several(node, monkeypatch):
         ('log_level = "loud"', "log_level .*'debug', 'info'.*not 'loud'"),
         ('dir = "/elsewhere"', "node.toml cannot say where it lies itself"),
         ("port =", "cannot be read"),
+        ('[sandbox]\ndemanded = "jail"', "sandbox.demanded .COMITY_NODE_SANDBOX__DEMANDED.*'plain' or 'bubblewrap'"),
+        ("[sandbox.limits]\nmemory = 0", "sandbox.limits .*memory"),
     ],
 )
 def test_what_cannot_be_is_named(node, written, named):

@@ -12,6 +12,8 @@ import pytest
 import structlog.testing
 
 from comity.adapters.certificate import pin, self_signed
+from comity.adapters.execution.isolation import Level
+from comity.adapters.execution.way import Way
 from comity.adapters.listening import listen, port_of
 from comity.node import checks
 from comity.node.link import Address, Link
@@ -82,6 +84,22 @@ def address(port, host="127.0.0.1", **more):
 def test_names():
     assert not checks.resolved(address(443)).remedy
     assert "nowhere.invalid" in checks.resolved(address(443, "nowhere.invalid")).remedy  # RFC 6761, section 6.4
+
+
+def test_sandboxes(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    told = checks.held_in(tmp_path, Way(level=Level.PLAIN))
+    assert (told.remedy, told.found.split(":")[0]) == ("", "tasks are held in at level plain")
+    lacking = checks.held_in(tmp_path, Way())
+    assert lacking.found == "tasks can do what the node can: there is no bwrap here"
+    assert "apt install bubblewrap" in lacking.remedy
+    demanded = checks.held_in(tmp_path, Way(demanded=Level.BUBBLEWRAP))
+    assert demanded.found == "no task runs: there is no bwrap here"
+    monkeypatch.setattr("shutil.which", lambda name: "/usr/bin/false")
+    refused = checks.held_in(tmp_path, Way())
+    assert "/usr/bin/false does not work here" in refused.found
+    assert "user namespaces" in refused.remedy
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_ports(monkeypatch):

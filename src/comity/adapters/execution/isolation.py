@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typing import final
 
 from comity.adapters.execution import dropping
 from comity.adapters.execution.limits import Limits
+from comity.adapters.execution.seccomp import filter_for
 
 PATIENCE = 10
 
@@ -77,6 +79,13 @@ class Mounts:
         return f"{DATA}/{number}/{self.data[number].name}"
 
 
+INSTALL = "install bubblewrap, e.g. apt install bubblewrap"
+ENABLE = (
+    "let ordinary users make user namespaces (sysctl kernel.unprivileged_userns_clone=1, user.max_user_namespaces "
+    "above 0; with AppArmor, a profile that allows bwrap userns); in a container see docs/howto/deploy.md"
+)
+
+
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Isolation:
@@ -84,6 +93,8 @@ class Isolation:
 
     level: Level
     reason: str = ""
+    remedy: str = ""
+    """What to do for a higher one; empty when this is as high as it was to be."""
     user: int | None = None
     """Who the tasks run as, when not as the node's own user."""
     bubblewrap: str = ""
@@ -153,19 +164,35 @@ def probed(folder: Path, *, user: int = ORDINARY, most: Level = Level.BUBBLEWRAP
         return Isolation(level=Level.PLAIN, reason="the node was told to run tasks in plain processes")
     found = shutil.which("bwrap")
     if found is None:
-        return Isolation(level=Level.PLAIN, reason="there is no bwrap here; install bubblewrap")
+        return Isolation(level=Level.PLAIN, reason="there is no bwrap here", remedy=INSTALL)
+    program = filter_for()
+    if program is None:
+        reason = f"the system calls of {platform.machine()} are not known, so none could be refused"
+        return Isolation(level=Level.PLAIN, reason=reason, remedy="run the node on x86_64 or aarch64")
     made = Isolation(level=Level.BUBBLEWRAP, bubblewrap=found, user=user if os.geteuid() == 0 else None)
     for path in (given := folder / "probe" / "in", taken := folder / "probe" / "out"):
         path.mkdir(parents=True, exist_ok=True)
     mounts = Mounts(environment=(), data=(), given=given, taken=taken)
     try:
-        command = made.command(["/usr/bin/true"], mounts, Limits(), seccomp=None)
-        tried = subprocess.run(command, env={}, capture_output=True, text=True, timeout=PATIENCE)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return Isolation(level=Level.PLAIN, reason=f"{found} does not work here: {error}")
+        error = _tried(made, mounts, program)
+    except (OSError, subprocess.TimeoutExpired) as failed:
+        error = str(failed)
     finally:
         shutil.rmtree(folder / "probe", ignore_errors=True)
-    if tried.returncode != 0:
-        said = tried.stderr.strip().splitlines()
-        return Isolation(level=Level.PLAIN, reason=f"{found} does not work here: {said[-1] if said else 'no reason'}")
-    return made
+    return Isolation(level=Level.PLAIN, reason=f"{found} does not work here: {error}", remedy=ENABLE) if error else made
+
+
+def _tried(made: Isolation, mounts: Mounts, program: bytes) -> str:
+    """Why nothing can be run so, or nothing."""
+    reading, writing = os.pipe()
+    try:
+        with os.fdopen(writing, "wb") as file:
+            file.write(program)
+        command = made.command(["/usr/bin/true"], mounts, Limits(), seccomp=reading)
+        tried = subprocess.run(
+            command, env={}, capture_output=True, text=True, timeout=PATIENCE, pass_fds=(reading,), cwd="/"
+        )
+    finally:
+        os.close(reading)
+    said = tried.stderr.strip().splitlines()
+    return (said[-1] if said else "it gives no reason") if tried.returncode != 0 else ""

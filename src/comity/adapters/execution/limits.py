@@ -30,6 +30,7 @@ class Limits:
     processes: int = 1024
     """Threads count too."""
     open_files: int = 1024
+    """That one process may have open at a time."""
 
     def __post_init__(self) -> None:
         for name in ("memory", "disk", "files", "temporary", "processes", "open_files"):

@@ -19,7 +19,7 @@ from comity.adapters.execution.log import add_line
 from comity.adapters.execution.messages import Ended, NotStarted, Step
 from comity.adapters.execution.sandbox import Domain, Sandbox
 from comity.adapters.execution.sandboxes import Sandboxes
-from comity.adapters.execution.way import Way
+from comity.adapters.execution.way import Way, trouble
 from comity.ports.environments import Environment
 from comity.values import bounds
 from comity.values.errors import Conflict, NotSupported, Unavailable
@@ -96,6 +96,11 @@ class Pool:
             raise Unavailable("the pool is not running; start it first")
         return self._isolation
 
+    @property
+    def trouble(self) -> str:
+        """Why tasks are held in less well than they should be, and what to do; empty when they are not."""
+        return trouble(self.isolation, self._way)
+
     async def start(self) -> None:
         """See what can hold tasks in here; raises NotSupported but on Linux."""
         if sys.platform != "linux":
@@ -170,7 +175,7 @@ class Pool:
         """Run a job where it belongs, for at most its time."""
         job, reached, demanded = run.job, self.isolation, self._way.demanded
         if demanded is not reached.level and reached.level is Level.PLAIN:
-            return Outcome(Status.FAILED, f"this node runs tasks at level {demanded} only; {reached.reason}")
+            return Outcome(Status.FAILED, f"this node runs tasks at level {demanded} only: {self.trouble}")
         late = Outcome(Status.TIMED_OUT, f"the task took longer than its {job.seconds:g} seconds")
         timer = asyncio.get_running_loop().call_later(job.seconds, run.stop, late)
         try:

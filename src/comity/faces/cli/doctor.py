@@ -24,9 +24,9 @@ def command(
     hold: Annotated[float, typer.Option(help="Seconds for which the hub is asked to hold a request.", max=25)] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
 ) -> None:
-    """Check disk, keys, and the way to the hub: name, port, proxy, certificate, clock, held requests. 1 for a problem.
+    """Check disk, sandbox, keys, and the way to the hub: name, port, proxy, certificate, clock, held requests.
 
-    The node may run meanwhile. It takes as long as the hub is asked to hold a request.
+    Ends with 1 for a problem. The node may run meanwhile. It takes as long as the hub is asked to hold a request.
     """
     found = asyncio.run(_shown(_checks(settings_of(directory), token, hold), show=not as_json))
     if as_json:
@@ -43,7 +43,7 @@ async def _checks(given: NodeSettings, token: str, hold: float) -> AsyncIterator
     from comity.node.link import Address
 
     if not token:
-        async for each in checks(place_of(given), hold=hold):
+        async for each in checks(place_of(given), given.sandbox, hold=hold):
             yield each
         return
     hub = read_token(token)

@@ -71,7 +71,13 @@ def start(
     listening = listen(given.host, given.port)
     called = ", ".join(sorted(set(place.channels().values())))
     url = f"http://{given.host}:{port_of(listening)}"
-    way = Way(tasks=given.tasks, sample_roots=given.data, builds=given.builds, log_level=level(given.log_level))
+    way = Way(
+        tasks=given.tasks,
+        sample_roots=given.data,
+        builds=given.builds,
+        sandbox=given.sandbox,
+        log_level=level(given.log_level),
+    )
     serve(place, listening, way, ready=lambda: typer.echo(f"{called} at {url}"))
 
 

@@ -26,14 +26,19 @@ KINDS = {
 def command(client: Client) -> Answer:
     """Show the organizations of the network, who is connected, and how their tasks stand."""
     found = client.get("/network/")
-    rows = [(each["organization"], _stands(each), each["seen"], *_counts(each["tasks"])) for each in _members(found)]
+    rows = [
+        (each["organization"], _stands(each), each["sandbox"] or "unknown", each["seen"], *_counts(each["tasks"]))
+        for each in _members(found)
+    ]
     here = "connected" if found["connected"] else f"not connected ({found['trouble'] or 'the hub is away'})"
     title = (
         f"{found['channel']} at {found['hub']} as {found['organization']} sees it: {here}, {found['log_size']} entries"
     )
     if found["broken"]:
         title += "; it has stopped following for good"
-    return Answer(found, Table(title, ("organization", "is", "log seen", *KINDS), rows))
+    if found["sandbox_trouble"]:
+        title += f"; {found['sandbox_trouble']}"
+    return Answer(found, Table(title, ("organization", "is", "sandbox", "log seen", *KINDS), rows))
 
 
 def _members(found: dict[str, Any]) -> list[dict[str, Any]]:

@@ -84,6 +84,8 @@ async def network(call: Call) -> Response:
             "connected": following.connected,
             "trouble": following.trouble or None,
             "broken": following.broken or None,
+            "sandbox": call.part.pool.level,
+            "sandbox_trouble": call.part.pool.trouble or None,
             "log_size": size,
             "outbox": glance.outbox,
             "letters": glance.letters,

@@ -404,6 +404,10 @@ class Network(TypedDict):
     connected: bool
     trouble: str | None
     broken: str | None
+    sandbox: str
+    """How well this node holds tasks in."""
+    sandbox_trouble: str | None
+    """Why that is less than it should be, and what to do."""
     log_size: int
     outbox: int
     """What this node has still to say."""

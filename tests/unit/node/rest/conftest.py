@@ -20,6 +20,8 @@ from sqlalchemy import Connection, insert
 
 from comity.adapters.blob_files import BlobFiles
 from comity.adapters.environments import own
+from comity.adapters.execution import way as execution
+from comity.adapters.execution.isolation import Level
 from comity.adapters.execution.pool import Pool
 from comity.adapters.sql.database import Database, sqlite_url
 from comity.adapters.sql.log import Log
@@ -381,7 +383,9 @@ class Network:
         following.write = write  # type: ignore[method-assign]
         exchange.have = have  # type: ignore[method-assign]
         here = place.folder / "channels" / name
-        node.parts[mine] = part(exchange, bundles, pool=Pool(1, here / "sandboxes"), folder=here, way=Way(tasks=1))
+        pool = Pool(1, here / "sandboxes", execution.Way(level=Level.PLAIN))
+        asyncio.run(pool.start())
+        node.parts[mine] = part(exchange, bundles, pool=pool, folder=here, way=Way(tasks=1))
         place.numbers[name] = mine
 
     async def _give(self, number: int, to: Place, owner: str, letter: Wanted) -> None:

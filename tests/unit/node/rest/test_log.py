@@ -105,6 +105,7 @@ def test_the_network_at_a_glance(network):
     network.add(*(network.task(plan, function, worker) for worker in "abb"))
     shown = network.client("b").get("/network/").json
     assert (shown["organization"], shown["channel"], shown["connected"], shown["broken"]) == ("b", "main", True, None)
+    assert (shown["sandbox"], shown["sandbox_trouble"]) == ("plain", None)  # as this node was told
     members = {each["organization"]: each for each in shown["organizations"]}
     assert list(members) == ["a", "b"]
     assert members["a"]["tasks"] == {"STATUS_WAITING_FOR_EXECUTOR_SLOT": 1}

@@ -1,7 +1,8 @@
 """What a hostile function gets hold of, in a real pool: nothing but what its own plan may read at this node.
 
 The probes lie in `reaching.toml` and `leaving.toml`. They run as a node of root's does, whose tasks become an ordinary
-user, and as a node of an ordinary user does; those that are harmless there also in plain processes, to see that they can fail.
+user, and as a node of an ordinary user does; those that are harmless there also in plain processes, to see that they
+can fail.
 """
 
 import functools
