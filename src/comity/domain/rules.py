@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from comity.domain import assets, events, growing, leaving, membership, plans, releasing, tasks
+from comity.domain import assets, beginning, events, growing, leaving, membership, plans, releasing, tasks
 from comity.domain.membership import Act
 from comity.domain.records import Draft
 
@@ -41,7 +41,7 @@ RULES: Mapping[type[events.AnyEvent], Rule] = {
     events.FunctionCancelled: assets.function_built,
     events.FunctionApproved: assets.function_judged,
     events.FunctionRefused: assets.function_judged,
-    events.PlanRegistered: plans.plan_registered,
+    events.PlanRegistered: beginning.plan_registered,
     events.PlanCompleted: growing.plan_completed,
     events.PlanCancelled: plans.plan_cancelled,
     events.TaskAdded: growing.task_added,

@@ -1,0 +1,74 @@
+"""The registration of an experiment: what its rounds would be refused for is refused at once.
+
+Later only its conductor would be told, again and again.
+"""
+
+from __future__ import annotations
+
+import math
+
+from msgspec.structs import replace
+
+from comity.domain import plans
+from comity.domain.added import task_added
+from comity.domain.events import Growth, PlanRegistered
+from comity.domain.membership import Act
+from comity.domain.records import Dataset, Draft, Organization, Plan, need
+from comity.domain.rounds import first, measurement, round_tasks
+from comity.domain.words import Stage
+from comity.values.errors import Forbidden, InvalidInput
+from comity.values.quorum import enough
+
+
+def plan_registered(records: Draft, act: Act, event: PlanRegistered) -> None:
+    """A plan of the author's; raises what does not fit of an experiment, and what its first round would raise."""
+    plans.plan_registered(records, act, event)
+    if event.growth is not None:
+        _check_stages(event.growth)
+        _check_selected(event.growth)
+        _check_sites(records, event.growth)
+        _try(records, act, need(records, Plan, event.key))
+
+
+def _check_stages(growth: Growth) -> None:
+    wanted: list[Stage] = ["init", "local", "step", *(("evaluate", "finish") if growth.metrics else ())]
+    missing = [stage for stage in wanted if stage not in growth.functions]
+    if missing:
+        raise InvalidInput(f"OE0101: the experiment has no function for {', '.join(missing)}")
+    if growth.stop is not None and growth.stop.metric not in growth.metrics:
+        raise InvalidInput(f"OE0101: the experiment stops by {growth.stop.metric}, which it does not measure")
+
+
+def _check_selected(growth: Growth) -> None:
+    quorum = float(growth.quorum)
+    if not (math.isfinite(quorum) and quorum > 0 and (quorum < 1 or quorum == int(quorum))):
+        raise InvalidInput(f"OE0101: the quorum is {growth.quorum}; it is a number of sites, or a share below 1")
+    if growth.selected and len(growth.selected) != growth.rounds:
+        raise InvalidInput(f"OE0101: sites are selected for {len(growth.selected)} rounds of {growth.rounds}")
+    for number, sites in enumerate(growth.selected or (tuple(growth.sites),), 1):
+        if not sites or len(set(sites)) < len(sites) or not set(sites) <= growth.sites.keys():
+            raise InvalidInput(f"OE0101: round {number} selects {list(sites)} of {sorted(growth.sites)}")
+        if enough(quorum, len(sites)) > len(sites):
+            raise InvalidInput(f"OE0101: the quorum is {quorum:g} but round {number} has {len(sites)} sites; lower it")
+
+
+def _check_sites(records: Draft, growth: Growth) -> None:
+    """A round goes on without who has left or withdrawn its data; an experiment does not begin with them."""
+    for site, data in growth.sites.items():
+        found = records.get(Organization, site)
+        if found is None or found.status != "member":
+            raise InvalidInput(f"OE0101: the worker {site} is not a member of this channel")
+        if need(records, Dataset, data.dataset).withdrawn_at:
+            raise Forbidden(f"OE0102: {site} has withdrawn the dataset {data.dataset}")
+
+
+def _try(records: Draft, act: Act, plan: Plan) -> None:
+    """Add the tasks of a round over all sites, and of a measurement, to what is then forgotten."""
+    assert plan.growth is not None
+    everybody = replace(plan, growth=replace(plan.growth, selected=()))
+    tasks = [first(everybody), *round_tasks(everybody, 1, {})]
+    if plan.growth.metrics:
+        tasks += measurement(everybody, 1, {})
+    forgotten = Draft(records)
+    for each in tasks:
+        task_added(forgotten, act, each)
