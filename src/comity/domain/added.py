@@ -1,13 +1,16 @@
 """Registration of tasks: what fits a plan, and where a task begins.
 
-The rules are those of Substra's orchestrator (lib/service/computetask.go of its release 1.0.0).
+The rules are those of Substra's orchestrator (lib/service/computetask.go of its release 1.0.0). A sum, which no
+steward approves of, takes more care: it adds parts of its own plan, or what the plan's owner may have by itself.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from msgspec.structs import replace
 
-from comity.domain.events import TaskAdded, TaskInput
+from comity.domain.events import Aggregate, TaskAdded, TaskInput
 from comity.domain.membership import Act
 from comity.domain.plans import count, own_plan, placed
 from comity.domain.records import DataSample, Dataset, Draft, Function, Model, Organization, Plan, SampleOf, Task, need
@@ -26,7 +29,7 @@ def task_added(records: Draft, act: Act, event: TaskAdded) -> None:
     if plan.cancelled_at:
         raise InvalidInput(f"OE0109: the plan {event.plan} was cancelled")
     worker = records.get(Organization, event.worker)
-    if worker is None or worker.status != "member":
+    if worker is None or (worker.status != "member" and not _is_part(event)):
         raise InvalidInput(f"OE0101: the worker {event.worker} is not a member of this channel")
     function = need(records, Function, event.function)
     if not function.permission.allows(act.author, function.owner):
@@ -56,7 +59,11 @@ def task_added(records: Draft, act: Act, event: TaskAdded) -> None:
     )
     task = replace(task, waiting=waits(records, task))
     dead = any(parent.required and parent.status in ("STATUS_FAILED", "STATUS_CANCELED") for parent in parents)
-    status, error = ("STATUS_CANCELED", "") if dead else stands(records, task, function)
+    # Rounds go on without a site that has left, or withdrawn its data: what it would have done has failed.
+    gone = _is_part(event) and (worker.status != "member" or (dataset is not None and dataset.withdrawn_at > 0))
+    status, error = stands(records, task, function)
+    if dead or gone:
+        status, error = ("STATUS_CANCELED", "") if dead else ("STATUS_FAILED", "INTERNAL_ERROR")
     task = placed(replace(task, error=error), status, act.at)
     records.put(task)
     for parent in parents:
@@ -68,11 +75,18 @@ def task_added(records: Draft, act: Act, event: TaskAdded) -> None:
     count(records, act, task, None, status)
 
 
+def _is_part(event: TaskAdded) -> bool:
+    """Whether it is a site's part in a round."""
+    return event.stage in ("local", "evaluate") and not event.required
+
+
 def _check_stage(plan: Plan, event: TaskAdded, function: Function) -> None:
     if plan.complete and plan.growth is not None:
         raise InvalidInput(f"OE0109: the plan {plan.key} has all its tasks")
     if (event.stage or event.round or event.gathers) and plan.growth is None:
         raise InvalidInput(f"OE0101: the plan {plan.key} has no rounds; leave stage, round and gathers out")
+    if event.stage == "local" and event.round > plan.rounds_added + 1:
+        raise InvalidInput(f"OE0101: round {event.round} does not follow round {plan.rounds_added}")
     if event.gathers:
         parts = function.inputs.get("parts")
         if event.stage not in ("sum", "scores", "step") or parts is None or parts.kind != "ASSET_MODEL":
@@ -114,6 +128,8 @@ def _check_inputs(records: Draft, act: Act, event: TaskAdded, function: Function
         elif declared.kind == "ASSET_MODEL":
             for ref in refs:
                 check_model(records, event, function, ref)
+    if function.key == SUM and not event.gathers:
+        check_least([_source(records, ref) for ref in event.inputs])
     for name, declared in function.inputs.items():
         if declared.kind == "ASSET_DATA_SAMPLE":
             _check_samples(records, given.get(name, []), dataset)
@@ -128,7 +144,7 @@ def _check_dataset(records: Draft, act: Act, event: TaskAdded, ref: TaskInput) -
         raise Forbidden(f"OE0102: {act.author} may not use the dataset {dataset.key}")
     if event.worker != dataset.owner:
         raise InvalidInput(f"OE0101: the dataset {dataset.key} is at {dataset.owner}, so {event.worker} cannot work")
-    if dataset.withdrawn_at:
+    if dataset.withdrawn_at and not _is_part(event):
         raise Forbidden(f"OE0102: {dataset.owner} has withdrawn the dataset {dataset.key}")
     return dataset
 
@@ -148,7 +164,7 @@ def check_model(records: Draft, task: TaskAdded | Task, function: Function, ref:
     if ref.asset:
         model = need(records, Model, ref.asset)
         permission, owners, released = model.permission, (model.owner,), not model.blob
-        aggregate = model.aggregate
+        aggregate, plan = model.aggregate, need(records, Task, model.task).plan
     else:
         parent = records.get(Task, ref.parent)
         if parent is None:
@@ -167,15 +183,39 @@ def check_model(records: Draft, task: TaskAdded | Task, function: Function, ref:
         left = parent.outputs[ref.output]
         # The owner of a task may process what it leaves, as `task_done` has it.
         owners = (parent.worker,) if left.private else (parent.worker, parent.owner)
-        permission, aggregate = left.permission, left.aggregate
+        permission, aggregate, plan = left.permission, left.aggregate, parent.plan
         model = made(records, parent, ref.output) if parent.status == "STATUS_DONE" else None
         released = model is not None and not model.blob
     if released:
         raise InvalidInput(f"OE0101: the model at the input {ref.identifier} has been disabled")
-    if function.key == SUM and aggregate is not None and task.worker in aggregate.organizations:
-        return
+    if function.key == SUM:
+        if plan == task.plan and aggregate is not None and task.worker in aggregate.organizations:
+            return
+        asks = need(records, Plan, task.plan).owner
+        if plan != task.plan and not any(permission.allows(asks, owner) for owner in owners):
+            raise Forbidden(f"OE0102: {asks} may not process the model at the input {ref.identifier}")
     if not any(permission.allows(task.worker, owner) for owner in owners):
         raise Forbidden(f"OE0102: {task.worker} may not process the model at the input {ref.identifier}")
+
+
+def check_least(parts: Sequence[tuple[str, Aggregate | None]]) -> None:
+    """Raise unless parts, each given as whose it is and who may add it, are as many as each of them asks for."""
+    owners = {owner for owner, _ in parts}
+    for owner, aggregate in parts:
+        if aggregate is not None and len(owners) < aggregate.least:
+            raise InvalidInput(
+                f"{owner} lets its part be added to those of {aggregate.least - 1} others at least, "
+                f"not of {len(owners) - 1}"
+            )
+
+
+def _source(records: Draft, ref: TaskInput) -> tuple[str, Aggregate | None]:
+    """(whose a model or output is, who may add it)."""
+    if ref.asset:
+        model = need(records, Model, ref.asset)
+        return model.owner, model.aggregate
+    parent = need(records, Task, ref.parent)
+    return parent.worker, parent.outputs[ref.output].aggregate
 
 
 def _logs_permission(dataset: Dataset | None, parents: list[Task], owner: str) -> Permission:

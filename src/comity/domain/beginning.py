@@ -24,10 +24,22 @@ def plan_registered(records: Draft, act: Act, event: PlanRegistered) -> None:
     """A plan of the author's; raises what does not fit of an experiment, and what its first round would raise."""
     plans.plan_registered(records, act, event)
     if event.growth is not None:
+        _check_before(event.growth)
         _check_stages(event.growth)
         _check_selected(event.growth)
         _check_sites(records, event.growth)
         _try(records, act, need(records, Plan, event.key))
+
+
+def _check_before(growth: Growth) -> None:
+    if growth.after >= growth.rounds:
+        raise InvalidInput(f"OE0101: {growth.after} rounds were done before; of {growth.rounds} none is left")
+    if bool(growth.after) != bool(growth.continues) or (growth.after and not growth.start):
+        raise InvalidInput(
+            "OE0101: who continues an experiment names its plan, how many rounds, and the state"
+        )
+    if not growth.memories.keys() <= growth.sites.keys():
+        raise InvalidInput(f"OE0101: memories of {sorted(growth.memories)}, but the sites are {sorted(growth.sites)}")
 
 
 def _check_stages(growth: Growth) -> None:
@@ -66,9 +78,10 @@ def _try(records: Draft, act: Act, plan: Plan) -> None:
     """Add the tasks of a round over all sites, and of a measurement, to what is then forgotten."""
     assert plan.growth is not None
     everybody = replace(plan, growth=replace(plan.growth, selected=()))
-    tasks = [first(everybody), *round_tasks(everybody, 1, {})]
+    begins = plan.growth.after + 1
+    tasks = [first(everybody), *round_tasks(everybody, begins, {})]
     if plan.growth.metrics:
-        tasks += measurement(everybody, 1, {})
+        tasks += measurement(everybody, begins, {})
     forgotten = Draft(records)
     for each in tasks:
         task_added(forgotten, act, each)

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, final
 
-from comity.domain.events import AnyEvent, PlanCompleted, RoundClosed, TaskCancelled
-from comity.domain.growing import task_key
+from comity.domain.events import AnyEvent, Growth, PlanCompleted, RoundClosed, TaskAdded
+from comity.domain.growing import attempts, task_key
 from comity.domain.plans import status_of
 from comity.domain.records import Approval, Draft, Function, Performance, Plan, Records, Task, need
 from comity.domain.rounds import first, growth_of, local, measurement, round_tasks, sites_of, state_task
@@ -43,8 +43,6 @@ class Closing:
     event: RoundClosed | None = None
     again: Sequence[Task] = ()
     """Parts to be tried again."""
-    left: Sequence[Task] = ()
-    """Parts that have not begun when it is closed."""
     awaited: Sequence[Task] = ()
     """Parts that are late, while without them there is no quorum."""
     look: int | None = None
@@ -69,23 +67,38 @@ def decide(records: Records, plan: Plan, now: int) -> Decision:
         closing = _closing(records, plan, measured, "evaluate", now)
         looks += [closing.look] if closing.look is not None else []
         events += [closing.event] if closing.event else []
-    return Decision(tuple(events), min(looks, default=None))
+    return Decision(tuple(_new(records, events)), min(looks, default=None))
 
 
-def awaited(records: Records, plan: Plan, now: int) -> list[str]:
-    """The organizations that are late, while a round has no quorum without them."""
-    number = plan.rounds_closed + 1
-    if plan.growth is None or status_of(plan) in OVER or number > plan.rounds_added or _missing(records, plan):
+def awaited(records: Records, plan: Plan, now: int) -> list[Task]:
+    """Parts that are late, while without them a round has no quorum, or a state is not measured at all."""
+    if plan.growth is None or status_of(plan) in OVER or _missing(records, plan):
         return []
-    return sorted(part.worker for part in _closing(records, plan, number, "local", now).awaited)
+    number = plan.rounds_closed + 1
+    closings = [_closing(records, plan, number, "local", now)] if number <= plan.rounds_added else []
+    closings += [_closing(records, plan, measured, "evaluate", now) for measured in plan.measuring]
+    return [part for each in closings for part in each.awaited]
 
 
 def _missing(records: Records, plan: Plan) -> tuple[AnyEvent, ...]:
     """What was begun and is not all there: the first round, or one of so many sites that it takes several entries."""
     wanted = [first(plan), *round_tasks(plan, max(growth_of(plan).after + 1, plan.rounds_added), plan.memories)]
-    for number in plan.measuring:
+    closed = plan.rounds_closed
+    trained = closed > growth_of(plan).after
+    due = [closed] if trained and not plan.complete and _measures(growth_of(plan), closed) else []
+    for number in dict.fromkeys([*plan.measuring, *due]):
         wanted += measurement(plan, number, plan.memories)
-    return tuple(each for each in wanted if records.get(Task, each.key) is None)
+    return tuple(_new(records, wanted))
+
+
+def _new(records: Records, events: Sequence[AnyEvent]) -> Iterator[AnyEvent]:
+    """Without the tasks that are there: a decision may have come in part, and not with its first part either."""
+    return (each for each in events if not isinstance(each, TaskAdded) or records.get(Task, each.key) is None)
+
+
+def _measures(growth: Growth, number: int) -> bool:
+    """Whether the state after a round is measured whatever it is."""
+    return bool(growth.metrics) and (number >= growth.rounds or number % growth.evaluate_every == 0)
 
 
 def _after_training(plan: Plan, number: int, closing: Closing) -> Iterator[AnyEvent]:
@@ -97,13 +110,12 @@ def _after_training(plan: Plan, number: int, closing: Closing) -> Iterator[AnyEv
     yield closing.event
     if not closing.event.included:
         return
-    yield from (TaskCancelled(key=task.key) for task in closing.left)
     growth = growth_of(plan)
     included = {each: site for site in sites_of(growth, number) for each in attempts(plan, number, site)}
     memories = {**plan.memories, **{included[key]: key for key in closing.event.included}}
     last = number >= growth.rounds
     adaptive = growth.finishes or growth.stop is not None
-    if growth.metrics and (last or number % growth.evaluate_every == 0):
+    if _measures(growth, number):
         yield from measurement(plan, number, memories)
     if last and not adaptive:
         yield PlanCompleted(key=plan.key)
@@ -174,22 +186,17 @@ def _closing(records: Records, plan: Plan, number: int, stage: Literal["local", 
     if any(_unapproved(records, part) for part in open_):
         return Closing()
     if there and all(part.worker in plan.absent and part.status not in BEGUN for part in open_):
-        return Closing(closed, left=open_)
+        return Closing(closed)
     deadline = growth.deadline + max(state.ended_at, *(_able(records, part) for part in parts))
     if now < deadline:
         return Closing(look=deadline)
     if not there:
         return Closing(awaited=open_)
-    return Closing(closed, left=[part for part in open_ if part.status not in BEGUN])
+    return Closing(closed)
 
 
 def _gathering(sees_each: bool, stage: Literal["local", "evaluate"]) -> Stage:
     return "scores" if stage == "evaluate" else "step" if sees_each else "sum"
-
-
-def attempts(plan: Plan, number: int, site: str, stage: Stage = "local") -> list[str]:
-    """Keys that the attempts of a site at its part may have."""
-    return [task_key(plan.key, number, stage, site, attempt) for attempt in range(1, growth_of(plan).retries + 2)]
 
 
 def _latest(records: Records, plan: Plan, number: int, stage: Stage, site: str) -> Task:

@@ -10,13 +10,13 @@ import uuid
 from msgspec.structs import replace
 
 from comity.domain import added
-from comity.domain.added import check_model
+from comity.domain.added import check_least, check_model
 from comity.domain.events import PlanCompleted, RoundClosed, TaskAdded, TaskInput
 from comity.domain.membership import Act
 from comity.domain.plans import move, own_plan, settle
 from comity.domain.records import Draft, Function, Plan, Task, need
 from comity.domain.releasing import let_go, made_transient, took
-from comity.domain.states import ENDED
+from comity.domain.states import ENDED, WAITING
 from comity.domain.tasks import function_changed, waits
 from comity.domain.words import Stage
 from comity.values.errors import Conflict, InvalidInput
@@ -62,16 +62,31 @@ def _tried_again(records: Draft, plan: Plan, event: TaskAdded) -> None:
         took(records, event.key, gathering)
 
 
+def attempts(plan: Plan, number: int, site: str, stage: Stage = "local") -> list[str]:
+    """Keys that the attempts of a site at its part may have."""
+    assert plan.growth is not None
+    return [task_key(plan.key, number, stage, site, attempt) for attempt in range(1, plan.growth.retries + 2)]
+
+
 def plan_completed(records: Draft, act: Act, event: PlanCompleted) -> None:
-    """The owner says that no more tasks will come."""
+    """The owner says that no more tasks will come; raises Conflict while some of what was begun are not there."""
     plan = own_plan(records, event.key, act)
     if plan.complete:
         raise Conflict(f"the plan {plan.key} has all its tasks already")
+    assert plan.growth is not None
+    if plan.rounds_closed < max(1, plan.rounds_added):
+        raise Conflict(f"the plan {plan.key} has a round that is open")
+    if plan.growth.metrics and records.get(Task, task_key(plan.key, plan.rounds_closed, "finish")) is None:
+        raise Conflict(f"the plan {plan.key} does not measure what comes out of it")
     settle(records, act, replace(plan, complete=True))
 
 
 def round_closed(records: Draft, act: Act, event: RoundClosed) -> None:
-    """The task that gathers takes the parts that are included, and no other; without any it fails."""
+    """The task that gathers takes the parts that are included, and no other; without any it fails.
+
+    Parts that have not begun are cancelled. Who closes a round cannot know whether they have not, so it is no event
+    of its own, which might be refused.
+    """
     task = need(records, Task, event.task)
     plan = own_plan(records, task.plan, act)
     if not task.gathers:
@@ -88,8 +103,11 @@ def round_closed(records: Draft, act: Act, event: RoundClosed) -> None:
     function = need(records, Function, task.function)
     for each in taken:
         check_model(records, task, function, each)
-    _check_least(parts, output)
+    check_least([(part.worker, part.outputs[output].aggregate) for part in parts])
     records.put(_measured(plan, task) if stage == "evaluate" else _trained(records, plan, task, parts))
+    for each in records.find(Task, "optional_in", plan.key):
+        if (each.round, each.stage) == (task.round, stage) and each.status in WAITING:
+            move(records, act, each, "STATUS_CANCELED")
     others = tuple(each for each in task.inputs if each.identifier != given)
     for part in parts:
         took(records, part.key, task)
@@ -108,16 +126,6 @@ def round_closed(records: Draft, act: Act, event: RoundClosed) -> None:
     function_changed(records, act, task)
 
 
-def _check_least(parts: list[Task], output: str) -> None:
-    for part in parts:
-        aggregate = part.outputs[output].aggregate
-        if aggregate is not None and len(parts) < aggregate.least:
-            raise InvalidInput(
-                f"{part.worker} lets its part be added to those of {aggregate.least - 1} others at least, "
-                f"not of {len(parts) - 1}"
-            )
-
-
 def _measured(plan: Plan, task: Task) -> Plan:
     return replace(plan, measuring=tuple(each for each in plan.measuring if each != task.round))
 
@@ -128,7 +136,7 @@ def _trained(records: Draft, plan: Plan, task: Task, parts: list[Task]) -> Plan:
     absent = set[str]()
     for key in (each.parent for each in task.inputs if each.parent):
         local = need(records, Task, key)
-        if local.stage == "local" and local.worker not in included and local.status != "STATUS_FAILED":
+        if local.stage == "local" and local.worker not in included and _last(records, plan, local).status not in ENDED:
             absent.add(local.worker)
         if local.stage == "local" and key not in included.values():
             made_transient(records, key, "memory")
@@ -136,3 +144,9 @@ def _trained(records: Draft, plan: Plan, task: Task, parts: list[Task]) -> Plan:
         if (before := plan.memories.get(site)) is not None:
             made_transient(records, before, "memory")
     return replace(plan, rounds_closed=task.round, memories={**plan.memories, **included}, absent=tuple(sorted(absent)))
+
+
+def _last(records: Draft, plan: Plan, part: Task) -> Task:
+    """The last attempt of the site at its part."""
+    found = [records.get(Task, key) for key in attempts(plan, part.round, part.worker)]
+    return next((each for each in reversed(found) if each is not None), part)

@@ -17,8 +17,6 @@ def plan_registered(records: Draft, act: Act, event: PlanRegistered) -> None:
     if records.get(Plan, event.key) is not None:
         raise Conflict(f"there is a plan {event.key} already")
     done = event.growth.after if event.growth else 0
-    if event.growth is not None and done >= event.growth.rounds:
-        raise InvalidInput(f"{done} rounds were done before; of {event.growth.rounds} none is left")
     records.put(
         Plan(
             key=event.key,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
+from comity.domain.conducting import Decision, decide
 from comity.domain.entry import Entry, Leaf, Seen, Statement, canonical, leaf_bytes, read_leaf, sign
 from comity.domain.events import (
     Admission,
@@ -21,19 +22,24 @@ from comity.domain.events import (
     FunctionOutput,
     FunctionReady,
     FunctionRegistered,
+    Growth,
     OrganizationAdmitted,
     OutputMade,
     PlanRegistered,
     Sample,
     SamplesRegistered,
+    SiteData,
     TaskAdded,
     TaskDone,
+    TaskFailed,
     TaskInput,
     TaskOutput,
     TaskStarted,
 )
+from comity.domain.growing import task_key
 from comity.domain.log import admit
 from comity.domain.membership import CHANNEL
+from comity.domain.plans import status_of
 from comity.domain.records import Channel, Function, Organization, Plan, Record, RecordsInMemory, Task
 from comity.domain.states import PlanStatus, TaskStatus, plan_status
 from comity.domain.words import Permission, commitment
@@ -239,3 +245,185 @@ def planned() -> Log:
     made.build()
     made.plan()
     return made
+
+
+class Grown:
+    """An experiment "plan" of a's, as its conductor and its sites write it; a adds up, and every site approves."""
+
+    left = staticmethod(lambda function, task, value: left(function, task, value))
+
+    def __init__(self, *members: str, sites: str = "abc", built: bool = True, **growth: Any) -> None:
+        self.log = Log(*(members or "abcd"))
+        self.said: list[AnyEvent] = []
+        """By the conductor."""
+        self.most = 1000
+        """Events of a decision that are said before it is made anew."""
+        self.functions = {stage: key(("stage", stage)) for stage in STAGES}
+        for site in sites:
+            self.register(site)
+        metrics = growth.get("metrics", ())
+        for stage, (inputs, outputs) in stages(metrics, growth).items():
+            self.log.write("a", self.log.function(("stage", stage), inputs=inputs, outputs=outputs))
+        if built:
+            self.approve(*({*sites, growth.get("aggregator", "a")} - {"a"}))
+            for function in self.functions.values():
+                self.log.write("a", FunctionBuilding(key=function), FunctionReady(key=function))
+        self.growth = Growth(
+            **{
+                "experiment": "{}",
+                "sites": {site: SiteData(dataset=key(("data", site)), samples=(key(("s", site)),)) for site in sites},
+                "aggregator": "a",
+                "functions": self.functions,
+                "rounds": 2,
+                "deadline": DEADLINE,
+                **growth,
+            }
+        )
+
+    @property
+    def plan(self) -> Plan:
+        return self.log.get(Plan, "plan")
+
+    @property
+    def status(self) -> PlanStatus:
+        return status_of(self.plan)
+
+    def register(self, site: str) -> None:
+        """The site's dataset, which everybody may use."""
+        dataset, sample = key(("data", site)), Sample(key(("s", site)), BLOB)
+        made = DatasetRegistered(key=dataset, name=NAME, opener=BLOB, description=BLOB, permission=PUBLIC)
+        self.log.write(site, made, SamplesRegistered(samples=(sample,), datasets=(dataset,)))
+
+    def approve(self, *sites: str) -> None:
+        for site in sites:
+            self.log.write(site, FunctionApproved(archive=BLOB, by="u"))
+
+    def begin(self) -> Grown:
+        """Register the plan, and conduct it up to its first state."""
+        self.registered()
+        self.conduct()
+        self.done("init", 0)
+        return self
+
+    def registered(self) -> None:
+        self.log.write("a", PlanRegistered(key=key("plan"), name=NAME, growth=self.growth))
+
+    def decide(self) -> Decision:
+        return decide(self.log.records, self.plan, self.log.now)
+
+    def conduct(self) -> Decision:
+        """Say what is decided until there is nothing to say; what is then waited for."""
+        for _ in range(100):
+            decision = self.decide()
+            if not decision.events:
+                return decision
+            self.said += decision.events[: self.most]
+            self.log.write("a", *decision.events[: self.most])
+        raise AssertionError("the conductor does not come to rest")
+
+    def key(self, stage: str, number: int, site: str = "", attempt: int = 1) -> str:
+        return task_key(key("plan"), number, stage, site, attempt)
+
+    def task(self, stage: str, number: int, site: str = "", attempt: int = 1) -> Task:
+        return self.log.get(Task, self.key(stage, number, site, attempt))
+
+    def start(self, stage: str, number: int, site: str = "", attempt: int = 1) -> None:
+        task = self.task(stage, number, site, attempt)
+        self.log.write(task.worker, TaskStarted(key=task.key, attempt=1 + task.attempt))
+
+    def done(self, stage: str, number: int, site: str = "", attempt: int = 1, value: str = "0.5") -> None:
+        """The worker begins a task, unless it has, and leaves its outputs; every number of them is the value."""
+        if self.task(stage, number, site, attempt).status != "STATUS_EXECUTING":
+            self.start(stage, number, site, attempt)
+        task = self.task(stage, number, site, attempt)
+        self.log.write(
+            task.worker, TaskDone(key=task.key, outputs=left(self.log.get(Function, task.function), task, value))
+        )
+
+    def fail(self, stage: str, number: int, site: str = "", attempt: int = 1) -> None:
+        task = self.task(stage, number, site, attempt)
+        self.log.write(task.worker, TaskFailed(key=task.key, error="EXECUTION_ERROR"))
+
+    def locals(self, number: int, *sites: str) -> None:
+        """These sites do their part of a round."""
+        for site in sites:
+            self.done("local", number, site)
+
+    def gather(self, number: int) -> None:
+        """Sum and step of a round."""
+        if not self.growth.sees_each:
+            self.done("sum", number)
+        self.done("step", number, value="0.0")
+
+    def round(self, number: int, *sites: str) -> None:
+        """A round that is closed once these sites have done their part."""
+        self.locals(number, *sites)
+        self.conduct()
+        self.gather(number)
+        self.conduct()
+
+    def included(self, number: int, stage: str = "sum") -> list[tuple[str, int]]:
+        """(site, attempt) of the parts that a task takes."""
+        gather, part = self.task(stage, number), "evaluate" if stage == "scores" else "local"
+        taken = {each.parent for each in gather.inputs if each.identifier == "parts"}
+        attempts = range(1, self.growth.retries + 2)
+        found = [(s, n) for s in sorted(self.growth.sites) for n in attempts if self.key(part, number, s, n) in taken]
+        assert len(found) == len(taken)
+        return found
+
+
+STAGES = ("init", "local", "step", "evaluate", "finish")
+
+DEADLINE = 60_000
+
+
+def stages(metrics: Sequence[str], growth: Mapping[str, Any]) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
+    """Inputs and outputs of each stage's function, as `comity.sdk.growth` declares them."""
+    model, tree = FunctionInput("ASSET_MODEL"), FunctionOutput("ASSET_MODEL", form="tree")
+    memory = FunctionInput("ASSET_MODEL", optional=True)
+    data = {
+        "opener": FunctionInput("ASSET_DATA_MANAGER"),
+        "datasamples": FunctionInput("ASSET_DATA_SAMPLE", multiple=True),
+    }
+    parts = {"parts": FunctionInput("ASSET_MODEL", multiple=True, optional=True)}
+    number = FunctionOutput("ASSET_PERFORMANCE")
+    finished = {"finished": number} if growth.get("finishes") else {}
+    measured = dict.fromkeys(metrics, number)
+    return {
+        "init": ({"start": memory}, {"state": tree}),
+        "local": ({**data, "state": model, "memory": memory}, {"contribution": tree, "memory": tree}),
+        "step": (
+            {"state": model, **(parts if growth.get("sees_each") else {"total": model})},
+            {"state": tree, **finished},
+        ),
+        "evaluate": ({**data, "state": model, "memory": memory}, {"scores": tree, **measured}),
+        "finish": ({"total": model}, measured),
+    }
+
+
+def left(function: Function, task: Task, value: str) -> dict[str, OutputMade]:
+    """What a task leaves: models with keys of their own, and this number."""
+    return {
+        name: OutputMade(performance=value)
+        if function.outputs[name].kind == "ASSET_PERFORMANCE"
+        else OutputMade(key=key((task.key, name)), blob=BLOB, size=3)
+        for name in task.outputs
+    }
+
+
+@pytest.fixture
+def grown() -> Callable[..., Grown]:
+    """An experiment in two rounds over a, b and c, unless told otherwise, that has its first state."""
+    return lambda *members, **given: Grown(*members, **given).begin()
+
+
+@pytest.fixture
+def unbegun() -> Callable[..., Grown]:
+    """The same before its plan is registered."""
+    return Grown
+
+
+@pytest.fixture(scope="module")
+def unbegun_for_all() -> Callable[..., Grown]:
+    """As `unbegun`, for all cases of a property."""
+    return Grown

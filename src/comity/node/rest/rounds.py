@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from fastapi import Response
 
-from comity.domain.conducting import attempts, awaited
-from comity.domain.growing import task_key
+from comity.domain.conducting import awaited
+from comity.domain.growing import attempts, task_key
 from comity.domain.records import Performance, Plan, Task, need
 from comity.domain.rounds import growth_of, sites_of, state_task
 from comity.domain.states import ENDED, OVER
@@ -121,8 +121,9 @@ def _waits(view: View, plan: Plan, tasks: list[Task]) -> Iterator[str]:
     for task in tasks:
         if (why := view.waiting_for(task)) is not None:
             yield why
-    for site in awaited(view.records, plan, view.now):
-        yield f"{site}, without which round {plan.rounds_closed + 1} has no quorum"
+    for part in awaited(view.records, plan, view.now):
+        lacks = "has no quorum" if part.stage == "local" else "is not measured"
+        yield f"{part.worker}, without which round {part.round} {lacks}"
 
 
 def _whole(call: Call, name: str, default: int) -> int:
