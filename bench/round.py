@@ -32,9 +32,8 @@ from bench.watching import MEGABYTE, Watch
 import comity as co
 from comity.domain.events import SiteData
 from comity.domain.growing import task_key
-from comity.domain.rounds import state_task
 from comity.sdk.bundling import bundled
-from comity.sdk.growth import growth, signatures
+from comity.sdk.growth import Before, growth, signatures
 
 sys.path.insert(0, str(Path(__file__).parent))  # a bundle is made of modules and packages that have a source
 
@@ -116,7 +115,8 @@ def begun(network: Network, strategy: Null, rounds: int) -> str:
         body["inputs"] = {name: _json(each) for name, each in inputs.items()}
         body["outputs"] = {name: _json(each) for name, each in outputs.items()}
         functions[stage] = first.upload("/function/", body, {"file": bundle, "description": b"# A stage"})["key"]
-    grows = growth(experiment, data, functions, aggregator=first.organization, deadline=3600.0, retries=0, start="")
+    aggregator = first.organization
+    grows = growth(experiment, data, functions, aggregator=aggregator, deadline=3600.0, retries=0, before=Before())
     for node in network.nodes.values():
         for key in functions.values():
             while not ready(node, key):
@@ -140,7 +140,7 @@ def ended(network: Network, plan: str, round: int) -> bool:
     if first.get(f"/compute_plan/{plan}/")["status"] == "PLAN_STATUS_FAILED":
         raise SystemExit("the plan has failed")
     time.sleep(0.1)
-    return any(task["status"] == "STATUS_DONE" for task in first.get("/task/", key=state_task(plan, round))["results"])
+    return any(task["status"] == "STATUS_DONE" for task in first.get("/task/", key=_state(plan, round))["results"])
 
 
 def stages(network: Network, plan: str, rounds: Sequence[int]) -> tuple[list[float], dict[str, float]]:
@@ -153,9 +153,9 @@ def stages(network: Network, plan: str, rounds: Sequence[int]) -> tuple[list[flo
     took: dict[str, list[float]] = defaultdict(list)
     for number in rounds:
         local = [times[task_key(plan, number, "local", site)] for site in others]
-        total, step = times[task_key(plan, number, "sum")], times[state_task(plan, number)]
+        total, step = times[task_key(plan, number, "sum")], times[_state(plan, number)]
         marks = {
-            "": times[state_task(plan, number - 1)][1],
+            "": times[_state(plan, number - 1)][1],
             "until all begin": max(begin for begin, _ in local),
             "until all are done": max(end for _, end in local),
             "until the sum begins": total[0],
@@ -166,6 +166,11 @@ def stages(network: Network, plan: str, rounds: Sequence[int]) -> tuple[list[flo
         for (_, before), (name, after) in pairwise(marks.items()):
             took[name].append((after - before).total_seconds())
     return [sum(each) for each in zip(*took.values(), strict=True)], {name: median(each) for name, each in took.items()}
+
+
+def _state(plan: str, number: int) -> str:
+    """The key of the task that makes the state after a round."""
+    return task_key(plan, number, "step" if number else "init")
 
 
 def _json(value: object) -> Any:

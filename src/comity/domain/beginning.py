@@ -35,9 +35,7 @@ def _check_before(growth: Growth) -> None:
     if growth.after >= growth.rounds:
         raise InvalidInput(f"OE0101: {growth.after} rounds were done before; of {growth.rounds} none is left")
     if bool(growth.after) != bool(growth.continues) or (growth.after and not growth.start):
-        raise InvalidInput(
-            "OE0101: who continues an experiment names its plan, how many rounds, and the state"
-        )
+        raise InvalidInput("OE0101: who continues an experiment names its plan, how many rounds, and the state")
     if not growth.memories.keys() <= growth.sites.keys():
         raise InvalidInput(f"OE0101: memories of {sorted(growth.memories)}, but the sites are {sorted(growth.sites)}")
 

@@ -4,59 +4,45 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections import Counter
+import time
+from collections import deque
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, final
+from typing import Literal, final
 
 import msgspec
 import structlog
-from sqlalchemy import ColumnElement, Connection, Select, insert, select
+from sqlalchemy import Connection, insert
 
 from comity.adapters.disk import is_full
 from comity.adapters.execution.job import Job, Outcome, Status
+from comity.adapters.execution.messages import Step
 from comity.adapters.execution.pool import Pool
-from comity.adapters.sql import schema as log_schema
 from comity.adapters.sql.log import Log
 from comity.domain.events import OutputMade, TaskDone, TaskFailed, TaskStarted
-from comity.domain.plans import status_of
 from comity.domain.records import Dataset, Function, Model, Plan, Task, need
 from comity.domain.rounds import growth_of
-from comity.domain.states import ENDED, OVER
+from comity.domain.states import ENDED
 from comity.domain.sums import SUM
 from comity.domain.tasks import made
 from comity.engine.parameters import PARAMETERS, Parameters
 from comity.node import materials, samples, schema
 from comity.node.bundles import Bundles
 from comity.node.exchange import SOON, Exchange
+from comity.node.queue import Attempt, commit_of, ready
 from comity.ports.blobs import Blobs
 from comity.ports.environments import Environment
 from comity.values.digest import Digest
 from comity.values.errors import BuildFailed, ComityError, Conflict, InvalidInput, NotFound, Unavailable
 
+KEPT = 1000
+
+OWN: tuple[Step, ...] = ("prepare_inputs", "task_execution")
+"""Steps in which the opener and the function run."""
+
 ATTEMPTS = 3
 """How many attempts may be lost before the task fails."""
-
-AHEAD = 16
-"""Tasks that are prepared, run or committed for every one that can run."""
-
-ELSEWHERE = 8
-"""Tasks of one plan that may wait, beside those, for other nodes to send what they need or to take what they made."""
-
-READY = "STATUS_WAITING_FOR_EXECUTOR_SLOT"
-
-
-@final
-@dataclass
-class Attempt:
-    """A task under way."""
-
-    plan: str
-    work: asyncio.Task[None]
-    busy: bool = True
-    """Whether it takes up room here: not while it waits for other nodes."""
 
 
 @final
@@ -72,6 +58,8 @@ class Scheduler:
         self._folder = folder
         self._size = size
         self._running: dict[str, Attempt] = {}
+        self.overheads: deque[float] = deque(maxlen=KEPT)
+        """Seconds that the last tasks took beside their own code, from when they were picked to their commit."""
         self._changed = self._following.watch()
         self._log = structlog.get_logger().bind(organization=self._following.organization)
 
@@ -118,39 +106,7 @@ class Scheduler:
                 attempt.work.cancel()  # it may wait for an input that will never come
 
     def _ready(self, log: Log, under_way: Mapping[str, Attempt]) -> list[Task]:
-        """Tasks to begin now: one more for each plan in turn, those with the fewest under way first."""
-        running = list(under_way.values())
-        busy = Counter(each.plan for each in running if each.busy)
-        elsewhere = Counter(each.plan for each in running if not each.busy)
-        room = self._size * AHEAD - busy.total()
-        if room <= 0:
-            return []
-        table = log_schema.records[Task]
-        mine = (table.c.channel == log.channel) & (table.c.worker == self._following.organization)
-        # One status at a time: so both databases walk one index, in its order, from what is wanted first.
-        lost, ready = (mine & (table.c.status == each) for each in ("STATUS_EXECUTING", READY))
-        plans = {key for each in (lost, ready) for key in _column(log, select(table.c.plan).where(each).distinct())}
-        found: list[tuple[int, Task]] = []
-        for key in sorted(plans):
-            plan, most = need(log.records, Plan, key), min(room, ELSEWHERE - elsewhere[key])
-            if most <= 0 or status_of(plan) in OVER:
-                continue
-            query = (
-                select(table.c.key)
-                .where(table.c.plan == key, table.c.key.not_in(list(under_way)))
-                .where(~self._commit_of(table.c.key).exists())
-                .order_by(table.c.rank, table.c.created_at, table.c.key)
-                .limit(most)
-            )
-            tasks = [*_column(log, query.where(lost)), *_column(log, query.where(ready))][:most]
-            for turn, task in enumerate(tasks):
-                found.append((busy[key] + turn, need(log.records, Task, task)))
-        found.sort(key=lambda each: each[0])
-        return [task for _, task in found][:room]
-
-    def _commit_of(self, task: ColumnElement[str] | str) -> Select[Any]:
-        table = schema.commits
-        return select(table.c.task).where(table.c.channel == self._following.channel, table.c.task == task)
+        return ready(log, self._following.organization, under_way, size=self._size)
 
     async def _attempted(self, task: Task) -> None:
         try:
@@ -169,7 +125,7 @@ class Scheduler:
     async def _attempt(self, task: Task) -> None:
         if task.attempt >= ATTEMPTS:
             raise OSError(f"{ATTEMPTS} attempts were lost; the node was stopped, or memory was short, each time")
-        scratch = self._folder / "scratch" / task.key
+        picked, scratch = time.monotonic(), self._folder / "scratch" / task.key
         await asyncio.to_thread(_fresh, scratch)
         try:
             if task.function == SUM:
@@ -183,6 +139,8 @@ class Scheduler:
                 raise Unavailable(outcome.error)
             await asyncio.gather(*began)
             await self._conclude(task, function, job, outcome)
+            own = sum(outcome.durations.get(step, 0) for step in OWN) / 1e6
+            self.overheads.append(time.monotonic() - picked - own)
         finally:
             await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
 
@@ -327,10 +285,25 @@ class Scheduler:
             inputs=inputs,
             opener=opener,
             samples=tuple(places),
+            mounts=await self._mounts(task),
             outputs={name: scratch / "outputs" / name for name in task.outputs},
             log=log,
             seconds=86_400,
         )
+
+    async def _mounts(self, task: Task) -> tuple[Path, ...]:
+        """The data that an experiment's tasks see here, so that all its stages can share a sandbox.
+
+        They are stages of one bundle, and the experiment names this organization's samples for it.
+        """
+
+        def found(log: Log) -> tuple[Path, ...]:
+            growth = need(log.records, Plan, task.plan).growth
+            site = growth.sites.get(self._following.organization) if growth and task.stage else None
+            keys = site.samples if site else ()
+            return tuple(samples.folders(log.connection, self._following.channel, keys))
+
+        return await self._following.read(found)
 
     async def _commit(self, task: Task, event: TaskDone | TaskFailed) -> bool:
         """Keep what became of the task, once, and say it: one row, one transaction.
@@ -340,7 +313,7 @@ class Scheduler:
         blobs = [each.blob for each in event.outputs.values() if each.blob] if isinstance(event, TaskDone) else []
 
         def commit(connection: Connection) -> bool:
-            if connection.execute(self._commit_of(task.key)).first() is not None:
+            if connection.execute(commit_of(self._following.channel, task.key)).first() is not None:
                 return True
             if any(self._blobs.size(Digest(blob)) is None for blob in blobs):
                 return False
@@ -388,10 +361,6 @@ def _kind(error: Exception) -> Literal["BUILD_ERROR", "EXECUTION_ERROR", "INTERN
     if isinstance(error, BuildFailed):
         return "BUILD_ERROR"
     return "EXECUTION_ERROR" if isinstance(error, InvalidInput | NotFound | Conflict) else "INTERNAL_ERROR"
-
-
-def _column(log: Log, query: Select[Any]) -> Sequence[str]:
-    return log.connection.execute(query).scalars().all()
 
 
 def _needed(log: Log, task: Task) -> tuple[Function, Dataset | None, dict[str, list[Model]]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from statistics import quantiles
+
 from fastapi import Response
 from fastapi.responses import HTMLResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
@@ -31,6 +33,11 @@ async def metrics(call: Call) -> Response:
     Gauge("comity_connected", "Whether the hub can be reached.", registry=figures).set(call.part.following.connected)
     Gauge("comity_log_entries", "Entries of the channel's log known here.", registry=figures).set(size)
     Gauge("comity_tasks_running", "Tasks that run at this node.", registry=figures).set(running)
+    if len(overheads := call.part.scheduler.overheads) > 1:
+        named = "comity_task_overhead_seconds"
+        gauge = Gauge(named, "Of the last tasks, beside their own code.", ["quantile"], registry=figures)
+        for quantile, at in (("0.5", 49), ("0.95", 94)):
+            gauge.labels(quantile).set(quantiles(overheads, n=100)[at])
     body = generate_latest(call.api.registry) + generate_latest(figures)
     return Response(body, headers={"content-type": CONTENT_TYPE_LATEST})
 
