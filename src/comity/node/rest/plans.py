@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import isfinite
+
 from fastapi import Response
 
 from comity.domain.events import PlanCancelled, PlanRegistered
@@ -51,8 +53,8 @@ def _is_known(view: View, new: NewPlan) -> bool:
 
 def _performances(view: View, key: str) -> nouns.Measurements:
     plan = need(view.records, Plan, key)
-    # What there was nothing to measure of is left out: the stock client reads numbers only.
-    every = [each for each in view.records.find(Performance, "plan", plan.key) if each.value != "nan"]
+    # What is no number is left out: JSON has no word for it, and the stock client reads numbers only.
+    every = [each for each in view.records.find(Performance, "plan", plan.key) if isfinite(float(each.value))]
     found = [(need(view.records, Task, each.task), each) for each in every]
     found.sort(key=lambda each: (each[0].rank, each[0].worker, each[1].key))
     view.learn(task for task, _ in found)

@@ -170,17 +170,17 @@ def test_times_of_a_plan(network, ready):
     assert (shown["status"], shown["estimated_end_date"]) == ("PLAN_STATUS_DONE", shown["end_date"])
 
 
-def test_a_number_that_is_none_is_null(network):
+def test_what_there_was_nothing_to_measure_of_is_left_out(network):
     function = network.function(outputs={"loss": {"kind": "ASSET_PERFORMANCE", "multiple": False}})["key"]
     network.build(function)
     plan = network.plan()["key"]
     outputs = {"loss": {"permissions": network.PUBLIC}}
-    tasks = network.add(*(network.task(plan, function, outputs=outputs, metadata={"round_idx": "x"}) for _ in range(2)))
-    for task, value in zip(tasks, ("nan", "inf"), strict=True):
+    tasks = network.add(*(network.task(plan, function, outputs=outputs, metadata={"round_idx": "x"}) for _ in range(3)))
+    for task, value in zip(tasks, ("nan", "inf", "0.5"), strict=True):
         network.run(task["key"], performance=value)
     found = network.client().get(f"/compute_plan/{plan}/perf/").json
-    assert [each["perf"] for each in found["results"]] == [None, None]
-    assert [each["compute_task"]["round_idx"] for each in found["results"]] == [None, None]
+    assert (found["count"], [each["perf"] for each in found["results"]]) == (1, [0.5])
+    assert found["results"][0]["compute_task"]["round_idx"] is None  # "x" is no number either
 
 
 # Logs
