@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import Connection, delete, or_, select
+from sqlalchemy import Connection, bindparam, delete, or_, select
 
 from comity.adapters.sql import schema as log_schema
 from comity.adapters.sql.log import Log
@@ -27,6 +27,15 @@ NAMES: Sequence[tuple[type[Record], Sequence[str]]] = (
 )
 """Records that name blobs, and where."""
 
+_MODELS = log_schema.records[Model]
+
+_DUE = (
+    select(_MODELS.c.key)
+    .where(_MODELS.c.channel == bindparam("channel"), _MODELS.c.due == bindparam("owner"))
+    .order_by(_MODELS.c.created_at, _MODELS.c.key)
+    .limit(bindparam("most"))
+)
+
 
 def note(log: Log, organization: str, said: Iterable[Statement]) -> bool:
     """Remember what was released, and whether there is something to do: that, or models that are due."""
@@ -41,9 +50,8 @@ def note(log: Log, organization: str, said: Iterable[Statement]) -> bool:
 
 def due(log: Log, organization: str, most: int) -> list[str]:
     """Models that the organization is to release, so many at most."""
-    table = log_schema.records[Model]
-    query = select(table.c.key).where(table.c.channel == log.channel, table.c.due == organization)
-    return list(log.connection.execute(query.order_by(table.c.created_at, table.c.key).limit(most)).scalars())
+    asked = {"channel": log.channel, "owner": organization, "most": most}
+    return list(log.connection.execute(_DUE, asked).scalars())
 
 
 def remember(connection: Connection, channel: int, owner: str, blob: str) -> None:
