@@ -111,7 +111,7 @@ async def running(place: Place, way: Way) -> AsyncGenerator[Node]:
     environments = Venvs(place.folder / "environments", way.builds)
     await environments.start()
     bundles = Bundles(place.folder / "bundles", blobs, environments)
-    pool = Pool(way.tasks, place.folder / "sandboxes", way.sandbox)
+    pool = Pool(way.tasks, place.folder / "sandboxes", way.sandbox, hidden=place.folder)
     await pool.start()
     structlog.get_logger().info("tasks are held in", level=pool.level)
     if pool.trouble:

@@ -123,8 +123,14 @@ class Folders:
     def clear(self, task_key: str) -> None:
         """Remove what a job was given and has left; what resists is removed with the sandbox."""
         shutil.rmtree(self._given / "tasks" / task_key, ignore_errors=True)
+        left = self._made / task_key
+        with suppress(OSError):
+            _make_mine(self.taken / task_key)
+            (self.taken / task_key).rename(left)
         with suppress(RecursionError):
-            shutil.rmtree(self.taken / task_key, ignore_errors=True)
+            shutil.rmtree(left, ignore_errors=True)
+        if os.path.lexists(left):
+            remove(left)
 
     def _fault(self, job: Job, name: str, folder: int, limits: Limits) -> str:
         """What is wrong with an output, or nothing. A link would lead to, or share, a file that is not the task's."""
@@ -186,6 +192,15 @@ class Folders:
             os.chown(folder, self._user, self._user)
 
 
+def _make_mine(folder: Path) -> None:
+    """Let this process move a folder, unless a link is in its place."""
+    found = os.open(folder, os.O_PATH | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.chmod(f"/proc/self/fd/{found}", 0o700)  # noqa: PTH101
+    finally:
+        os.close(found)
+
+
 @final
 @dataclass(slots=True)
 class Usage:
@@ -241,5 +256,5 @@ def remove(folder: Path) -> None:
     """Remove what foreign code has made, however deep and whatever its modes, when none of that code is left."""
     run: Callable[..., object] = subprocess.run
     for command in (["rm", "-rf", "--"], ["chmod", "-R", "u+rwx", "--"], ["rm", "-rf", "--"]):
-        if folder.exists():
+        if os.path.lexists(folder) and not (command[0] == "chmod" and os.geteuid() == 0):  # root needs no leave
             run([*command, str(folder)], capture_output=True)

@@ -99,6 +99,8 @@ class Isolation:
     """Who the tasks run as, when not as the node's own user."""
     bubblewrap: str = ""
     """The program's path."""
+    hidden: Path | None = None
+    """A folder that no sandbox sees, also where it lies within one that every sandbox sees."""
 
     def command(self, program: Sequence[str], mounts: Mounts, limits: Limits, *, seccomp: int | None) -> list[str]:
         """The command that runs a program within; `seccomp` is a descriptor from which the filter is read."""
@@ -126,11 +128,19 @@ class Isolation:
         if mounts.devices:
             for path in (*DRIVERS, *(f"/dev/nvidia{number}" for number in mounts.devices)):
                 arguments += ["--dev-bind-try", path, path]
-        for path in mounts.environment:
-            if not path.is_relative_to("/usr"):
-                arguments += ["--ro-bind", source(path), str(path)]
-        for number, path in enumerate(mounts.data):
-            arguments += ["--ro-bind", source(path), mounts.seen(number)]
+        environment = [path for path in mounts.environment if not path.is_relative_to("/usr")]
+        within = [path for path in environment if self.hidden and path.is_relative_to(self.hidden)]
+        seen = {path: str(path) for path in environment if path not in within}
+        seen.update({path: mounts.seen(number) for number, path in enumerate(mounts.data)})
+        for path, at in seen.items():
+            arguments += ["--ro-bind", source(path), at]
+        covers = self._covers({**seen, Path("/usr"): "/usr"})
+        for at in covers:
+            arguments += ["--tmpfs", at]
+        for path in within:  # an environment that was built in the hidden folder
+            arguments += ["--ro-bind", source(path), str(path)]
+        for at in covers:
+            arguments += ["--remount-ro", at]
         arguments += ["--ro-bind", source(mounts.given), IN, "--bind", source(mounts.taken), OUT]
         arguments += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", OUT]
         for name, value in {**CLEAR, **_numerics()}.items():
@@ -142,6 +152,14 @@ class Isolation:
             return sealed
         drop = (sys.executable, "-I", "-S", "-B", dropping.__file__, str(self.user))
         return [*drop, *reached, "--", *sealed]
+
+    def _covers(self, seen: Mapping[Path, str]) -> list[str]:
+        """Where the hidden folder would be seen, of what is seen and at which places."""
+        if self.hidden is None:
+            return []
+        hidden = self.hidden.resolve()
+        around = {path.resolve(): at for path, at in seen.items() if hidden.is_relative_to(path.resolve())}
+        return [str(Path(at, hidden.relative_to(path))) for path, at in around.items()]
 
     def variables(self, mounts: Mounts) -> Mapping[str, str]:
         """The environment that the command is started with."""

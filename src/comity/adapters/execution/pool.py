@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic_ns
 from typing import Literal, final
@@ -66,17 +66,19 @@ class Run:
 class Pool:
     """Runs jobs, at most `size` at once, each in a process forked within the sandbox of its plan.
 
-    `folder` is emptied and used; on the file system of the jobs' inputs and outputs, nothing is copied. The event
-    loop is never blocked. When a job has ended, none of its processes is left. Whatever its code does is an outcome,
-    not an exception. A job whose sandbox is killed through no fault of its own is lost. Linux only.
+    `folder` is emptied and used; on the file system of the jobs' inputs and outputs, nothing is copied. `hidden` is a
+    folder that no task sees, wherever it lies. The event loop is never blocked. When a job has ended, none of its
+    processes is left. Whatever its code does is an outcome, not an exception. A job whose sandbox is killed through no
+    fault of its own is lost. Linux only.
 
     A job can see what jobs of its plan may see at this node with the same environment and data, and nothing else.
     NOT promised at level plain: there it can read what this user can; and one that kills its base process and clears
     its environment beforehand can leave a process behind.
     """
 
-    def __init__(self, size: int, folder: Path, way: Way | None = None) -> None:
+    def __init__(self, size: int, folder: Path, way: Way | None = None, *, hidden: Path | None = None) -> None:
         bounds.count("size", size, least=1)
+        self._hidden = hidden
         self._folder = folder
         self._way = way or Way()
         self._turns = asyncio.Semaphore(size)
@@ -108,7 +110,8 @@ class Pool:
         if self._sandboxes is None:
             await asyncio.to_thread(remove, self._folder)
             self._folder.mkdir(parents=True)
-            self._isolation = await asyncio.to_thread(probed, self._folder, user=self._way.user, most=self._way.level)
+            reached = await asyncio.to_thread(probed, self._folder, user=self._way.user, most=self._way.level)
+            self._isolation = replace(reached, hidden=self._hidden)
             self._sandboxes = Sandboxes(self._folder, self._isolation, self._way)
 
     async def close(self) -> None:

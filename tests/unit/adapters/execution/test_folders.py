@@ -52,3 +52,14 @@ def test_counting_ends_where_there_is_too_much(tmp_path):
 def test_folders_too_deep_to_be_followed_are_told(tmp_path):
     tmp_path.joinpath(*["x"] * (DEEPEST + 1)).mkdir(parents=True)
     assert usage(tmp_path, most=1000).hidden == "more than 100 folders in each other"
+
+
+def test_nothing_is_left_of_a_task_whatever_it_has_made_of_its_folder(tmp_path, folders, bundle, job):
+    work = job(bundle("pass"))
+    folders.place(work)
+    scratch = folders.taken / work.task_key / "work"
+    (scratch / "a" / "b").mkdir(parents=True)
+    (scratch / "a").chmod(0)
+    scratch.parent.chmod(0)
+    folders.clear(work.task_key)
+    assert {path.name for path in folders.root.rglob("*")} == {"in", "out", "made"}

@@ -16,6 +16,7 @@ import threading
 import tomllib
 from collections.abc import AsyncGenerator
 from contextlib import ExitStack, asynccontextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 from comity.adapters.environments.own import environment
@@ -86,10 +87,19 @@ class Stage:
 
     def __init__(self, folder: Path, level: Level) -> None:
         self.canary = os.environ["COMITY_TOKEN"]
-        self.folder, self.node = folder, folder / "node"
+        self.folder, self.node = folder, folder / "environment" / "node"
+        # Whoever made an environment in a folder and keeps the node in it too must not show every task the node's keys.
+        own = environment(())
+        self.environment = replace(own, mounts=(*own.mounts, folder / "environment"))
         self.level = level
-        self.pool = Pool(3, self.node / "sandboxes", Way(level=level, demanded=level, limits=LIMITS))
-        for name in ("node.key", "node.db", "admin-password", "channels/1/scratch/other/inputs/model", "../other/row"):
+        self.pool = Pool(3, self.node / "sandboxes", Way(level=level, demanded=level, limits=LIMITS), hidden=self.node)
+        for name in (
+            "node.key",
+            "node.db",
+            "admin-password",
+            "channels/1/scratch/other/inputs/model",
+            "../../other/row",
+        ):
             (self.node / name).parent.mkdir(parents=True, exist_ok=True)
             (self.node / name).write_text(self.canary)
             (self.node / name).chmod(0o644)
@@ -115,13 +125,12 @@ class Stage:
         for opened in (tcp, abstract, local):
             opened.listen()
         threading.Thread(target=_answer, args=(tcp, udp), daemon=True).start()
-        secrets_ = [f"{self.node}/", *(str(path) for path in self.node.rglob("*") if path.is_file())]
         return {
             "sealed": self.level is not Level.PLAIN,
             "canary": self.canary[::-1],
             "node": str(self.node),
-            "secrets": [*secrets_[1:], f"{self.folder}/", f"{self.folder}/other/", secrets_[0]],
-            "environment": [str(path) for path in environment(()).mounts],
+            "secrets": [*(str(path) for path in self.node.rglob("*") if path.is_file()), f"{self.folder}/other/"],
+            "environment": [str(path) for path in self.environment.mounts],
             "seen": ["/usr", *(str(path) for path in environment(()).mounts)],
             "rows": ["/data/0/dataset/row"],
             "others": [f"{self.folder}/other/row", "/data/0/other/row", "/data/1/other/row"],
@@ -161,14 +170,14 @@ class Stage:
         pipe = self.folder / f"pipe{self.number}"
         os.mkfifo(pipe)
         job = self.job(VICTIM, plan=plan, sample=sample, pipe=pipe)
-        running = asyncio.create_task(self.pool.run(environment(()), job))
+        running = asyncio.create_task(self.pool.run(self.environment, job))
         writing = await asyncio.to_thread(pipe.open, "w")  # returns when the task reads
         yield
         writing.close()
         assert (await running).status == "done"
 
     async def ran(self, job: Job) -> dict:
-        outcome = await self.pool.run(environment(()), job)
+        outcome = await self.pool.run(self.environment, job)
         output = job.outputs["got"]
         left = list(output.parent.iterdir())
         done = outcome.status == "done"
