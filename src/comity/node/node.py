@@ -113,7 +113,7 @@ async def running(place: Place, way: Way) -> AsyncGenerator[Node]:
     bundles = Bundles(place.folder / "bundles", blobs, environments)
     pool = Pool(way.tasks, place.folder / "sandboxes", way.sandbox, hidden=place.folder)
     await pool.start()
-    structlog.get_logger().info("tasks are held in", level=pool.level)
+    structlog.get_logger().info("tasks are held in", sandbox=pool.level)
     if pool.trouble:
         structlog.get_logger().error("tasks are not held in as they should be", reason=pool.trouble)
     try:
