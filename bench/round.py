@@ -4,9 +4,9 @@ Usage: python -m bench.round [MEGABYTES] [ROUNDS]: a model of 1 MB, 8 rounds, un
 aggregator, an organization of its own, to every site; each adds a number to it and hands it on; the aggregator's node
 sums, and a step takes the mean: `null_round.py`, as a growing plan with all that belongs to it. A round is from a state
 to the next, by the times in the log; the first two are left out, in which sandboxes are warmed. Hub, nodes and tasks
-are processes of one machine, with one disk. The floors, one pair a round: sealed, moved through a relay that spools
-it, opened, hashed and written to the disk; and raw TCP. Prints seconds and the median ratio of ours to each floor, CPU
-seconds a round, and peak memory by process, see `bench.watching`.
+are processes of one machine, with one disk. The floors, as often, half of them before and half after: sealed, moved
+through a relay that spools it, opened, hashed and written to the disk; and raw TCP. Prints seconds, the ratio of ours
+to each floor, CPU seconds a round, and peak memory by process, see `bench.watching`.
 """
 
 from __future__ import annotations
@@ -64,25 +64,19 @@ def main(megabytes: int, rounds: int) -> None:
     with TemporaryDirectory() as made:
         folder = Path(made)
         with started(folder / "network", 1 + SITES) as network:
+            before = floors(folder, size, rounds // 2)
             (hub,), (aggregator, *sites) = network.processes("hub"), network.processes("node")
             plan = begun(network, Null(size // 4), WARMING + rounds)
             while not ended(network, plan, WARMING):
                 pass
-            bases = network.processes("base")
-            tasks = [*bases, *(zygote for base in bases for zygote in children(base))]
+            tasks = [each for base in network.processes("base") for each in (base, *below(base))]
             groups = {"hub": [hub], "aggregator": [aggregator], "a site": sites[:1], "all nodes": [aggregator, *sites]}
             with Watch({**groups, "all tasks": tasks}) as watch:
                 while not ended(network, plan, WARMING + rounds):
                     pass
             ours, parts = stages(network, plan, range(WARMING + 1, WARMING + rounds + 1))
-        sealing: list[float] = []
-        raw: list[float] = []
-        with (folder / "blob").open("wb") as blob:
-            whole = max(1, size // CHUNK) * CHUNK
-            blob.truncate(whole)
-        for _ in range(rounds):
-            sealing.append(relay(folder, whole, [SITES]) + relay(folder, whole, [1] * SITES))
-            raw.append(move(size, [SITES]) + move(size, [1] * SITES))
+            after = floors(folder, size, rounds - rounds // 2)
+    sealing, raw = zip(*before, *after, strict=True)
     print(f"{megabytes} MB down to {SITES} sites and up again, {rounds} rounds")
     for name, values in (("a round", ours), ("sealed, relayed, written", sealing), ("raw TCP", raw)):
         ratio = median(ours) / median(values)
@@ -92,6 +86,20 @@ def main(megabytes: int, rounds: int) -> None:
     print(f"{'':12}CPU s a round   peak memory: proportional, resident MB")
     for name in watch.cpu:
         print(f"{name:12}{watch.cpu[name] / rounds:13.3f}{watch.proportional[name]:31.0f}{watch.resident[name]:10.0f}")
+
+
+def floors(folder: Path, size: int, times: int) -> list[tuple[float, float]]:
+    """Seconds of so many rounds: sealed and relayed, and as they are."""
+    whole = max(1, size // CHUNK) * CHUNK
+    with (folder / "blob").open("wb") as blob:
+        blob.truncate(whole)
+    took: list[tuple[float, float]] = []
+    for _ in range(times):
+        sealing = relay(folder, whole, [SITES]) + relay(folder, whole, [1] * SITES)
+        took.append((sealing, move(size, [SITES]) + move(size, [1] * SITES)))
+        for each in (path for path in folder.glob("*-*") if path.is_file()):
+            each.unlink()
+    return took
 
 
 def begun(network: Network, strategy: Null, rounds: int) -> str:
@@ -166,6 +174,11 @@ def stages(network: Network, plan: str, rounds: Sequence[int]) -> tuple[list[flo
         for (_, before), (name, after) in pairwise(marks.items()):
             took[name].append((after - before).total_seconds())
     return [sum(each) for each in zip(*took.values(), strict=True)], {name: median(each) for name, each in took.items()}
+
+
+def below(pid: int) -> list[int]:
+    """A process's children, theirs, and so on."""
+    return [each for child in children(pid) for each in (child, *below(child))]
 
 
 def _state(plan: str, number: int) -> str:
