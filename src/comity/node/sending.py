@@ -10,8 +10,10 @@ from typing import Any, final
 
 from sqlalchemy import Connection, delete, select
 
+from comity.adapters.sql.log import Log
 from comity.adapters.sql.records import upsert
 from comity.domain.letter import Sent
+from comity.domain.records import Organization, need
 from comity.node import schema
 from comity.node.posting import Posting
 from comity.node.receiving import ATTEMPTS
@@ -37,11 +39,14 @@ class Sending:
         """Send a blob to organizations that may have it, sealed once for all of them.
 
         Those who have not asked for it take it as an output of this task. Raises Unavailable when the hub does not
-        take it after several attempts, NotFound when it is gone, or a recipient is; the others get it all the same.
+        take it after several attempts, NotFound when it is gone, or every recipient has left the channel.
         """
         size = await asyncio.to_thread(self._blobs.size, Digest(blob))
         if size is None:
             raise NotFound(f"the blob {blob} is gone from this node")
+        recipients = await self._following.read(lambda log: [each for each in recipients if _is_member(log, each)])
+        if not recipients:
+            raise NotFound(f"whoever was to have {blob} has left the channel")
         parcel, key = await self._following.database.awrite(lambda connection: self._parcel(connection, blob))
         total, before, told, failures = sealed_size(size), 0, set[str](), 0
         sent = Sent(blob=blob, parcel=parcel, size=size, key=to_base64(key), task=task)
@@ -131,6 +136,10 @@ class Sending:
         parcel, key = secrets.token_hex(16), secrets.token_bytes(KEY)
         upsert(connection, table, [{"channel": channel, "blob": blob, "parcel": parcel, "key": key}])
         return parcel, key
+
+
+def _is_member(log: Log, organization: str) -> bool:
+    return need(log.records, Organization, organization).status == "member"
 
 
 async def _all(*work: Coroutine[Any, Any, None]) -> None:

@@ -31,7 +31,7 @@ from comity.node.exchange import Exchange
 from comity.node.releasing import Releasing
 from comity.ports.blobs import BlobsInMemory
 from comity.values.digest import digest
-from comity.values.errors import Forbidden
+from comity.values.errors import Forbidden, NotFound, Unavailable
 from comity.values.keys import to_base64
 from comity.values.stream import KEY, seal_chunks, sealed_size
 
@@ -358,3 +358,96 @@ def test_who_has_a_released_model_deletes_it_too(network, planned):
     assert c.node.following.releases.is_set()
     network.run(Releasing(c.exchange)._deleted())
     assert (c.blobs.size(digest(data)), c.has(digest(data), "b")) == (None, False)
+
+
+def test_what_its_owner_hands_on_is_asked_for_only_when_it_does_not_come(network, planned, monkeypatch):
+    made = OutputMade(key=network.key("model"), blob=BLOB, size=len(DATA))
+    network.say("b", TaskDone(key=network.key("first"), outputs={"model": made}))
+    settle(network, planned)
+    exchange, asked = planned["c"].exchange, []
+    post = exchange._posting.post
+
+    async def noting(recipient, said):
+        asked.append(said)
+        await post(recipient, said)
+
+    def wait(seconds):
+        return exchange.have(BLOB, owner="b", holds="model", asset=network.key("model"), unasked=seconds)
+
+    monkeypatch.setattr(exchange._posting, "post", noting)
+    waiting = network.loop.create_task(wait(60.0))
+    settle(network, planned)
+    assert (waiting.done(), asked) == (False, [])
+    push(network, planned, DATA)
+    assert (waiting.done(), asked) == (True, [])
+    planned["c"].blobs.delete(BLOB)
+    settle(network, planned, wait(0.01))
+    assert {type(each) for each in asked} == {Wanted}
+
+
+# Sending
+
+
+def uploads_of(site, monkeypatch):
+    """The uploads of a site's, as they begin."""
+    link, begun = site.node.link, []
+    upload = link.upload
+
+    def noting(target, pieces):
+        begun.append(target)
+        return upload(target, pieces)
+
+    monkeypatch.setattr(link, "upload", noting)
+    return begun
+
+
+def test_what_is_sent_twice_at_once_is_uploaded_once(network, sites, monkeypatch):
+    begun = uploads_of(sites["b"], monkeypatch)
+    send = sites["b"].exchange.send
+
+    async def twice():
+        await asyncio.gather(send(BLOB, ["a"]), send(BLOB, ["c"]), send(BLOB, ["a", "c"]))
+
+    network.run(twice())
+    assert len(begun) == 1
+    works = [have(sites["a"]), have(sites["c"])]
+    settle(network, sites, asyncio.wait_for(_both(*works), 60))
+    settle(network, sites)
+    assert sites["a"].has(BLOB, "b")
+    assert sites["c"].has(BLOB, "b")
+    assert list((network.folder / "spool").iterdir()) == []
+
+
+async def _both(*works):
+    await asyncio.gather(*works)
+
+
+def test_an_upload_that_fails_is_tried_again_by_all_who_wait_for_it(network, sites, monkeypatch):
+    begun, link = uploads_of(sites["b"], monkeypatch), sites["b"].node.link
+    upload = link.upload
+
+    async def failing(target, pieces):
+        if len(begun) < 2:
+            begun.append(target)
+            await asyncio.sleep(0.01)
+            raise Unavailable("the hub is away")
+        return await upload(target, pieces)
+
+    monkeypatch.setattr(link, "upload", failing)
+
+    async def twice():
+        sites["b"].node.following.connected = True
+        await asyncio.gather(*(sites["b"].exchange.send(BLOB, [each]) for each in "ac"))
+
+    network.run(twice())
+    settle(network, sites, asyncio.wait_for(_both(have(sites["a"]), have(sites["c"])), 60))
+
+
+def test_who_has_left_keeps_a_blob_from_nobody_else(network, sites):
+    network.say("hub", OrganizationRemoved(organization="a"))
+    settle(network, {name: sites[name] for name in "bc"})
+    with pytest.raises(NotFound, match="has left the channel"):
+        network.run(sites["b"].exchange.send(BLOB, ["a"]))
+    network.run(sites["b"].exchange.send(BLOB, ["a", "c"]))
+    settle(network, {name: sites[name] for name in "bc"}, have(sites["c"]))
+    assert sites["c"].has(BLOB, "b")
