@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from math import isnan
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, final
@@ -131,16 +132,27 @@ class MemoriesAtSites:
 
 def _round(shown: Mapping[str, Any]) -> Round:
     parts = shown["parts"]
-    sites = {name: _scores(each) for name, each in shown["sites"].items()}
+    pooled, sites = _measured(shown)
     return Round(
         number=shown["number"],
         included=tuple(each["site"] for each in parts if each["included"]),
         missing=tuple(each["site"] for each in parts if not each["included"]),
         attempts=max(each["attempts"] for each in parts),
-        pooled=None if shown["pooled"] is None else _scores(shown["pooled"]),
-        sites=sites or None if shown["pooled"] is not None else None,
+        pooled=pooled,
+        sites=sites,
         seconds=_seconds(shown["start_date"], shown["end_date"]),
     )
+
+
+def _measured(shown: Mapping[str, Any]) -> tuple[Scores | None, Mapping[str, Scores] | None]:
+    """(metrics over all sites, metrics by site); a site where all are NaN had nothing to test on, or no model yet."""
+    if shown["pooled"] is None:
+        return None, None
+    pooled, every = _scores(shown["pooled"]), {name: _scores(each) for name, each in shown["sites"].items()}
+    sites = {name: each for name, each in every.items() if not all(map(isnan, each.values()))}
+    if not sites and all(map(isnan, pooled.values())):
+        return None, None
+    return pooled, sites or every
 
 
 def _scores(shown: Mapping[str, float | None]) -> Scores:

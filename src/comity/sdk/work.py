@@ -5,7 +5,7 @@ Beside what is declared, a task finds its parameters in a file of JSON. Trees li
 - a state: `state`, the strategy's, and `columns`, the names of x's columns as keys of empty arrays;
 - a contribution: `total`, `weight`, and `columns`; so that sites whose columns differ cannot be added;
 - a memory, as it is;
-- scores: for each metric its `total` and `weight`, or nothing where a site has no test rows.
+- scores: for each metric its `total` and `weight`, or nothing where a site has no test rows, or there is no model yet.
 """
 
 from __future__ import annotations
@@ -116,7 +116,8 @@ def _evaluate(experiment: Experiment, told: Parameters, inputs: Mapping[str, Any
     state = state_of(experiment, _read(inputs["state"]))
     memory = _read(inputs["memory"]) if "memory" in inputs else {}
     site = site_of(told.site, inputs["datasamples"])
-    parts = stages.measured(experiment, state, memory, site=site, model=experiment.model)
+    fitted = bool(experiment.strategy.model(state, memory))
+    parts = stages.measured(experiment, state, memory, site=site, model=experiment.model) if fitted else {}
     _write(outputs["scores"], {name: _written(part) for name, part in parts.items()})
     _measure(experiment, parts, outputs)
 
