@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from hashlib import sha256
 from importlib.metadata import distribution, distributions, packages_distributions
+from importlib.util import find_spec
 from inspect import getsource, getsourcefile
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,7 @@ def local_reference(function: Callable[..., Any]) -> dict[str, str]:
 
 
 def installed(module: str) -> bool:
-    """Whether an imported module came with Python, comity or a library, and so is no source of the user's own.
+    """Whether a module came with Python, comity or a library, and so is no source of the user's own.
 
     >>> installed("json"), installed("comity")
     (True, True)
@@ -91,7 +92,7 @@ def remember() -> None:
 @cache
 def _library(package: str) -> str | None:
     """Name and version of the distribution that this package was installed by; None when its source lies elsewhere."""
-    home = getattr(sys.modules[package], "__file__", None)
+    home = _home(package)
     if home is None or not any(map(_has_distributions, Path(home).parents)):
         return None
     if package not in _owners():
@@ -111,6 +112,17 @@ def _owners() -> Mapping[str, list[str]]:
 
 def _has_distributions(folder: Path) -> bool:
     return next(iter(distributions(path=[str(folder)])), None) is not None
+
+
+def _home(package: str) -> str | None:
+    """The file of a top-level package, imported or not, or the first of its folders where it has none."""
+    if home := getattr(sys.modules.get(package), "__file__", None):
+        return home
+    try:
+        spec = find_spec(package)
+    except ValueError:  # made by hand
+        return None
+    return None if spec is None else next(iter(spec.submodule_search_locations or ()), spec.origin)
 
 
 def _lookup(module: str, name: str) -> Any:

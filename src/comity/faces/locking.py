@@ -24,6 +24,7 @@ def lock(file: Path) -> Sequence[str]:
     if not isinstance(said, dict):
         raise InvalidInput(f'{file} is not like {{"entry": "model:train", "outputs": {{}}}}')
     folder = file.parent
-    lines = locked_requirements(path for path in sorted(folder.rglob("*.py")) if taken(path.relative_to(folder)))
+    modules = (path for path in sorted(folder.rglob("*.py")) if taken(path.relative_to(folder)))
+    lines = locked_requirements(modules, folder)
     durable.write(file, f"{json.dumps({**said, 'requirements': lines}, indent=2, ensure_ascii=False)}\n".encode())
     return lines

@@ -6,9 +6,9 @@ import ast
 import json
 import sys
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from inspect import getsourcefile
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from comity.adapters.environments.lock import locked_requirements
@@ -31,13 +31,13 @@ def bundled(experiment: Experiment, folder: Path) -> Path:
     InvalidInput where what they import is not installed.
     """
     document = json.loads(experiment.to_json())
-    modules = _closed({name: sys.modules[name] for name in _modules(document)})
+    modules = _closed(_modules(document))
     content = folder / "bundle"
-    files = [_copied(name, module, content) for name, module in sorted(modules.items())]
+    files = [_copied(name, source, content) for name, source in sorted(modules.items())]
     entry = content / f"{ENTRY}.py"
     entry.parent.mkdir(parents=True, exist_ok=True)
     entry.write_text(_entry(sorted({*modules, *_frameworks(document)})))
-    said = {"entry": f"{ENTRY}:perform", "requirements": locked_requirements([*files, entry])}
+    said = {"entry": f"{ENTRY}:perform", "requirements": locked_requirements([*files, entry], content)}
     (content / bundle.NAME).write_text(json.dumps(said, indent=1, sort_keys=True) + "\n")
     return pack(content, folder / "bundle.tar")
 
@@ -72,18 +72,33 @@ def _frameworks(document: Any) -> set[str]:
     return named | {each.partition(":")[0].partition(".")[0] for each in callables}
 
 
-def _closed(modules: dict[str, ModuleType]) -> dict[str, ModuleType]:
-    """With their packages, and whatever else of the user's own they import."""
-    waiting = list(modules)
+def _closed(names: set[str]) -> dict[str, Path]:
+    """The sources of these modules, of their packages, and of whatever else of the user's own they import."""
+    found = {name: Path(_source(name)) for name in names}
+    waiting = sorted(names)
     while waiting:
         name = waiting.pop()
-        path = Path(_source(name))
-        near = {*_parents(name), *_imported(path, name)}
-        for other in sorted(near):
-            if other not in modules and (found := sys.modules.get(other)) is not None and not installed(other):
-                modules[other] = found
+        for other in sorted({*_parents(name), *_imported(found[name], name)}):
+            if other not in found and (source := _own(other)) is not None:
+                found[other] = source
                 waiting.append(other)
-    return modules
+    return found
+
+
+def _own(name: str) -> Path | None:
+    """The source of a module of the user's own, be it imported yet or not.
+
+    None for what is installed, for a folder without __init__.py, and for what is no module.
+    """
+    if installed(name):
+        return None
+    if (loaded := sys.modules.get(name)) is not None:
+        return None if getattr(loaded, "__file__", None) is None else Path(_source(name))
+    try:
+        spec = find_spec(name)
+    except ImportError:
+        return None
+    return Path(spec.origin) if spec is not None and spec.has_location and spec.origin else None
 
 
 def _parents(name: str) -> Iterator[str]:
@@ -113,8 +128,7 @@ def _source(name: str) -> str:
     return found
 
 
-def _copied(name: str, module: ModuleType, into: Path) -> Path:
-    source = Path(_source(name))
+def _copied(name: str, source: Path, into: Path) -> Path:
     inner = Path(*name.split("."))
     path = into / inner / "__init__.py" if source.name == "__init__.py" else into / inner.with_suffix(".py")
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -17,8 +17,8 @@ from comity.values.errors import InvalidInput
 from comity.values.requirements import SELF
 
 
-def locked_requirements(modules: Iterable[Path]) -> tuple[str, ...]:
-    """Lines `name==version` for whatever the modules' source files import, and for all that this needs in turn.
+def locked_requirements(modules: Iterable[Path], folder: Path) -> tuple[str, ...]:
+    """Lines `name==version` for whatever source files in a bundle's folder import, and for all that this needs in turn.
 
     Modules of the bundle itself and of Python are left out; so is what an import within `try` does not find. comity
     is named by its version alone, since every node has it. Versions are without their local part: what was tried
@@ -27,7 +27,8 @@ def locked_requirements(modules: Iterable[Path]) -> tuple[str, ...]:
     Raises InvalidInput when a module is not installed, or installed from a folder, where no node would find it.
     """
     files = tuple(modules)
-    own = {path.stem for path in files} | {path.parent.name for path in files if path.name == "__init__.py"}
+    # models/torch.py is no module torch
+    own = {Path(path.relative_to(folder).parts[0]).stem for path in files}
     providers = metadata.packages_distributions()
     roots: set[str] = set()
     for path in files:
