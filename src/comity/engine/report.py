@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from comity.values import codec
-from comity.values.errors import InvalidInput, NotSupported
+from comity.values.errors import Forbidden, InvalidInput, NotFound, NotSupported
 
 if TYPE_CHECKING:
     from comity.engine.run import Run
@@ -29,9 +29,9 @@ def save(run: Run, directory: str | Path) -> Path:
 
     Holds summary.md, model.safetensors, metrics.csv, metrics.json and experiment.json (or experiment.txt where it
     holds lambdas); figure.png where there is something to draw; table.csv where the strategy is a result in itself;
-    with a strategy that keeps parts of the model at the sites, also sites/NAME.safetensors. Files of an earlier
-    report are replaced, each at once, and go when this one has none of that name; raises InvalidInput when the path
-    is a file.
+    with a strategy that keeps parts of the model at the sites, also sites/NAME.safetensors, but for those that
+    other organizations of a network keep to themselves. Files of an earlier report are replaced, each at once, and go
+    when this one has none of that name; raises InvalidInput when the path is a file.
     """
     folder = Path(directory)
     if folder.exists() and not folder.is_dir():
@@ -71,9 +71,18 @@ def files(run: Run) -> dict[str, bytes]:
     except NotSupported as error:
         made["experiment.txt"] = f"{run.experiment!r}\n\nNot JSON: {error}\n".encode()
     for site in run.sites:
-        if run.memory(site) and (own := codec.encode(run.model_at(site))) != made["model.safetensors"]:
+        own = _own_model(run, site)
+        if own is not None and own != made["model.safetensors"]:
             made[f"sites/{_file_name(site)}.safetensors"] = own
     return made
+
+
+def _own_model(run: Run, site: str) -> bytes | None:
+    """The model of a site that has a part of its own; None where it has none, or keeps it to itself."""
+    try:
+        return codec.encode(run.model_at(site)) if run.memory(site) else None
+    except (Forbidden, NotFound):
+        return None
 
 
 def _file_name(site: str) -> str:

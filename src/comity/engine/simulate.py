@@ -70,7 +70,7 @@ def simulate(experiment: Experiment, sites: Sites, how: Simulation) -> Run:
     Raises RoundFailed when a round has too few sites, and what the user's code raises, with the site
     and the round in a note.
     """
-    _check_numbers(experiment, sites)
+    check_numbers(experiment, len(sites))
     _check_dropout(how.dropout, sites)
     if how.tests is not None:
         how.tests.expect("the training rows", sites.columns)
@@ -156,11 +156,12 @@ def _facts(course: Course) -> dict[str, Any]:
     }
 
 
-def _check_numbers(experiment: Experiment, sites: Sites) -> None:
+def check_numbers(experiment: Experiment, sites: int) -> None:
+    """Raise InvalidInput where a round can never have the sites, of so many, that the experiment asks for."""
     drawn: int = getattr(experiment.strategy, "sites_per_round", 0)
-    if drawn > len(sites):
-        raise InvalidInput(f"sites_per_round is {drawn} but there are {len(sites)} sites; lower it, or leave it out")
-    if experiment.quorum > (most := drawn or len(sites)):
+    if drawn > sites:
+        raise InvalidInput(f"sites_per_round is {drawn} but there are {sites} sites; lower it, or leave it out")
+    if experiment.quorum > (most := drawn or sites):
         raise InvalidInput(f"the quorum is {experiment.quorum:g} but a round has at most {most} sites; lower it")
 
 

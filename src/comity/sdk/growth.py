@@ -11,6 +11,7 @@ from typing import NoReturn, final
 from comity.domain.events import FunctionInput, FunctionOutput, Growth, SiteData, Stop
 from comity.domain.words import Stage
 from comity.engine.experiment import Experiment
+from comity.engine.simulate import check_numbers
 from comity.values.errors import InvalidInput, NotSupported
 from comity.values.strategy import SeesEach
 
@@ -74,15 +75,14 @@ def growth(
     before: Before,
 ) -> Growth:
     """How the plan grows. deadline: seconds."""
-    names, strategy, stop = sorted(sites), experiment.strategy, experiment.stop
-    every = [_selected(experiment, number, names) for number in range(1, experiment.rounds + 1)]
+    strategy, stop = experiment.strategy, experiment.stop
     return Growth(
         experiment=experiment.to_json(),
         sites=dict(sites),
         aggregator=aggregator,
         functions=dict(functions),
         rounds=experiment.rounds,
-        selected=() if all(each == tuple(names) for each in every) else tuple(every),
+        selected=selected(experiment, sorted(sites)),
         quorum=repr(float(experiment.quorum)),
         sees_each=isinstance(strategy, SeesEach),
         finishes=_finishes(experiment),
@@ -105,11 +105,27 @@ def growth(
     )
 
 
+def selected(experiment: Experiment, names: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    """Who of these sites, in order of name, takes part in each round; nothing when all always do.
+
+    Raises NotSupported where that hangs on the state, InvalidInput where a round selects too few, or others.
+    """
+    check_numbers(experiment, len(names))
+    every = [_selected(experiment, number, names) for number in range(1, experiment.rounds + 1)]
+    for number, each in enumerate(every, 1):
+        if not each or not set(each) <= set(names):
+            raise InvalidInput(f"{type(experiment.strategy).__name__}.select gives {list(each)} of {list(names)}")
+        if (quorum := experiment.quorum_of(len(each))) > len(each):
+            raise InvalidInput(f"the quorum is {quorum} but round {number} selects {len(each)} sites; lower it")
+    return () if all(each == tuple(names) for each in every) else tuple(every)
+
+
 def _check(experiment: Experiment) -> None:
     strategy = experiment.strategy
     name = type(strategy).__name__
     if isgeneratorfunction(type(strategy).local):
         raise NotSupported(f"{name} sums many times within a round, which networks do not do yet; use co.simulate")
+    experiment.to_json()  # says how to move what has no name
     for metric in experiment.measures:
         if not NAME.fullmatch(metric.name) or metric.name in ("scores", "total"):
             raise InvalidInput(f"a metric is called {metric.name!r}; call it by letters, digits and _ for a network")

@@ -18,7 +18,7 @@ from comity.domain.words import Stage
 from comity.engine.experiment import Experiment
 from comity.sdk.bundling import bundled
 from comity.sdk.client import Client, Files
-from comity.sdk.growth import Before, growth, signatures
+from comity.sdk.growth import Before, growth, selected, signatures
 from comity.sdk.starting import start_from
 from comity.values import bounds
 from comity.values.errors import InvalidInput, unknown
@@ -68,6 +68,7 @@ def place(client: Client, experiment: Experiment, on: Mapping[str, str], how: Co
     if aggregator not in members:
         raise unknown("organization", aggregator, members)
     data = site_data(client, on)
+    selected(experiment, sorted(on))
     functions = _functions(client, experiment, declared, me=me, who=sorted({*on, aggregator} - {me}))
     before = how.before or Before(start=start_from(client, how.start, at=me, to=aggregator))
     plan = growth(
@@ -160,11 +161,13 @@ def _serves(known: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     process = known["permissions"]["process"]
     allowed = process["public"] or set(new["permissions"]["authorized_ids"]) <= set(process["authorized_ids"])
     return (
-        allowed and known["name"] == new["name"] and all(known[way] == _full(new[way]) for way in ("inputs", "outputs"))
+        allowed
+        and known["name"] == new["name"]
+        and known["inputs"] == _full(new["inputs"], "kind", "optional", "multiple")
+        and known["outputs"] == _full(new["outputs"], "kind", "multiple")
     )
 
 
-def _full(declared: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+def _full(declared: Mapping[str, Mapping[str, Any]], *shown: str) -> dict[str, dict[str, Any]]:
     """Inputs or outputs as a node shows them, with what is left out at its default."""
-    plain = {"multiple": False}
-    return {name: {**plain, **each} for name, each in declared.items()}
+    return {name: {field: each.get(field, False) for field in shown} for name, each in declared.items()}

@@ -13,7 +13,7 @@ from comity.engine.run import Run
 from comity.engine.simulate import Simulation, simulate
 from comity.engine.sites import Sites
 from comity.sdk.client import Client
-from comity.sdk.growth import signatures
+from comity.sdk.growth import selected, signatures
 from comity.sdk.placing import site_data
 from comity.sdk.work import site_of
 from comity.values.errors import InvalidInput
@@ -29,6 +29,7 @@ def rehearse(client: Client, experiment: Experiment, on: Mapping[str, str]) -> R
     """
     signatures(experiment)
     data = site_data(client, on)
+    selected(experiment, sorted(on))
     made = []
     with TemporaryDirectory() as folder:
         for organization in sorted(data):

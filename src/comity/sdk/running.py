@@ -51,7 +51,7 @@ class Running:
 
         Raises Unavailable when the node has not answered for ten minutes.
         """
-        version, heard = -1, time.monotonic()
+        version, last, heard = -1, {}, time.monotonic()
         while True:
             try:
                 shown = self._client.get(f"/compute_plan/{self.key}/rounds/", after=version, wait=WAIT)
@@ -61,8 +61,9 @@ class Running:
                 time.sleep(random.random() * PAUSE)
                 continue
             heard = time.monotonic()
-            if shown["version"] > version:
-                version = shown["version"]
+            version = shown["version"]
+            if shown != last:  # what it waits for changes with the time alone
+                last = shown
                 yield shown
             if shown["status"] in OVER:
                 return

@@ -58,6 +58,8 @@ def register(
     parts = {
         part: rows for part, rows in (("train", site.train), ("test", site.test)) if rows is not None and len(rows)
     }
+    if not parts:
+        raise InvalidInput(f"site {site.name!r} has no rows to register; give it train= or test=")
     if any(rows.x.dtype.hasobject or (rows.y is not None and rows.y.dtype.hasobject) for rows in parts.values()):
         raise InvalidInput(f"the rows of {site.name!r} hold Python objects; give arrays of numbers")
     with TemporaryDirectory() as made:
@@ -80,7 +82,12 @@ def register(
 
 def _arrays(rows: Rows) -> dict[str, Any]:
     held = {"x": rows.x, "y": rows.y, "ids": rows.ids}
-    return {name: array for name, array in held.items() if array is not None}
+    # Names as a data frame has them are Python objects, which would be pickled.
+    return {
+        name: np.asarray(array.tolist()) if array.dtype.hasobject else array
+        for name, array in held.items()
+        if array is not None
+    }
 
 
 def _opener(parts: dict[str, Rows]) -> str:
