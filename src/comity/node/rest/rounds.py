@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
 
 from fastapi import Response
@@ -23,6 +24,8 @@ PARAMETERS = {"after": int, "wait": int}
 """The version that the caller has, and for how many milliseconds a newer one may be waited for."""
 
 LONGEST = 30_000
+
+WHOLE = re.compile(r"-?[0-9]{1,11}")
 
 
 async def show(call: Call) -> Response:
@@ -81,7 +84,11 @@ def _round(view: View, plan: Plan, number: int) -> nouns.Round:
     return {
         "number": number,
         "closed": closed,
-        "parts": [_part(view, plan, number, site, included) for site in sites_of(growth, number)],
+        "parts": [
+            _part(view, tries, site, included)
+            for site in sites_of(growth, number)
+            if (tries := _tries(view, plan, number, site))
+        ],
         "state": state.key if state and state.blob else None,
         "start_date": date(before.ended_at),
         "end_date": date(step.ended_at) if step else None,
@@ -94,9 +101,13 @@ def _round(view: View, plan: Plan, number: int) -> nouns.Round:
     }
 
 
-def _part(view: View, plan: Plan, number: int, site: str, included: set[str]) -> nouns.Part:
+def _tries(view: View, plan: Plan, number: int, site: str) -> list[Task]:
+    """A site's attempts at its part; none yet where a round of very many sites is on its way."""
     keys = attempts(plan, number, site)
-    tries = [task for key in keys if (task := view.records.get(Task, key)) is not None]
+    return [task for key in keys if (task := view.records.get(Task, key)) is not None]
+
+
+def _part(view: View, tries: list[Task], site: str, included: set[str]) -> nouns.Part:
     return {
         "task": tries[-1].key,
         "site": site,
@@ -128,6 +139,6 @@ def _waits(view: View, plan: Plan, tasks: list[Task]) -> Iterator[str]:
 
 def _whole(call: Call, name: str, default: int) -> int:
     given = call.parameters.get(name, str(default))
-    if not given.lstrip("-").isascii() or not given.lstrip("-").isdigit() or len(given) > 12:
+    if not WHOLE.fullmatch(given):
         raise InvalidInput(f"{name} is a whole number, not {given!r:.40}")
     return int(given)
