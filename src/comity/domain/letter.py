@@ -57,7 +57,36 @@ class Denied(Letter, frozen=True, kw_only=True, tag="denied"):
     reason: Annotated[str, Meta(max_length=1000)]
 
 
-AnyLetter: TypeAlias = Wanted | Sent | Denied
+@final
+class LogWanted(Letter, frozen=True, kw_only=True, tag="log_wanted"):
+    """The sender wants to read the log of a task that failed."""
+
+    task: Key
+
+
+@final
+class LogSent(Letter, frozen=True, kw_only=True, tag="log_sent"):
+    """The log is on its way as a parcel, which nobody keeps."""
+
+    task: Key
+    parcel: Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
+    size: Annotated[int, Meta(ge=0, le=2**53 - 1)]
+    key: str
+
+
+@final
+class LogDenied(Letter, frozen=True, kw_only=True, tag="log_denied"):
+    """The sender does not give the log, and why."""
+
+    task: Key
+    reason: Annotated[str, Meta(max_length=1000)]
+    missing: bool = False
+    """Whether it has none, rather than that the recipient may not read it."""
+
+
+LogLetter: TypeAlias = LogWanted | LogSent | LogDenied
+
+AnyLetter: TypeAlias = Wanted | Sent | Denied | LogWanted | LogSent | LogDenied
 
 
 @final

@@ -16,6 +16,7 @@ from comity.domain.events import AnyEvent, FunctionApproved, FunctionBuilding, F
 from comity.domain.records import Approval, Function
 from comity.node.bundles import Bundles
 from comity.node.exchange import Exchange
+from comity.node.logs import log_file
 from comity.values.errors import BuildFailed, ComityError, Unavailable
 
 Approve: TypeAlias = Literal["ask", "allow"]
@@ -61,7 +62,7 @@ class Building:
 
     def log_of(self, function: str) -> Path:
         """Where the log of a function's failed build lies."""
-        return self._folder / "logs" / f"{function}.txt"
+        return log_file(self._folder, function)
 
     async def unpacked(self, function: Function) -> Path:
         """The folder of a function's archive, fetched if need be; raises what `Bundles.have` raises."""

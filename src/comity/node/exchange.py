@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, Literal, final
@@ -14,7 +14,19 @@ from sqlalchemy import Connection, delete, select
 from comity.adapters.sql.log import Log
 from comity.adapters.sql.records import upsert
 from comity.domain import sums
-from comity.domain.letter import AnyLetter, Denied, Holds, Sent, Wanted, context, open_letter
+from comity.domain.letter import (
+    AnyLetter,
+    Denied,
+    Holds,
+    LogDenied,
+    LogLetter,
+    LogSent,
+    LogWanted,
+    Sent,
+    Wanted,
+    context,
+    open_letter,
+)
 from comity.domain.records import Organization, need
 from comity.node import released, schema
 from comity.node.asked import check_node, due, size_of
@@ -70,8 +82,10 @@ class Exchange:
         """Blobs that came before the log told of them, by task."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._posting = Posting(following)
-        self._sending = Sending(self._posting, blobs)
-        self._receiving = Receiving(following.link, blobs, self._posting.pause)
+        self.sending = Sending(self._posting, blobs)
+        self.receiving = Receiving(following.link, blobs, self._posting.pause)
+        self.logs: Callable[[str, LogLetter], Coroutine[Any, Any, None]] | None = None
+        """What is done with a letter that is about a log."""
         self._log = structlog.get_logger().bind(organization=following.organization)
 
     async def has(self, blob: str, *, owner: str) -> bool:
@@ -116,14 +130,14 @@ class Exchange:
                 # a letter or a parcel may have been lost with a process that died
                 arrival.patience = min(max(PATIENCE, 2 * arrival.patience), LONGEST_PATIENCE)
                 arrival.heard = loop.time()
-                await self._ask(owner, Wanted(blob=blob, holds=holds, asset=asset, refused=arrival.refused))
+                await self.ask(owner, Wanted(blob=blob, holds=holds, asset=asset, refused=arrival.refused))
             try:
                 async with asyncio.timeout_at(arrival.heard + arrival.patience):
                     await asyncio.shield(arrival.future)
             except TimeoutError:
                 continue
 
-    async def _ask(self, owner: str, letter: Wanted) -> None:
+    async def ask(self, owner: str, letter: Wanted | LogWanted) -> None:
         """Post the letter as soon as the hub is there."""
         for failures in count():
             try:
@@ -148,6 +162,10 @@ class Exchange:
                 return self._start(f"give {letter.blob} to {mail.sender}", self._give(mail.sender, letter))
             case Sent():
                 return self._start(f"take {letter.blob} of {mail.sender}", self._take(mail.sender, letter))
+            case LogWanted() | LogSent() | LogDenied():
+                about = letter.parcel if isinstance(letter, LogSent) else letter.task
+                name = f"{type(letter).__name__} {about} of {mail.sender}"
+                return None if self.logs is None else self._start(name, self.logs(mail.sender, letter))
             case Denied():
                 reason = f"{mail.sender} does not give {letter.blob}: {letter.reason}"
                 self._arrived(mail.sender, letter.blob, Forbidden(reason))
@@ -159,7 +177,7 @@ class Exchange:
 
     async def send(self, blob: str, recipients: list[str], *, task: str = "") -> None:
         """Send a blob to organizations that may have it, see `Sending.send`."""
-        await self._sending.send(blob, recipients, task=task)
+        await self.sending.send(blob, recipients, task=task)
 
     async def _give(self, sender: str, letter: Wanted) -> None:
         try:
@@ -167,7 +185,7 @@ class Exchange:
             if owner != self.following.organization:
                 raise NotFound(f"{letter.asset} is {owner}'s; ask there")
             if letter.refused:
-                await self._sending.renew(letter.blob, letter.refused)
+                await self.sending.renew(letter.blob, letter.refused)
             await self.send(letter.blob, [sender])
         except (Forbidden, NotFound) as error:
             await self.post(sender, Denied(blob=letter.blob, reason=str(error)[:1000]))
@@ -176,12 +194,12 @@ class Exchange:
         if not await self.has(letter.blob, owner=sender):
             try:
                 await self._check_due(sender, letter)
-                if not await self._receiving.receive(letter, lambda: self._heard(sender, letter.blob)):
+                if not await self.receiving.receive(letter, lambda: self._heard(sender, letter.blob)):
                     return  # it is asked for again when it is needed
             except (DecodeError, Forbidden):
                 if arrival := self._arriving.get((sender, letter.blob)):
                     arrival.refused = letter.parcel
-                await self._sending.acknowledge(letter.parcel)
+                await self.sending.acknowledge(letter.parcel)
                 raise
             became = await self.following.database.awrite(lambda connection: self._received(connection, sender, letter))
             if became == "gone":
@@ -189,7 +207,7 @@ class Exchange:
             if became == "released":
                 self.following.releases.set()
         self._arrived(sender, letter.blob, None)
-        await self._sending.acknowledge(letter.parcel)
+        await self.sending.acknowledge(letter.parcel)
 
     def _received(self, connection: Connection, sender: str, letter: Sent) -> Literal["kept", "released", "gone"]:
         """Note who has sent a blob that came.
@@ -231,13 +249,13 @@ class Exchange:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._sending.close()
-        self._receiving.close()
+        await self.sending.close()
+        self.receiving.close()
 
     def forget(self, connection: Connection, owner: str, blob: str) -> None:
         """Drop what is known of an owner's blob, its content key or that it came; call `forgot` once it is done."""
         if owner == self.following.organization:
-            return self._sending.forget(connection, blob)
+            return self.sending.forget(connection, blob)
         table = schema.held
         here = (table.c.channel == self.following.channel) & (table.c.blob == blob) & (table.c.owner == owner)
         connection.execute(delete(table).where(here))

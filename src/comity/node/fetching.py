@@ -1,4 +1,4 @@
-"""Blobs of assets for those at this node who ask for them."""
+"""Blobs of assets, and logs, for those at this node who ask for them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from comity.adapters.sql.log import Log
 from comity.domain.letter import Holds, Wanted
 from comity.domain.records import Dataset, Function, Model, need
 from comity.node.asked import check
+from comity.node.logs import whereabouts
 from comity.node.node import Part
 from comity.values.digest import Digest
 from comity.values.errors import NotFound, Unavailable
@@ -40,6 +41,25 @@ async def fetch(part: Part, holds: Holds, asset: str) -> tuple[Digest, int] | No
     if size is None:
         raise NotFound(f"the blob {blob} of {asset} is gone from this node")
     return name, size
+
+
+async def fetch_log(part: Part, task: str) -> bytes:
+    """The log of a failed task, brought from its owner if need be.
+
+    Raises NotFound when there is none, Forbidden when this organization may not read it, Unavailable when its owner
+    does not answer.
+    """
+    me = part.following.organization
+    where = await part.following.read(lambda log: whereabouts(log, me, task))
+    if where.owner == me:
+        return await part.log_letters.given(me, task)
+    try:
+        async with asyncio.timeout(PATIENCE):
+            return await part.log_letters.have(task, where.owner)
+    except TimeoutError:
+        raise Unavailable(
+            f"the node of {where.owner} has not sent the log of task {task} yet; it may be away, try again"
+        ) from None
 
 
 def _of(log: Log, holds: Holds, asset: str) -> tuple[str, str]:

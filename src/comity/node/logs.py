@@ -2,44 +2,62 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import final
 
+from comity.adapters.sql.log import Log
 from comity.domain.records import Function, Task, need
-from comity.node.node import Part
-from comity.values.errors import Forbidden, NotFound, NotSupported
+from comity.values.errors import Forbidden, NotFound
+
+LARGEST = 2 << 20
+"""Bytes of a log that are shown, its last; a task's has no more."""
 
 
-async def log_of(part: Part, key: str) -> Path:
-    """Where the log of a failed task lies.
+@final
+@dataclass(frozen=True)
+class Where:
+    """Where a log lies."""
 
-    Raises NotFound when there is none, Forbidden when this organization may not read it, NotSupported when it lies
-    at another one.
+    owner: str
+    """Whose node has it."""
+    key: str
+    """Of the task, or of the function whose build it is of."""
+
+
+def log_file(folder: Path, key: str) -> Path:
+    """The log of a task's last attempt, or of a function's failed build, in a channel's folder."""
+    return folder / "logs" / f"{key}.txt"
+
+
+def whereabouts(log: Log, organization: str, key: str) -> Where:
+    """Where the log of a failed task lies, for an organization that may read it.
+
+    Raises NotFound when there is none, Forbidden when the organization may not read it. A task whose function was never
+    ready has that build's log, which all may read who may use the function.
     """
-    me = part.following.organization
-    task = await part.following.read(lambda log: need(log.records, Task, key))
+    task = need(log.records, Task, key)
     if task.error == "BUILD_ERROR" and not task.log:
-        return await _log_of_build(part, task)
-    if not task.logs_permission.allows(me, task.worker):
-        raise Forbidden(f"OE0102: {me} may not read the log of task {key}")
+        function = need(log.records, Function, task.function)
+        if not function.permission.allows(organization, function.owner):
+            raise Forbidden(
+                f"OE0102: {organization} may not use the function {function.key}, nor read the log of its build"
+            )
+        return Where(function.owner, function.key)
+    if not task.logs_permission.allows(organization, task.worker):
+        raise Forbidden(f"OE0102: {organization} may not read the log of task {key}")
     if not task.log:
         raise NotFound(f"there is no log of task {key}; it is {task.status}, and logs are kept of tasks that failed")
-    if task.worker != me:
-        raise NotSupported(f"the log of task {key} lies at {task.worker}; ask there, it cannot be fetched yet")
-    path = part.scheduler.log_of(key)
-    if not path.is_file():
-        raise NotFound(f"the log of task {key} is gone from this node")
-    return path
+    return Where(task.worker, task.key)
 
 
-async def _log_of_build(part: Part, task: Task) -> Path:
-    """The function was never ready; whoever may use it may read why."""
-    me = part.following.organization
-    function = await part.following.read(lambda log: need(log.records, Function, task.function))
-    if not function.permission.allows(me, function.owner):
-        raise Forbidden(f"OE0102: {me} may not use the function {function.key}, nor read the log of its build")
-    if function.owner != me:
-        raise NotSupported(f"the function {function.key} was built at {function.owner}; ask there for the build's log")
-    path = part.building.log_of(function.key)
-    if not path.is_file():
-        raise NotFound(f"the log of the function {function.key}'s build is gone from this node")
-    return path
+def read_end(folder: Path, where: Where) -> bytes:
+    """What lies there, or its end; raises NotFound when it is gone."""
+    try:
+        with log_file(folder, where.key).open("rb") as file:
+            left_out = max(0, file.seek(0, 2) - LARGEST)
+            file.seek(left_out)
+            end = file.read(LARGEST)
+    except FileNotFoundError:
+        raise NotFound(f"the log of {where.key} is gone from the node of {where.owner}") from None
+    return f"[the first {left_out} bytes are left out]\n".encode() + end if left_out else end

@@ -30,6 +30,7 @@ from comity.node.conductor import Conductor
 from comity.node.exchange import Exchange
 from comity.node.following import Following
 from comity.node.link import Link, away, check, read
+from comity.node.log_letters import LogLetters
 from comity.node.place import Place
 from comity.node.releasing import Releasing
 from comity.node.scheduler import Scheduler
@@ -55,6 +56,7 @@ class Part:
     releasing: Releasing
     pool: Pool
     """Where all channels' tasks run."""
+    log_letters: LogLetters
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -139,7 +141,9 @@ def part(exchange: Exchange, bundles: Bundles, *, pool: Pool, folder: Path, way:
     scheduler = Scheduler(exchange, pool, bundles, folder=folder, size=way.tasks)
     building = Building(exchange, bundles, way.approve, folder=folder)
     conductor = Conductor(exchange.following, clock.now)
-    return Part(exchange.following, exchange, scheduler, building, conductor, Releasing(exchange), pool)
+    letters = LogLetters(exchange, folder)
+    exchange.logs = letters.deal
+    return Part(exchange.following, exchange, scheduler, building, conductor, Releasing(exchange), pool, letters)
 
 
 async def join(place: Place, token: Token) -> int:

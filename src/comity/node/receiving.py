@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, final
 
-from comity.domain.letter import Sent
+from comity.domain.letter import LogSent, Sent
 from comity.node.link import Link
 from comity.ports.blobs import Blobs
 from comity.values.digest import Digest
@@ -61,6 +61,22 @@ class Receiving:
                 await asyncio.wait([put])  # its thread needs this loop to end
         return False
 
+    async def read(self, letter: LogSent) -> bytes:
+        """What a small parcel holds, in memory alone.
+
+        Raises DecodeError for one that is not what was promised, Unavailable when it does not come whole.
+        """
+        have, total, sealed = 0, sealed_size(letter.size), list[bytes]()
+        async for piece in self._pieces(letter, total):
+            have += len(piece)
+            if have > total:
+                raise DecodeError(f"the parcel {letter.parcel} has more than the {total} bytes that it was to have")
+            sealed.append(piece)
+        if have < total:
+            raise Unavailable(f"the parcel {letter.parcel} ends after {have} of {total} bytes")
+        key = from_base64(letter.key, KEY)
+        return await asyncio.to_thread(lambda: b"".join(bytes(each) for each in open_chunks(key, sealed)))
+
     def close(self) -> None:
         """Take no more; what is under way must have been cancelled."""
         self._threads.shutdown(wait=False)
@@ -75,7 +91,7 @@ class Receiving:
 
         return loop.run_in_executor(self._threads, self._blobs.put, open_chunks(key, pieces()), Digest(letter.blob))
 
-    async def _pieces(self, letter: Sent, total: int) -> AsyncIterator[bytes]:
+    async def _pieces(self, letter: Sent | LogSent, total: int) -> AsyncIterator[bytes]:
         """The parcel as it comes; ends early when no more of it does."""
         have, failures = 0, 0
         while have < total and failures < ATTEMPTS:

@@ -30,6 +30,7 @@ from comity.engine.parameters import PARAMETERS, Parameters
 from comity.node import materials, samples, schema
 from comity.node.bundles import Bundles
 from comity.node.exchange import SOON, Exchange
+from comity.node.logs import log_file
 from comity.node.queue import Attempt, commit_of, ready
 from comity.ports.blobs import Blobs
 from comity.ports.environments import Environment
@@ -79,7 +80,7 @@ class Scheduler:
 
     def log_of(self, task: str) -> Path:
         """Where the log of a task's last attempt lies."""
-        return self._folder / "logs" / f"{task}.txt"
+        return log_file(self._folder, task)
 
     def _over(self, key: str) -> None:
         self._running.pop(key, None)

@@ -1,10 +1,11 @@
-"""Blobs on their way out: sealed once and uploaded once, for however many recipients, each of them told by letter."""
+"""What is on its way out: sealed once and uploaded once, for however many recipients, each of them told by letter."""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, final
 
@@ -12,7 +13,7 @@ from sqlalchemy import Connection, delete, select
 
 from comity.adapters.sql.log import Log
 from comity.adapters.sql.records import upsert
-from comity.domain.letter import Sent
+from comity.domain.letter import LogSent, Sent
 from comity.domain.records import Organization, need
 from comity.node import schema
 from comity.node.posting import Posting
@@ -25,8 +26,21 @@ from comity.values.stream import CHUNK, KEY, SEALED_CHUNK, seal_chunks, sealed_s
 
 
 @final
+@dataclass(frozen=True)
+class Parcel:
+    """Something that is sent sealed, under a key that seals nothing else."""
+
+    name: str
+    key: bytes
+    size: int
+    """Bytes of it before it is sealed."""
+    open: Callable[[int], Iterator[bytes]]
+    """Those from an offset on."""
+
+
+@final
 class Sending:
-    """One channel's blobs from this node to others."""
+    """What goes from this node to others in one channel."""
 
     def __init__(self, posting: Posting, blobs: Blobs) -> None:
         self._posting = posting
@@ -47,23 +61,30 @@ class Sending:
         recipients = await self._following.read(lambda log: [each for each in recipients if _is_member(log, each)])
         if not recipients:
             raise NotFound(f"whoever was to have {blob} has left the channel")
-        parcel, key = await self._following.database.awrite(lambda connection: self._parcel(connection, blob))
-        total, before, told, failures = sealed_size(size), 0, set[str](), 0
-        sent = Sent(blob=blob, parcel=parcel, size=size, key=to_base64(key), task=task)
+        name, key = await self._following.database.awrite(lambda connection: self._parcel(connection, blob))
+        parcel = Parcel(name, key, size, lambda offset: self._blobs.open(Digest(blob), offset))
+        await self.bring(parcel, recipients, Sent(blob=blob, parcel=name, size=size, key=to_base64(key), task=task))
+
+    async def bring(self, parcel: Parcel, recipients: list[str], letter: Sent | LogSent) -> None:
+        """Bring a parcel to the hub, and its letter to each recipient.
+
+        Raises Unavailable when the hub does not take it after several attempts.
+        """
+        total, before, told, failures = sealed_size(parcel.size), 0, set[str](), 0
         announce = {"size": total, "recipients": recipients}
 
         async def tell(recipient: str) -> None:
-            await self._posting.post(recipient, sent)
+            await self._posting.post(recipient, letter)
             told.add(recipient)
 
         while True:
             try:
-                received = (await self._posting.call("POST", f"/parcels/{parcel}", announce))["received"]
+                received = (await self._posting.call("POST", f"/parcels/{parcel.name}", announce))["received"]
                 failures = failures if received == before else 0
                 before = received
                 letters = [tell(each) for each in recipients if each not in told]
                 # They follow while the parcel still arrives.
-                await _all(*letters, *([self._uploaded(blob, parcel, key, received)] if received < total else []))
+                await _all(*letters, *([self._uploaded(parcel, received)] if received < total else []))
                 return
             except Unavailable:
                 failures += 1
@@ -105,22 +126,22 @@ class Sending:
             each.cancel()
         await asyncio.gather(*self._uploads.values(), return_exceptions=True)
 
-    async def _uploaded(self, blob: str, parcel: str, key: bytes, received: int) -> None:
+    async def _uploaded(self, parcel: Parcel, received: int) -> None:
         """Return once the hub has all of the parcel, of which it has received so many bytes."""
-        upload = self._uploads.get(parcel)
+        upload = self._uploads.get(parcel.name)
         if upload is None:
-            upload = self._uploads[parcel] = asyncio.create_task(self._upload(blob, parcel, key, received))
-            upload.add_done_callback(lambda ended: self._over(parcel, ended))
+            upload = self._uploads[parcel.name] = asyncio.create_task(self._upload(parcel, received))
+            upload.add_done_callback(lambda ended: self._over(parcel.name, ended))
         await asyncio.shield(upload)
 
-    async def _upload(self, blob: str, parcel: str, key: bytes, received: int) -> None:
+    async def _upload(self, parcel: Parcel, received: int) -> None:
         first = received // SEALED_CHUNK
-        pieces = seal_chunks(key, self._blobs.open(Digest(blob), first * CHUNK), first=first)
-        target = f"/parcels/{parcel}/bytes?offset={received}"
+        pieces = seal_chunks(parcel.key, parcel.open(first * CHUNK), first=first)
+        target = f"/parcels/{parcel.name}/bytes?offset={received}"
         try:
             await self._following.link.upload(target, _stream(pieces, received - first * SEALED_CHUNK))
         except ComityError as error:
-            raise Unavailable(f"the hub did not take the parcel of {blob}: {error}") from error
+            raise Unavailable(f"the hub did not take the parcel {parcel.name}: {error}") from error
 
     def _over(self, parcel: str, upload: asyncio.Task[None]) -> None:
         del self._uploads[parcel]

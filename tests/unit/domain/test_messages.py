@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from comity.domain.joining import PREFIX, Token, read_join, read_token, write_join, write_token
-from comity.domain.letter import Denied, Sent, Wanted, context, open_letter, seal
+from comity.domain.letter import Denied, LogDenied, LogSent, LogWanted, Sent, Wanted, context, open_letter, seal
 from comity.domain.request import (
     SCHEME,
     TOLERANCE,
@@ -88,6 +88,9 @@ def test_a_request_is_of_now_and_of_this_start_of_the_hub():
         Wanted(blob=BLOB, holds="model", asset=KEY),
         Sent(blob=BLOB, parcel="0" * 32, size=3, key="k"),
         Denied(blob=BLOB, reason="not to be had"),
+        LogWanted(task=KEY),
+        LogSent(task=KEY, parcel="0" * 32, size=3, key="k"),
+        LogDenied(task=KEY, reason="gone", missing=True),
     ],
 )
 def test_a_letter_is_opened_by_its_recipient_only(letter):

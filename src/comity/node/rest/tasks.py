@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fastapi import Response
-from fastapi.responses import FileResponse
 
 from comity.domain.events import TaskInput
 from comity.domain.records import DataSample, Dataset, Draft, Function, Model, Performance, Task, need
 from comity.domain.tasks import made
 from comity.node import registering
-from comity.node.logs import log_of
+from comity.node.fetching import fetch_log
 from comity.node.rest import nouns
 from comity.node.rest.bodies import NewTask, NewTasks, decoded
 from comity.node.rest.call import Call, Endpoint, answer
@@ -36,9 +35,9 @@ async def register(call: Call) -> Response:
 
 
 async def logs(call: Call) -> Response:
-    """The log of a failed task, if this organization may read it."""
-    path = await log_of(call.part, call.key)
-    return FileResponse(path, media_type=TEXT, headers={"x-content-type-options": "nosniff"})
+    """The log of a failed task, if this organization may read it, wherever it lies."""
+    text = await fetch_log(call.part, call.key)
+    return Response(text, media_type=TEXT, headers={"x-content-type-options": "nosniff"})
 
 
 def assets(found: Callable[[View, Task], list[nouns.Asset]]) -> Endpoint:

@@ -379,6 +379,9 @@ class Network:
             if node.blobs.size(Digest(blob)) is None:
                 await self._give(number, place, owner, Wanted(blob=blob, holds=holds, asset=asset))
 
+        async def have_log(task: str, owner: str) -> bytes:
+            return await self.places[owner].part(name).log_letters.given(place.name, task)
+
         following.connected = True
         following.write = write  # type: ignore[method-assign]
         exchange.have = have  # type: ignore[method-assign]
@@ -386,6 +389,7 @@ class Network:
         pool = Pool(1, here / "sandboxes", execution.Way(level=Level.PLAIN))
         asyncio.run(pool.start())
         node.parts[mine] = part(exchange, bundles, pool=pool, folder=here, way=Way(tasks=1))
+        node.parts[mine].log_letters.have = have_log  # type: ignore[method-assign]
         place.numbers[name] = mine
 
     async def _give(self, number: int, to: Place, owner: str, letter: Wanted) -> None:

@@ -73,7 +73,7 @@ GET /task/                           A S W R  in   in   in   out
 GET /task/{key}/                     A S W R  200  200  200  404
 GET /task/{key}/input_assets/        A S W R  200  200  200  404
 GET /task/{key}/output_assets/       A S W R  200  200  200  404
-GET /task/{key}/logs/                A S W R  200  501  403  404
+GET /task/{key}/logs/                A S W R  200  200  403  404
 GET /model/                          A S W R  in   in   in   out
 GET /model/{key}/                    A S W R  200  200  200  404
 GET /model/{key}/file/               A S W R  200  200  403  404
