@@ -7,6 +7,7 @@ import sys
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from comity.adapters.checkpoint_file import CheckpointFile
 from comity.adapters.memory_files import MemoryFiles
@@ -23,10 +24,12 @@ from comity.faces.network import child
 from comity.faces.watching import watching
 from comity.ports.memories import Memories, MemoriesInMemory
 from comity.sdk.client import Account, Client
-from comity.sdk.network import Network
 from comity.values import codec
 from comity.values.errors import InvalidInput
 from comity.values.tree import Tree
+
+if TYPE_CHECKING:
+    from comity.sdk.network import Network
 
 IN_MEMORY = 100
 """Up to this many sites keep their memories in working memory; those of more lie on disk."""
@@ -83,6 +86,8 @@ def connect(url: str, token: str | None = None) -> Network:
     token: made by `comity node users` or at the node's pages; that in COMITY_TOKEN when None. Raises Unavailable when
     the node does not answer, Unauthenticated when the token opens nothing.
     """
+    from comity.sdk.network import Network
+
     account = Account(url=url, token=token or os.environ.get("COMITY_TOKEN", ""))
     if not account.token:
         raise InvalidInput("who asks? give a token, or set COMITY_TOKEN to one that the node has issued")
@@ -102,6 +107,8 @@ def up(
     names: of the organizations; org1, org2, ... when None. directory: where everything is kept, and found again. Use it
     in a `with` block, or `close` it: it ends then, or with this process.
     """
+    from comity.sdk.network import Network
+
     named = list(names) if names is not None else [f"org{number}" for number in range(1, organizations + 1)]
     started = child.start(named, Path(directory))
     nodes: dict[str, Network] = {}

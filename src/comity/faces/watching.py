@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from comity.sdk.running import Observe
+if TYPE_CHECKING:
+    from comity.sdk.running import Observe
 
 
 @contextmanager

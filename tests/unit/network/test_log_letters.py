@@ -189,7 +189,7 @@ def test_several_who_wait_ask_once(network, sites):
 
 
 def test_it_is_asked_for_again_when_a_letter_was_lost(network, sites):
-    post, lost = sites["b"].exchange.sending._post, []
+    post, lost = sites["b"].exchange._posting.post, []
 
     async def first_lost(recipient, letter):
         if not lost:
@@ -197,7 +197,7 @@ def test_it_is_asked_for_again_when_a_letter_was_lost(network, sites):
             return
         await post(recipient, letter)
 
-    sites["b"].exchange.sending._post = first_lost
+    sites["b"].exchange._posting.post = first_lost
     assert have(network, sites) == LOG
     assert len(lost) == 1
 

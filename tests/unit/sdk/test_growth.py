@@ -7,7 +7,7 @@ import pytest
 
 import comity as co
 from comity.domain.events import SiteData, Stop
-from comity.sdk.growth import growth, selected, signatures
+from comity.sdk.growth import Before, growth, selected, signatures
 from comity.values.errors import InvalidInput, NotSupported
 
 TRAINING = {
@@ -22,7 +22,7 @@ def experiment(strategy=None, **given):
 
 def grown(made, names="abc", **given):
     held = {name: SiteData(dataset=f"d{name}", samples=("s",)) for name in names}
-    how = {"aggregator": "a", "deadline": 1.5, "retries": 2, "start": "", **given}
+    how = {"aggregator": "a", "deadline": 1.5, "retries": 2, "before": Before(), **given}
     return growth(made, held, {"init": "f"}, **how)
 
 

@@ -65,6 +65,8 @@ def shown(*rounds, status="DONE", **more):
         "organizations": ["a", "b"],
         "aggregator": "a",
         "planned": 3,
+        "datasets": {"a": "da", "b": "db"},
+        "continues": None,
         "waiting_for": [],
         "failed": [],
         "rounds": list(rounds),

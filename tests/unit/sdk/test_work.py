@@ -30,7 +30,8 @@ def task(tmp_path):
     """Run a stage; gives the paths of its outputs."""
 
     def run(experiment, stage, outputs, site="a", **inputs):
-        told = Parameters(experiment=experiment.to_json(), stage=stage, round=1, site=site, sites=("a", "b"))
+        number = 0 if stage == "init" else 1
+        told = Parameters(experiment=experiment.to_json(), stage=stage, round=number, site=site, sites=("a", "b"))
         (tmp_path / PARAMETERS).write_bytes(msgspec.json.encode(told))
         left = {name: str(tmp_path / f"{stage} {site} {name}") for name in outputs}
         perform({PARAMETERS: str(tmp_path / PARAMETERS), **inputs}, left, {})
@@ -79,7 +80,7 @@ def local(task, columns, site, experiment=HEART, **more):
 def test_a_contribution_carries_its_columns_and_they_come_out_of_the_step(task, tmp_path):
     columns = ("age", "Größe/cm")
     made = [local(task, columns, site)["contribution"] for site in "ab"]
-    adding.add([(path[-1], tmp_path / path) for path in made], tmp_path / "total")
+    (tmp_path / "total").write_bytes(b"".join(adding.added([(path[-1], tmp_path / path) for path in made])))
     step = task(HEART, "step", ["state"], state=str(tmp_path / "init a state"), total=str(tmp_path / "total"))
     held = codec.decode((tmp_path / step["state"]).read_bytes())
     assert reading.names(held["columns"]) == list(columns)
@@ -89,7 +90,9 @@ def test_a_contribution_carries_its_columns_and_they_come_out_of_the_step(task, 
 def test_sites_whose_columns_differ_are_not_added(task, tmp_path, other):
     made = {"a": local(task, ("age", "sex"), "a"), "b": local(task, other, "b")}
     with pytest.raises(InvalidInput, match="the part of b does not fit"):
-        adding.add([(name, tmp_path / each["contribution"]) for name, each in made.items()], tmp_path / "total")
+        (tmp_path / "total").write_bytes(
+            b"".join(adding.added([(name, tmp_path / each["contribution"]) for name, each in made.items()]))
+        )
 
 
 @pytest.mark.parametrize("other", [("sex", "age"), ("age", "weight")])

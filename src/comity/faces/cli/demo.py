@@ -10,16 +10,18 @@ from pathlib import Path
 from threading import Event
 from time import monotonic
 from types import ModuleType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from comity.faces.cli.show import folder_to_save, json_line, line, printer, terminal_table, watched
 from comity.faces.credit import credit
-from comity.faces.demos.hospitals import Crossing, across_hospitals
 from comity.faces.demos.outcome import Outcome
 from comity.values.errors import NotSupported, unknown
 from comity.values.table import Table
+
+if TYPE_CHECKING:
+    from comity.faces.demos.hospitals import Crossing
 
 DEMOS = {
     "heart": "comity.faces.demos.heart",
@@ -53,6 +55,8 @@ def command(
         raise NotSupported(f"the demo {name} is simulated here: there is no network to keep; leave --keep out")
     if networked and sys.platform != "linux":
         raise NotSupported(f"a network's tasks run on Linux, not on {sys.platform}; give --simulate")
+    from comity.faces.demos.hospitals import across_hospitals
+
     folder = folder_to_save(save or Path(f"comity-demo-{name}"))
     outcome: Outcome = module.demo(watched)
     panels: list[Table] = module.more(watched) if more else []

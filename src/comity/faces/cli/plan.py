@@ -13,9 +13,7 @@ import typer
 
 from comity.faces.cli.asking import Answer, asking, key_of
 from comity.faces.cli.show import folder_to_save, waiting
-from comity.faces.watching import watching
 from comity.sdk.client import Client, is_key
-from comity.sdk.running import Running, resume
 from comity.values.errors import Conflict, Forbidden, InvalidInput, NotFound, NotSupported
 from comity.values.table import Cell, Table
 
@@ -155,6 +153,9 @@ def watch(
     save: Annotated[Path | None, typer.Option(help="Write the report folder here once it is over.")] = None,
 ) -> Answer:
     """Follow an experiment until it is over; it goes on by itself when this is interrupted."""
+    from comity.faces.watching import watching
+    from comity.sdk.running import Running
+
     running = Running(client, key_of(client, "compute_plan", plan))
     if save:
         folder_to_save(save)
@@ -185,6 +186,8 @@ def resume_experiment(
     rounds: Annotated[int | None, typer.Option(help="In all, those done included; as planned unless given.")] = None,
 ) -> Answer:
     """Go on with an experiment that failed, was cancelled, or is to have more rounds, from where it ended."""
+    from comity.sdk.running import resume
+
     sys.path.insert(0, str(Path.cwd()))  # where the experiment's own modules lie
     running = resume(client, key_of(client, "compute_plan", plan), rounds)
     return Answer({"plan": running.key}, f"{running.key} goes on. Follow it: comity plan watch {running.key}")
@@ -255,7 +258,7 @@ def _row(task: dict[str, Any], measured: Sequence[Mapping[str, Any]]) -> Sequenc
 
 def _called(task: Mapping[str, Any]) -> str:
     """What a person calls a task: as its plan does, or by its place in an experiment."""
-    if task["stage"]:
+    if task.get("stage"):
         place = f"round{task['round']}.{task['stage']}"
         return place if task["required"] else f"{place}.{task['worker']}"
     return task["tag"] or task["key"]

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -20,13 +20,13 @@ from comity.faces.cli.experiment_file import ExperimentFile, explained
 from comity.faces.cli.show import folder_to_save, json_line, line, printer, terminal_table
 from comity.faces.compose import simulate
 from comity.faces.credit import credit
-from comity.faces.watching import watching
 from comity.sdk.client import Client
-from comity.sdk.placing import Conduct, place
-from comity.sdk.rehearsing import rehearse as rehearsed
-from comity.sdk.running import Running
 from comity.values.errors import InvalidInput, a, unknown
 from comity.values.site import Site
+
+if TYPE_CHECKING:
+    from comity.sdk.placing import Conduct
+    from comity.sdk.running import Running
 
 DATA: dict[str, tuple[Callable[[], Sequence[Site]], str]] = {
     "heart": (data.heart, "heart"),
@@ -71,6 +71,8 @@ def command(
         if on:
             if data_name or baselines:
                 raise InvalidInput("--data and --baseline are for simulations; with --on the data are the network's")
+            from comity.sdk.placing import Conduct
+
             conduct = Conduct(aggregator=aggregator, name=name, deadline=deadline, retries=retries, start=start)
             client = asking.client_of(node, organization, directory, user, password)
             try:
@@ -79,7 +81,7 @@ def command(
                 client.close()
         else:
             run = _simulated(given, experiment, data_name, baselines or ())
-    if isinstance(run, Running):
+    if not isinstance(run, Run):
         told = {"plan": run.key}
         typer.echo(json_line(told) if as_json else f"{run.key} runs. Follow it: comity plan watch {run.key}")
         return
@@ -139,6 +141,11 @@ def _on_network(
     how: Literal["rehearse", "detach", "wait"],
     file: Path,
 ) -> Run | Running:
+    from comity.faces.watching import watching
+    from comity.sdk.placing import place
+    from comity.sdk.rehearsing import rehearse as rehearsed
+    from comity.sdk.running import Running
+
     with explained(file):
         if how == "rehearse":
             return rehearsed(client, experiment, on)
