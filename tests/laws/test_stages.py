@@ -18,7 +18,7 @@ from comity import strategies
 from comity.domain.events import SiteData
 from comity.engine import adding
 from comity.engine.parameters import PARAMETERS, Parameters
-from comity.sdk.growth import growth, signatures
+from comity.sdk.growth import Before, growth, signatures
 from comity.sdk.work import perform
 from comity.values import codec, record, tree
 from comity.values.errors import NotSupported
@@ -132,7 +132,7 @@ class Staged:
         self.experiment, self.folder = experiment, folder
         self.data = {site.name: {"train": site.train, "test": site.test} for site in sites}
         held = {name: SiteData(dataset="d", samples=("s",)) for name in self.data}
-        self.growth = growth(experiment, held, {}, aggregator="a", deadline=1, retries=0, start="")
+        self.growth = growth(experiment, held, {}, aggregator="a", deadline=1, retries=0, before=Before())
         self.signatures = signatures(experiment)
         self.memories: dict[str, Path] = {}
         self.measured: dict[int, dict[str, Any]] = {}
@@ -154,7 +154,7 @@ class Staged:
         assert all(path.exists() for path in outputs.values())
         for name, path in outputs.items():
             if left[name].form == "tree":
-                adding.check(path)
+                list(adding.checked(path))
         return outputs
 
     def run(self, start: Path | None = None) -> Path:
@@ -166,7 +166,7 @@ class Staged:
             if self.growth.sees_each:
                 step = self.task("step", number, "a", state=state, parts=[str(path) for path in parts.values()])
             else:
-                adding.add(list(parts.items()), total := self.folder / f"{number} sum")
+                (total := self.folder / f"{number} sum").write_bytes(b"".join(adding.added(list(parts.items()))))
                 step = self.task("step", number, "a", state=state, total=total)
             state = step["state"]
             if self.growth.metrics:
@@ -186,7 +186,8 @@ class Staged:
         for name, data in self.data.items():
             memory = {"memory": self.memories[name]} if name in self.memories else {}
             found[name] = self.task("evaluate", number, name, datasamples=data, state=state, **memory)
-        adding.add([(name, each["scores"]) for name, each in found.items()], total := self.folder / f"{number} scores")
+        scores = [(name, each["scores"]) for name, each in found.items()]
+        (total := self.folder / f"{number} scores").write_bytes(b"".join(adding.added(scores)))
         made = self.task("finish", number, "a", total=total)
         self.measured[number] = {metric: float(made[metric].read_text()) for metric in self.growth.metrics}
         for name, each in found.items():
