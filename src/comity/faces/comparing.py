@@ -34,7 +34,7 @@ def compared(shown: Sequence[Mapping[str, Any]]) -> Table:
         "experiment",
         "key",
         "status",
-        "rounds",
+        "rounds done",
         "sites",
         *differ,
         *(f"{name}, all test rows" for name in metrics),

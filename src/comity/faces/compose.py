@@ -20,8 +20,6 @@ from comity.engine.run import Run
 from comity.engine.simulate import FEDERATED, Observe, Simulation
 from comity.engine.simulate import simulate as _simulate
 from comity.engine.sites import Sites, SitesGiven
-from comity.faces.network import child
-from comity.faces.watching import watching
 from comity.ports.memories import Memories, MemoriesInMemory
 from comity.sdk.client import Account, Client
 from comity.values import codec
@@ -86,6 +84,7 @@ def connect(url: str, token: str | None = None) -> Network:
     token: made by `comity node users` or at the node's pages; that in COMITY_TOKEN when None. Raises Unavailable when
     the node does not answer, Unauthenticated when the token opens nothing.
     """
+    from comity.faces.watching import watching
     from comity.sdk.network import Network
 
     account = Account(url=url, token=token or os.environ.get("COMITY_TOKEN", ""))
@@ -107,9 +106,13 @@ def up(
     names: of the organizations; org1, org2, ... when None. directory: where everything is kept, and found again. Use it
     in a `with` block, or `close` it: it ends then, or with this process.
     """
+    from comity.faces.network import child
+    from comity.faces.watching import watching
     from comity.sdk.network import Network
 
     named = list(names) if names is not None else [f"org{number}" for number in range(1, organizations + 1)]
+    if not named:
+        raise InvalidInput("a network needs an organization; give their number, or names=")
     started = child.start(named, Path(directory))
     nodes: dict[str, Network] = {}
     for each in started.said["nodes"]:

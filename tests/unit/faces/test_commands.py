@@ -144,7 +144,7 @@ def test_a_password_is_asked_for_at_a_terminal_only(node, comity):
 def test_a_file_cannot_be_written_elsewhere(node, comity, tmp_path):
     listed(node, "compute_plan", {"key": "p", "name": "study"})
     tasks = "/task/?compute_plan_key=p&ordering=rank&page=1&page_size=1000"
-    answers(node, tasks, {"results": [{"key": "t", "tag": "../../evil"}], "next": None})
+    answers(node, tasks, {"results": [{"key": "t", "tag": "../../evil", "stage": None}], "next": None})
     output = {"kind": "ASSET_MODEL", "identifier": "model", "asset": {"key": "m"}}
     answers(node, "/task/t/output_assets/?page=1&page_size=1000", {"results": [output], "next": None})
     with pytest.raises(InvalidInput, match="cannot be the name of a file"):

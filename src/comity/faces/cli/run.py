@@ -62,6 +62,8 @@ def command(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
     """Run the experiment of a file and print its table: simulated here, or with --on on a network."""
+    networks = {"--aggregator": aggregator, "--name": name, "--start": start, "--dry-run": rehearse, "--detach": detach}
+    _check(networks, on=bool(on), waits=not detach, saves=save is not None)
     if save:
         folder_to_save(save)
     # What the user's code prints may not get into the JSON.
@@ -124,6 +126,15 @@ def sites_of(given: str) -> dict[str, str]:
             raise InvalidInput(f"--on names {organization} twice; an organization takes part with one dataset")
         made[organization] = dataset
     return made
+
+
+def _check(networks: Mapping[str, object], *, on: bool, waits: bool, saves: bool) -> None:
+    """Raise InvalidInput for options that would be passed over: those of networks, or to save what is not there."""
+    alone = next((option for option, given in networks.items() if given and not on), None)
+    if alone is not None:
+        raise InvalidInput(f"{alone} is for networks; say on which data with --on ORGANIZATION:DATASET,...")
+    if saves and not waits:
+        raise InvalidInput("--save needs the run, which --detach does not wait for; later: comity plan watch --save")
 
 
 def _how(rehearse: bool, detach: bool) -> Literal["rehearse", "detach", "wait"]:

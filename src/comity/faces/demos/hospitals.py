@@ -7,12 +7,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import monotonic
-from typing import final
+from typing import TYPE_CHECKING, final
 
 from comity.engine.run import Run
 from comity.faces.compose import up
-from comity.sdk.network import Network
 from comity.values.site import Site
+
+if TYPE_CHECKING:
+    from comity.sdk.network import Network
 
 
 @final

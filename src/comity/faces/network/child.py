@@ -26,9 +26,9 @@ class Started:
 
     def end(self) -> None:
         """End it, and wait for it; nothing once it has ended."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
         if self.process.poll() is None:
-            assert self.process.stdin is not None
-            self.process.stdin.close()
             try:
                 self.process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
@@ -44,7 +44,12 @@ def start(names: Sequence[str], directory: Path) -> Started:
     process = subprocess.Popen([*command, "--attached"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     line = process.stdout.readline()
-    if not line:
+    try:
+        return Started(process, json.loads(line))
+    except ValueError as error:
+        if line:
+            process.kill()
         status = process.wait()
-        raise Unavailable(f"the network in {directory} did not start (status {status}); what it printed says why")
-    return Started(process, json.loads(line))
+        Started(process, {}).end()
+        why = f"it said {line[:200]!r}" if line else f"(status {status}); what it printed says why"
+        raise Unavailable(f"the network in {directory} did not start {why}") from error
