@@ -69,6 +69,8 @@ def shown(*rounds, made=None, **more):
         "organizations": ["a", "b"],
         "aggregator": "a",
         "planned": 1,
+        "datasets": {},
+        "continues": None,
         "waiting_for": [],
         "failed": [],
         "rounds": list(rounds) or [round_of(1)],
