@@ -49,6 +49,7 @@ class Experiment:
     def __init__(self, network, functions, sites, *, most=1000, **growth):
         self.network, self.plan = network, str(uuid.uuid4())
         self.rounds = f"/compute_plan/{self.plan}/rounds/"
+        self.datasets = {site: data["dataset"] for site, data in sites.items()}
         how = {"aggregator": "a", "functions": functions, "sites": sites, "rounds": 2, "deadline": DEADLINE}
         value = {"experiment": '{"a": 1}', "metrics": ["auc"], **how, **growth}
         reply = network.client().post("/compute_plan/", {"key": self.plan, "name": "study", "growth": value})
@@ -172,6 +173,8 @@ def test_an_experiment_that_begins(experiment):
         "organizations": ["a", "b"],
         "aggregator": "a",
         "planned": 2,
+        "datasets": made.datasets,
+        "continues": None,
         "waiting_for": [],
         "failed": [],
         "rounds": [first],
