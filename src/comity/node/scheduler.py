@@ -20,7 +20,7 @@ from comity.adapters.execution.job import Job, Outcome, Status
 from comity.adapters.execution.messages import Step
 from comity.adapters.execution.pool import Pool
 from comity.adapters.sql.log import Log
-from comity.domain.events import OutputMade, TaskDone, TaskFailed, TaskStarted
+from comity.domain.events import TaskDone, TaskFailed, TaskStarted
 from comity.domain.records import Dataset, Function, Model, Plan, Task, need
 from comity.domain.rounds import growth_of
 from comity.domain.states import ENDED
@@ -28,6 +28,7 @@ from comity.domain.sums import SUM
 from comity.domain.tasks import made
 from comity.engine.parameters import PARAMETERS, Parameters
 from comity.node import materials, samples, schema
+from comity.node.beginning import Beginning
 from comity.node.bundles import Bundles
 from comity.node.exchange import SOON, Exchange
 from comity.node.logs import log_file
@@ -128,36 +129,36 @@ class Scheduler:
             raise OSError(f"{ATTEMPTS} attempts were lost; the node was stopped, or memory was short, each time")
         picked, scratch = time.monotonic(), self._folder / "scratch" / task.key
         await asyncio.to_thread(_fresh, scratch)
+        started = TaskStarted(key=task.key, attempt=task.attempt + 1, sandbox=self._pool.level)
+        beginning = Beginning(started, self._say)
         try:
             if task.function == SUM:
-                return await self._add(task, scratch)
+                return await self._add(task, beginning, scratch)
             function, job = await self._job(task, scratch)
-            began: list[asyncio.Task[None]] = []
             async with self._environment(task, function) as environment:
-                start = lambda: began.append(asyncio.create_task(self._started(task)))  # noqa: E731
-                outcome = await self._pool.run(environment, job, start)
-            if outcome.lost and not began:
+                outcome = await self._pool.run(environment, job, beginning.begin)
+            if outcome.lost and not beginning.begun:
                 raise Unavailable(outcome.error)
-            await asyncio.gather(*began)
-            await self._conclude(task, function, job, outcome)
+            await self._conclude(task, function, job, outcome, beginning)
             own = sum(outcome.durations.get(step, 0) for step in OWN) / 1e6
             self.overheads.append(time.monotonic() - picked - own)
         finally:
+            beginning.close()
             await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
 
-    async def _add(self, task: Task, scratch: Path) -> None:
+    async def _add(self, task: Task, beginning: Beginning, scratch: Path) -> None:
         """Add parts of a round: no user's code runs."""
         function, _, models = await self._following.read(lambda log: _needed(log, task))
         inputs = await self._inputs(task, function, models, scratch, lay=materials.lend)
         paths = inputs.get("parts", ())
         assert isinstance(paths, tuple)
         parts = [(model.owner, path) for model, path in zip(models.get("parts", []), paths, strict=True)]
-        await self._started(task)
+        beginning.begin()
         try:
             made = await asyncio.to_thread(materials.keep_sum, self._blobs, task.key, parts)
         except InvalidInput as error:
-            return await self._fail(task, str(error))
-        await self._done(task, made, {})
+            return await self._fail(task, str(error), beginning)
+        await self._done(TaskDone(key=task.key, outputs=made), task, beginning)
 
     @asynccontextmanager
     async def _environment(self, task: Task, function: Function) -> AsyncGenerator[Environment]:
@@ -171,23 +172,25 @@ class Scheduler:
                     raise
             yield environment
 
-    async def _started(self, task: Task) -> None:
-        started = TaskStarted(key=task.key, attempt=task.attempt + 1, sandbox=self._pool.level)
-        await self._following.database.awrite(lambda connection: self._following.say(connection, [started], {}))
+    async def _say(self, event: TaskStarted) -> None:
+        await self._following.database.awrite(lambda connection: self._following.say(connection, [event], {}))
         self._following.said()
 
-    async def _conclude(self, task: Task, function: Function, job: Job, outcome: Outcome) -> None:
+    async def _conclude(self, task: Task, function: Function, job: Job, outcome: Outcome, beginning: Beginning) -> None:
         match outcome.status:
             case Status.DONE:
                 try:
                     made = await asyncio.to_thread(materials.keep, self._blobs, function, task.key, job.outputs)
                 except InvalidInput as error:
-                    return await self._fail(task, str(error))
-                await self._done(task, made, {str(step): took for step, took in outcome.durations.items()})
+                    return await self._fail(task, str(error), beginning)
+                durations = {str(step): took for step, took in outcome.durations.items()}
+                await self._done(TaskDone(key=task.key, outputs=made, durations=durations), task, beginning)
             case Status.FAILED | Status.TIMED_OUT:
-                await self._commit(task, TaskFailed(key=task.key, error="EXECUTION_ERROR", log=True))
+                failed = TaskFailed(key=task.key, error="EXECUTION_ERROR", log=True)
+                await self._commit(task, failed, await beginning.unsaid())
             case Status.LOST:
                 self._log.warning("attempt lost", task=task.key, reason=outcome.error)
+                await beginning.say()
                 await self._projected(task)
             case Status.CANCELLED:
                 return
@@ -237,15 +240,15 @@ class Scheduler:
         path.write_bytes(msgspec.json.encode(told))
         return path
 
-    async def _done(self, task: Task, made: dict[str, OutputMade], durations: dict[str, int]) -> None:
-        done = TaskDone(key=task.key, outputs=made, durations=durations)
-        if not await self._commit(task, done):
+    async def _done(self, done: TaskDone, task: Task, beginning: Beginning) -> None:
+        if not await self._commit(task, done, await beginning.unsaid()):
             raise Unavailable("an output was deleted just now, as the same of another; the task is run again")
         await self._hand_on(task, done)
 
-    async def _fail(self, task: Task, reason: str) -> None:
+    async def _fail(self, task: Task, reason: str, beginning: Beginning) -> None:
         await asyncio.to_thread(self._keep_log, task.key, f"{reason}\n")
-        await self._commit(task, TaskFailed(key=task.key, error="EXECUTION_ERROR", log=True))
+        failed = TaskFailed(key=task.key, error="EXECUTION_ERROR", log=True)
+        await self._commit(task, failed, await beginning.unsaid())
 
     async def _projected(self, task: Task) -> None:
         """Return once the log has this attempt, so that the next is counted after it."""
@@ -306,8 +309,8 @@ class Scheduler:
 
         return await self._following.read(found)
 
-    async def _commit(self, task: Task, event: TaskDone | TaskFailed) -> bool:
-        """Keep what became of the task, once, and say it: one row, one transaction.
+    async def _commit(self, task: Task, event: TaskDone | TaskFailed, before: tuple[TaskStarted, ...] = ()) -> bool:
+        """Keep what became of the task, once, and say it after what is still to be said: one row, one transaction.
 
         False when an output is not in the store any more: it was the same as one that was released, and deleted.
         """
@@ -324,7 +327,7 @@ class Scheduler:
                 "outcome": msgspec.json.encode(event),
             }
             connection.execute(insert(schema.commits).values(row))
-            self._following.say(connection, [event], {})
+            self._following.say(connection, [*before, event], {})
             return True
 
         committed = await self._following.database.awrite(commit)
