@@ -14,8 +14,11 @@ from comity.domain.records import Function
 from comity.engine import adding
 from comity.ports.blobs import Blobs
 from comity.values.digest import Digest
+from comity.values.errors import Unavailable
 
 PIECE = 1 << 20
+
+DELETED = "an output was deleted just now, as the same of another's that was released; the task is run again"
 
 
 def lend(blobs: Blobs, blob: str, at: Path) -> None:
@@ -34,8 +37,11 @@ def give(blobs: Blobs, blob: str, at: Path) -> None:
 
 
 def keep(blobs: Blobs, function: Function, task: str, outputs: Mapping[str, Path]) -> dict[str, OutputMade]:
-    """A task's outputs, with models in the store; raises InvalidInput for a performance that is no number, and
-    DecodeError for a tree that is none."""
+    """A task's outputs, with models in the store.
+
+    Raises InvalidInput for a performance that is no number, DecodeError for a tree that is none, and Unavailable when
+    what was stored is deleted at once, with what it was the same as.
+    """
     made: dict[str, OutputMade] = {}
     for name, path in outputs.items():
         declared = function.outputs[name]
@@ -56,7 +62,8 @@ def keep_sum(blobs: Blobs, task: str, parts: list[tuple[str, Path]]) -> dict[str
 
 def _model(blobs: Blobs, blob: Digest, task: str, name: str) -> OutputMade:
     size = blobs.size(blob)
-    assert size is not None
+    if size is None:
+        raise Unavailable(DELETED)
     return OutputMade(key=str(uuid.uuid5(uuid.UUID(task), name)), blob=blob, size=size)
 
 

@@ -242,7 +242,7 @@ class Scheduler:
 
     async def _done(self, done: TaskDone, task: Task, beginning: Beginning) -> None:
         if not await self._commit(task, done, await beginning.unsaid()):
-            raise Unavailable("an output was deleted just now, as the same of another; the task is run again")
+            raise Unavailable(materials.DELETED)
         await self._hand_on(task, done)
 
     async def _fail(self, task: Task, reason: str, beginning: Beginning) -> None:
