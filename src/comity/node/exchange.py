@@ -161,7 +161,10 @@ class Exchange:
             case Wanted():
                 return self._start(f"give {letter.blob} to {mail.sender}", self._give(mail.sender, letter))
             case Sent():
-                return self._start(f"take {letter.blob} of {mail.sender}", self._take(mail.sender, letter))
+                name = f"take {letter.blob} of {mail.sender}"
+                if (before := self._under_way(name)) is not None:
+                    return self._start(f"{name} again, {mail.id}", self._take(mail.sender, letter, before))
+                return self._start(name, self._take(mail.sender, letter))
             case LogWanted() | LogSent() | LogDenied():
                 about = letter.parcel if isinstance(letter, LogSent) else letter.task
                 name = f"{type(letter).__name__} {about} of {mail.sender}"
@@ -190,7 +193,10 @@ class Exchange:
         except (Forbidden, NotFound) as error:
             await self.post(sender, Denied(blob=letter.blob, reason=str(error)[:1000]))
 
-    async def _take(self, sender: str, letter: Sent) -> None:
+    async def _take(self, sender: str, letter: Sent, before: asyncio.Task[None] | None = None) -> None:
+        """Take what was sent, unless it is here `before` that; it is acknowledged, or the hub would keep it for ever."""
+        if before is not None:
+            await asyncio.wait([before])
         if not await self.has(letter.blob, owner=sender):
             try:
                 await self._check_due(sender, letter)

@@ -199,6 +199,28 @@ def test_a_parcel_that_is_not_its_blob_is_sealed_anew(network, sites):
     assert list(spool.iterdir()) == []
 
 
+def test_what_comes_twice_at_once_is_acknowledged_twice(network, sites):
+    """It was asked for again while it came: the hub must not keep the second parcel."""
+    task = network.loop.create_task(have(sites["a"]))
+    network.run(asyncio.sleep(0))
+    exchange, held = sites["a"].exchange, asyncio.Event()
+    receive = exchange.receiving.receive
+
+    async def slow(*given):
+        await held.wait()
+        return await receive(*given)
+
+    exchange.receiving.receive = slow
+    for _ in range(2):
+        name = parcel(network, "b", "a", DATA)
+        network.run(sites["b"].exchange.post("a", letter(name)))
+        network.run(sites["a"].node.following.catch_up(exchange.deal))
+    held.set()
+    settle(network, sites, task)
+    settle(network, sites)
+    assert list((network.folder / "spool").iterdir()) == []
+
+
 def test_who_waits_is_told_of_a_blob_that_is_damaged_at_home(network, sites):
     sites["b"].blobs._blobs[BLOB] = bytes(len(DATA))
     task = network.loop.create_task(have(sites["a"]))
