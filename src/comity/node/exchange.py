@@ -194,7 +194,7 @@ class Exchange:
             await self.post(sender, Denied(blob=letter.blob, reason=str(error)[:1000]))
 
     async def _take(self, sender: str, letter: Sent, before: asyncio.Task[None] | None = None) -> None:
-        """Take what was sent, unless it is here `before` that; it is acknowledged, or the hub would keep it for ever."""
+        """Take what was sent, unless it is here after `before`; in any case the hub need not keep it any longer."""
         if before is not None:
             await asyncio.wait([before])
         if not await self.has(letter.blob, owner=sender):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Table
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, Table
 
 from comity.adapters.sql import schema
 from comity.adapters.sql.branch import Branch
@@ -97,6 +97,20 @@ released = Table(
     Column("blob", Word, primary_key=True),
 )
 """Blobs that are to be deleted, unless something names them still."""
+
+answers = Table(
+    "answers",
+    metadata,
+    Column("user", Word, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("key", Word, primary_key=True),
+    Column("request", Word, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Index("answers_by_user", "user", "created_at"),
+    Index("answers_by_time", "created_at"),
+)
+"""Answers to requests that may be made again; `request` is the digest of one, empty until it is answered."""
 
 evidence = Table(
     "evidence",

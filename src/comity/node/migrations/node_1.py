@@ -77,10 +77,22 @@ def upgrade() -> None:
         sa.Column("user", WORD, sa.ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
         blob("body"),
     )
+    op.create_table(
+        "answers",
+        sa.Column("user", WORD, sa.ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+        sa.Column("key", WORD, primary_key=True),
+        word("request"),
+        sa.Column("status", sa.Integer, nullable=False),
+        blob("body"),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+    )
+    op.create_index("answers_by_user", "answers", ["user", "created_at"])
+    op.create_index("answers_by_time", "answers", ["created_at"])
 
 
 def downgrade() -> None:
     for table in (
+        "answers",
         "preferences",
         "tokens",
         "users",

@@ -17,6 +17,7 @@ from comity.node.accounts.roles import Right
 from comity.node.node import Node
 from comity.node.rest.call import Api, Call, answer
 from comity.node.rest.described import described
+from comity.node.rest.repeats import HEADER, Repeats
 from comity.node.rest.routes import ROUTES, Route
 from comity.values.errors import (
     ComityError,
@@ -56,12 +57,13 @@ def app(
     registry = CollectorRegistry()
     requests = Counter("comity_http_requests", "Requests answered.", ["method", "path", "status"], registry=registry)
     api = Api(node, accounts, folder, tuple(sample_roots), clock, registry, requests)
+    repeats = Repeats(node.database, clock)
     made = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     made.openapi = described
     for route in ROUTES:
         made.add_api_route(
             route.path,
-            _answering(api, route),
+            _answering(api, route, repeats),
             methods=[route.method],
             name=f"{route.method} {route.path}",
             response_class=Response,
@@ -69,20 +71,28 @@ def app(
     return made
 
 
-def _answering(api: Api, route: Route) -> Callable[[Request], Awaitable[Response]]:
-    async def call(request: Request) -> Response:
+def _answering(api: Api, route: Route, repeats: Repeats) -> Callable[[Request], Awaitable[Response]]:
+    async def done(call: Call) -> Response:
         try:
-            made = await route.endpoint(Call(api, request, await _caller(api, route, request)))
+            return await route.endpoint(call)
         except ComityError as error:
-            made = refusal(error)
+            return refusal(error)
         except OSError as error:
             if not is_full(error):
                 raise
-            made = answer({"detail": f"this node has no room left: {error}; ask who operates it"}, 507)
+            return answer({"detail": f"this node has no room left: {error}; ask who operates it"}, 507)
+
+    async def asked(request: Request) -> Response:
+        try:
+            call = Call(api, request, await _caller(api, route, request), request.stream())
+            key = request.headers.get(HEADER)
+            made = await (done(call) if key is None or not route.repeats else repeats.once(call, key, done))
+        except ComityError as error:
+            made = refusal(error)
         api.requests.labels(route.method, route.path, made.status_code).inc()
         return made
 
-    return call
+    return asked
 
 
 async def _caller(api: Api, route: Route, request: Request) -> Principal | None:

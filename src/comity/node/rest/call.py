@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +52,8 @@ class Call:
     api: Api
     request: Request
     caller: Principal | None
+    stream: AsyncIterator[bytes]
+    """The body as it comes."""
 
     @property
     def principal(self) -> Principal:
@@ -98,12 +100,12 @@ class Call:
 
     async def body(self, most: int = LARGEST_BODY) -> bytes:
         """The body; raises InvalidInput when it is too large, or does not come."""
-        return await arriving.body(self.request.stream(), most)
+        return await arriving.body(self.stream, most)
 
     def upload(self) -> AbstractAsyncContextManager[Upload]:
         """The form with files that is sent; its files lie there until the end."""
         kind = self.request.headers.get("content-type", "")
-        return received(kind, arriving.pieces(self.request.stream()), self.api.folder / "uploads")
+        return received(kind, arriving.pieces(self.stream), self.api.folder / "uploads")
 
     def paged(self, page: Page, count: int, results: list[Any]) -> Response:
         """A page as an answer."""

@@ -114,10 +114,21 @@ STATUS: Mapping[str, Any] = {
 """Of answers that are not 200."""
 
 
+REPEATS = (
+    "With a header `Idempotency-Key` of the client's choice it may be made again: it is done once, and answered as the "
+    "first time for a day. The same key with another request is refused with 422."
+)
+
+
 @cache
 def described() -> dict[str, Any]:
     """The document."""
     return document(NODE, [_operation(route) for route in ROUTES], more=[nouns.Performance])
+
+
+def _needs(route: Route) -> str:
+    right = f"Needs the right `{route.needs.value}`." if isinstance(route.needs, Right) else ""
+    return f"{right} {REPEATS}" if route.repeats else right
 
 
 def _operation(route: Route) -> Operation:
@@ -127,7 +138,7 @@ def _operation(route: Route) -> Operation:
         method=route.method,
         path=route.path,
         summary=route.summary,
-        description=f"Needs the right `{route.needs.value}`." if isinstance(route.needs, Right) else "",
+        description=_needs(route),
         parameters={**at, **route.parameters},
         takes=TAKES.get(name, {}),
         gives=GIVES[name],

@@ -44,6 +44,12 @@ class Route:
     parameters: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Of the query, and their types."""
 
+    @property
+    def repeats(self) -> bool:
+        """Whether it honours an `Idempotency-Key`: what makes something in a channel, but no token, which is kept
+        nowhere."""
+        return self.method == "POST" and isinstance(self.needs, Right)
+
 
 ROUTES = (
     # Users

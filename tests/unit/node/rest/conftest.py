@@ -141,13 +141,16 @@ class Client:
         body = b"".join(parts) + f"--{boundary}--\r\n".encode()
         return self.call("POST", target, body, f"multipart/form-data; boundary={boundary}")
 
-    def call(self, method: str, target: str, body: bytes = b"", kind: str = "") -> Reply:
-        return self.loop.run_until_complete(self._call(method, target, body, kind))
+    def call(self, method: str, target: str, body: bytes = b"", kind: str = "", **more: str) -> Reply:
+        headers = {name.replace("_", "-"): value for name, value in more.items()}
+        return self.loop.run_until_complete(self._call(method, target, body, kind, headers))
 
-    async def _call(self, method: str, target: str, body: bytes, kind: str) -> Reply:
+    async def _call(
+        self, method: str, target: str, body: bytes, kind: str, more: Mapping[str, str] | None = None
+    ) -> Reply:
         path, _, query = target.removeprefix(f"http://{self.host}").partition("?")
         shown = f"{self.scheme} {self.token}" if self.token else ""
-        headers = {"host": self.host, "authorization": shown, "content-type": kind}
+        headers = {"host": self.host, "authorization": shown, "content-type": kind, **(more or {})}
         scope = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.4"},
