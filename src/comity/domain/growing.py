@@ -131,7 +131,7 @@ def _measured(plan: Plan, task: Task) -> Plan:
 
 
 def _trained(records: Draft, plan: Plan, task: Task, parts: list[Task]) -> Plan:
-    """Whose memory goes on, and who was not there; memories that nobody takes up again become transient."""
+    """Whose memory goes on, and who was not there; memories of parts that are not included become transient."""
     included = {part.worker: part.key for part in parts}
     absent = set[str]()
     for key in (each.parent for each in task.inputs if each.parent):
@@ -140,10 +140,13 @@ def _trained(records: Draft, plan: Plan, task: Task, parts: list[Task]) -> Plan:
             absent.add(local.worker)
         if local.stage == "local" and key not in included.values():
             made_transient(records, key, "memory")
-    for site in included:
-        if (before := plan.memories.get(site)) is not None:
-            made_transient(records, before, "memory")
-    return replace(plan, rounds_closed=task.round, memories={**plan.memories, **included}, absent=tuple(sorted(absent)))
+    return replace(
+        plan,
+        rounds_closed=task.round,
+        memories={**plan.memories, **included},
+        superseded=(*plan.superseded, *(plan.memories[site] for site in included if site in plan.memories)),
+        absent=tuple(sorted(absent)),
+    )
 
 
 def _last(records: Draft, plan: Plan, part: Task) -> Task:

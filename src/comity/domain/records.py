@@ -177,6 +177,8 @@ class Plan(Record, frozen=True, kw_only=True):
     """Rounds whose measurements are not closed."""
     memories: dict[str, str] = {}
     """By site, the last task whose part was included: its memory goes on."""
+    superseded: tuple[str, ...] = ()
+    """Tasks whose memory nobody will take up again, once the state that follows is there."""
     absent: tuple[str, ...] = ()
     """Sites that the last round was closed without, and whose part in it had not failed."""
 

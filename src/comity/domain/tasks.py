@@ -54,15 +54,20 @@ def task_done(records: Draft, act: Act, event: TaskDone) -> None:
 
 
 def _succeeded(records: Draft, step: Task) -> None:
-    """There is a later state: nobody will ask for the one before, unless the plan keeps them all.
+    """There is a later state: nobody will ask for the one before, or for memories before, unless the plan keeps all.
 
-    Not sooner: the last state that there is can be had, also of a plan whose next round fails.
+    Not sooner: the last state that there is can be had, with the memories that belong to it, also of a plan whose next
+    round fails, or is cancelled: it can be continued.
     """
     plan = need(records, Plan, step.plan)
-    if plan.growth is not None and not plan.growth.keep:
-        for each in step.inputs:
-            if each.identifier == "state":
-                made_transient(records, each.parent, each.output)
+    if plan.growth is None or plan.growth.keep:
+        return
+    for each in step.inputs:
+        if each.identifier == "state":
+            made_transient(records, each.parent, each.output)
+    for key in plan.superseded:
+        made_transient(records, key, "memory")
+    records.put(replace(plan, superseded=()))
 
 
 def waits(records: Draft, task: Task) -> int:

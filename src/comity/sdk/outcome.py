@@ -28,7 +28,8 @@ OVER = ("PLAN_STATUS_DONE", "PLAN_STATUS_FAILED", "PLAN_STATUS_CANCELED")
 NOTHING = codec.digest({})
 """Of the memory of a site that keeps none."""
 
-LAST_LINES = 3
+MOST, FEW = 8, 3
+"""Last lines of a log: from the last place in the code that it names, if it names one."""
 
 
 @final
@@ -204,4 +205,6 @@ def _last_lines(client: Client, task: str) -> str:
         text = client.raw(f"/task/{task}/logs/").decode(errors="replace")
     except (Forbidden, NotFound, NotSupported):
         return ""
-    return " | ".join(line.strip() for line in text.strip().splitlines()[-LAST_LINES:])
+    lines = text.strip().splitlines()
+    frame = max((at for at, line in enumerate(lines) if line.startswith('  File "')), default=-FEW)
+    return " | ".join(line.strip() for line in lines[frame:][:MOST])

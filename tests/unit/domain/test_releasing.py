@@ -134,11 +134,12 @@ def test_the_last_state_and_the_last_memories_stay(experiment):
     assert made.left() == LAST
 
 
-def test_all_states_stay_when_the_best_will_be_chosen(experiment):
+def test_all_states_and_memories_stay_when_the_best_will_be_chosen(experiment):
     made = experiment(keep=True)
     made.run()
     states = [("init", 0, "a", "state"), *(("step", round, "a", "state") for round in (1, 2))]
-    assert made.left() == sorted([*LAST, *states])
+    memories = [("local", round, site, "memory") for round in (1, 2) for site in "abc"]
+    assert made.left() == sorted([*LAST, *states, *memories])
 
 
 def test_a_state_stays_while_it_is_measured(experiment):

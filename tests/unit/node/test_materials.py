@@ -77,7 +77,7 @@ def test_a_sum_that_fails_leaves_nothing(tmp_path):
     for number, value in enumerate([{"w": np.ones(2)}, {"w": np.ones(3)}]):
         (tmp_path / str(number)).write_bytes(codec.encode(value))
     parts = [(f"site{number}", tmp_path / str(number)) for number in range(2)]
-    with pytest.raises(InvalidInput, match="do not fit"):
+    with pytest.raises(InvalidInput, match="does not fit"):
         materials.keep_sum(blobs, TASK, parts)
     assert list(blobs.digests()) == []
     made = materials.keep_sum(blobs, TASK, parts[:1])["total"]

@@ -3,6 +3,7 @@
 import json
 import sys
 from contextlib import suppress
+from math import isnan
 
 import pytest
 from hypothesis import given
@@ -53,8 +54,13 @@ def test_performances(tmp_path, text, value):
     assert performance.read(tmp_path / "score") == value
 
 
+def test_a_performance_may_be_nothing(tmp_path):
+    (tmp_path / "score").write_text(json.dumps(float("nan")))
+    assert isnan(performance.read(tmp_path / "score"))
+
+
 @pytest.mark.parametrize(
-    "text", ["", "true", '"1"', "NaN", "Infinity", "1e999", "[1]", "{}", '{"all": null}', "null", "1 2", "1" * 5000]
+    "text", ["", "true", '"1"', "-NaN", "Infinity", "1e999", "[1]", "{}", '{"all": null}', "null", "1 2", "1" * 5000]
 )
 def test_anything_else_is_no_performance(text):
     with pytest.raises(DecodeError):

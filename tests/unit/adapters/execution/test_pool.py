@@ -19,7 +19,7 @@ import uvloop
 
 from comity.adapters.environments.own import environment
 from comity.adapters.execution import messages, performance
-from comity.adapters.execution.isolation import Level
+from comity.adapters.execution.isolation import NUMERICS, Level
 from comity.adapters.execution.job import Status
 from comity.adapters.execution.log import KEPT
 from comity.adapters.execution.pool import Pool
@@ -65,7 +65,7 @@ HOST = """
 import asyncio, sys
 from pathlib import Path
 from comity.adapters.environments.own import environment
-from comity.adapters.execution.isolation import Level
+from comity.adapters.execution.isolation import NUMERICS, Level
 from comity.adapters.execution.job import Job
 from comity.adapters.execution.pool import Pool
 from comity.adapters.execution.way import Way
@@ -199,7 +199,7 @@ with open(outputs["seen"], "w") as file:
     assert outcome_of(work).status is Status.DONE
     names, folder, home, threads, descriptors, leads = json.loads(work.outputs["seen"].read_text())
     allowed = {"PATH", "LD_LIBRARY_PATH", "LANG", "LC_CTYPE", "TZ", "HOME", "TMPDIR", "COMITY_BASE"}
-    assert {each for each in names if not each.endswith("_NUM_THREADS")} <= allowed
+    assert {each for each in names if not each.endswith("_NUM_THREADS") and not each.startswith(NUMERICS)} <= allowed
     assert (folder, threads, leads) == (home, "1", True)
     assert Path(folder).parts[-2:] == (work.task_key, "work")
     assert len([each for each in descriptors if each > 3]) == 2  # its file, and the listing itself
