@@ -9,16 +9,14 @@ local mode took 3.05 CPU seconds a task on such an example, 110 for 36 (2 AMD EP
 
 from __future__ import annotations
 
-import re
 import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from bench.chaos.network import Network as Running
 from bench.chaos.network import started
-from bench.plans import cpu
+from bench.plans import cpu, overhead
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 
@@ -57,7 +55,8 @@ def main() -> None:
             taken, busy = time.monotonic() - before, cpu(network) - busy
             count = sum(1 for _ in client.pages("/task/", compute_plan_key=running.key))
             print(f"{count} tasks, cold sandboxes: {taken:.2f} s, {busy:.2f} CPU s; simulated {floor:.2f} s")
-            print("overhead of a task, median ms: " + ", ".join(overheads(folder, network)))
+            found = [f"{name} {overhead(node) * 1000:.1f}" for name, node in network.nodes.items()]
+            print("overhead of a task, median ms: " + ", ".join(found))
             client.close()
     if run.digest != alone.digest:
         sys.exit("the network came to another model than the simulation")
@@ -68,18 +67,6 @@ def split() -> list[co.Site]:
     x, y = load_iris(return_X_y=True)
     order = np.random.default_rng(0).permutation(len(x))
     return [co.Site(name, train=(x[part], y[part])) for name, part in zip(NAMES, np.array_split(order, 3), strict=True)]
-
-
-def overheads(folder: Path, network: Running) -> list[str]:
-    """What each node says of it."""
-    found: list[str] = []
-    for name in network.nodes:
-        client = Client(lambda name=name: embedded(folder, name))
-        text = client.raw("/metrics").decode()
-        client.close()
-        said = re.search(r'comity_task_overhead_seconds\{quantile="0.5"\} ([0-9.e+-]+)', text)
-        found.append(f"{name} {float(said[1]) * 1000:.1f}" if said else f"{name} –")
-    return found
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ exit and wait, and the fsync of one small row at the hub and at each node.
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import sys
 import time
@@ -45,6 +46,8 @@ def main(sizes: list[int]) -> None:
     """Print the figures."""
     with TemporaryDirectory() as folder, started(Path(folder) / "network", 2) as network:
         node = network.nodes["org1"]
+        print(f"chain of {LINKS}: median {_chain(node) * 1000:.1f} ms from one function's first line to the next")
+        print(f"overhead of a link, from pick to commit less its own code: median {overhead(node) * 1000:.1f} ms")
         idle = node.function(IDLE, {}, {})
         first: float | None = None
         for size in sizes:
@@ -61,7 +64,13 @@ def main(sizes: list[int]) -> None:
                 f"({wall / size / first:.2f} of the first size)  {each:5.2f} CPU ms a task in all processes  "
                 f"floor {floor:.2f} ms, ratio {wall / size * 1000 / floor:.1f}"
             )
-        print(f"chain of {LINKS}: median {_chain(node) * 1000:.1f} ms from one function's first line to the next")
+
+
+def overhead(node: Node) -> float:
+    """Seconds that the node's last tasks took beside their own code, in the middle."""
+    said = re.search(r'comity_task_overhead_seconds\{quantile="0.5"\} ([0-9.e+-]+)', node.read("/metrics").decode())
+    assert said is not None
+    return float(said[1])
 
 
 def _chain(node: Node) -> float:

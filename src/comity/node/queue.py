@@ -35,6 +35,8 @@ class Attempt:
     work: asyncio.Task[None]
     busy: bool = True
     """Whether it takes up room here: not while it waits for other nodes."""
+    waited: float = 0.0
+    """Seconds that it has waited for them."""
 
 
 def ready(log: Log, organization: str, under_way: Mapping[str, Attempt], *, size: int) -> list[Task]:

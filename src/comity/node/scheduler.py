@@ -61,7 +61,8 @@ class Scheduler:
         self._size = size
         self._running: dict[str, Attempt] = {}
         self.overheads: deque[float] = deque(maxlen=KEPT)
-        """Seconds that the last tasks took beside their own code, from when they were picked to their commit."""
+        """Seconds that the last tasks took, from when they were picked to their commit, beside their own code, and
+        beside waiting for what other nodes send or take."""
         self._changed = self._following.watch()
         self._log = structlog.get_logger().bind(organization=self._following.organization)
 
@@ -90,13 +91,14 @@ class Scheduler:
     @contextmanager
     def _elsewhere(self, key: str) -> Generator[None]:
         """While other nodes are waited for, others may run."""
-        attempt = self._running[key]
+        attempt, since = self._running[key], time.monotonic()
         attempt.busy = False
         self._changed.set()
         try:
             yield
         finally:
             attempt.busy = True
+            attempt.waited += time.monotonic() - since
 
     async def _drop_cancelled(self) -> None:
         def cancelled(log: Log) -> list[str]:
@@ -140,7 +142,7 @@ class Scheduler:
             if outcome.lost and not beginning.begun:
                 raise Unavailable(outcome.error)
             await self._conclude(task, function, job, outcome, beginning)
-            own = sum(outcome.durations.get(step, 0) for step in OWN) / 1e6
+            own = sum(outcome.durations.get(step, 0) for step in OWN) / 1e6 + self._running[task.key].waited
             self.overheads.append(time.monotonic() - picked - own)
         finally:
             beginning.close()
