@@ -55,6 +55,15 @@ def test_metrics(network):
     assert "comity_log_entries 9.0" in lines
 
 
+def test_the_overhead_of_tasks_is_shown_once_there_were_some(network):
+    place = network.places["a"]
+    (mine,) = place.node.parts.values()
+    assert "comity_task_overhead_seconds" not in network.client().get("/metrics").body.decode()
+    mine.scheduler.overheads.extend([0.01, 0.02, 0.03])
+    lines = network.client().get("/metrics").body.decode().splitlines()
+    assert 'comity_task_overhead_seconds{quantile="0.5"} 0.02' in lines
+
+
 def test_a_full_disk_is_said(network, monkeypatch):
     def put(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
