@@ -62,7 +62,10 @@ async def upload(request: Request) -> Response:
     offset = number(request, "offset")
     hub.spool.check_room(known.size - offset, hub.limits.free_bytes)
     pieces = arriving.pieces(request.stream())
-    return answer({"received": await hub.spool.write(_spooled(caller, parcel), offset, known.size, pieces)})
+    received = await hub.spool.write(_spooled(caller, parcel), offset, known.size, pieces)
+    if await hub.database.aread(lambda connection: _known(connection, caller.channel, parcel)) is None:
+        hub.spool.remove(_spooled(caller, parcel))  # all have acknowledged it meanwhile: they had it from before
+    return answer({"received": received})
 
 
 async def download(request: Request) -> Response:
