@@ -45,7 +45,7 @@ async def main(folder: Path, distributions: list[str], level: Level) -> None:
     await pool.start()
     with bare_forks(["ctypes", "msgspec", *environment.warm]) as forks:
         for number in range(-10, PAIRS):
-            job = new_job(folder, bundle, str(number))
+            job = new_job(folder, bundle, f"task{PAIRS + number}")
             begun = perf_counter()  # the same clock in every process
             outcome = await pool.run(environment, job)
             taken = perf_counter() - begun
