@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import uuid
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -217,6 +217,23 @@ class Network:
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """What the work comes to; hub and nodes share one event loop."""
         return self.loop.run_until_complete(work)
+
+    def settle(self, sites: Mapping[str, Any], work: Coroutine[Any, Any, Any] | None = None) -> Any:
+        """Let nodes follow and deal with letters until the work is done, or until nothing is under way."""
+
+        async def run() -> Any:
+            task, quiet = asyncio.ensure_future(work) if work is not None else None, 0
+            for _ in range(3000):
+                for site in sites.values():
+                    await site.node.following.catch_up(site.exchange.deal)
+                busy = any(site.exchange._tasks or site.node.following._letters for site in sites.values())
+                quiet = 0 if busy else quiet + 1
+                # the last to fall quiet may have posted a letter that the others have not looked for yet
+                if task.done() if task else quiet == 2:
+                    return task and task.result()
+            raise AssertionError("it never ends")
+
+        return self.run(run())
 
     def request(self, link: Between, method: str, target: str, body: bytes = b"", /, **fields: Any) -> Answer:
         """A signed request; fields of what is signed may be others."""

@@ -70,29 +70,10 @@ def sites(network, monkeypatch):
     network.say("b", made)
     made = {name: Site(network, name) for name in "abc"}
     made["b"].blobs.put([DATA])
-    settle(network, made)
+    network.settle(made)
     yield made
     for site in made.values():
         network.run(site.exchange.close())
-
-
-def settle(network, sites, work=None):
-    """Let the nodes follow and deal with letters until the work is done, or until nothing is under way."""
-
-    async def run():
-        task, quiet = asyncio.ensure_future(work) if work is not None else None, 0
-        for _ in range(3000):
-            for site in sites.values():
-                await site.node.following.catch_up(site.exchange.deal)
-            nodes = sites.values()
-            busy = any(site.exchange._tasks or site.node.following._letters for site in nodes)
-            quiet = 0 if busy else quiet + 1
-            # the last to fall quiet may have posted a letter that the others have not looked for yet
-            if task.done() if task else quiet == 2:
-                return task and task.result()
-        raise AssertionError("it never ends")
-
-    return network.run(run())
 
 
 def have(site, owner="b", blob=BLOB, asset="f"):
@@ -120,10 +101,10 @@ def is_at_hub(network, owner, name):
 
 def test_a_blob_comes_from_its_owner(network, sites):
     assert not sites["a"].has(BLOB, "b")
-    settle(network, sites, have(sites["a"]))
+    network.settle(sites, have(sites["a"]))
     assert b"".join(sites["a"].blobs.open(BLOB)) == DATA
     assert sites["a"].has(BLOB, "b")
-    settle(network, sites)
+    network.settle(sites)
     assert list((network.folder / "spool").iterdir()) == []
 
 
@@ -132,13 +113,13 @@ def test_naming_a_digest_gives_nobody_the_bytes(network, sites):
     sites["a"].blobs.put([DATA])
     assert sites["a"].has(BLOB, "a")
     assert not sites["a"].has(BLOB, "b")
-    settle(network, sites, have(sites["a"]))
+    network.settle(sites, have(sites["a"]))
     assert sites["a"].has(BLOB, "b")
     assert not sites["a"].has(BLOB, "c")
 
 
 def test_it_is_known_after_a_restart(network, sites):
-    settle(network, sites, have(sites["a"]))
+    network.settle(sites, have(sites["a"]))
     again = Exchange(sites["a"].node.following, sites["a"].blobs)
     assert network.run(again.has(BLOB, owner="b"))
     network.run(again.close())
@@ -147,7 +128,7 @@ def test_it_is_known_after_a_restart(network, sites):
 def test_what_nobody_asked_for_is_not_taken(network, sites):
     name = parcel(network, "c", "a", b"spam")
     network.run(sites["c"].exchange.post("a", letter(name, b"spam")))
-    settle(network, sites)
+    network.settle(sites)
     assert list(sites["a"].blobs.digests()) == []
     assert not is_at_hub(network, "c", name)
 
@@ -158,18 +139,18 @@ def test_what_was_asked_of_another_is_not_taken(network, sites):
     name = parcel(network, "c", "a", DATA)
     network.run(sites["c"].exchange.post("a", letter(name)))
     network.run(sites["c"].exchange.post("a", Denied(blob=BLOB, reason="no")))
-    settle(network, sites, work)
+    network.settle(sites, work)
     assert sites["a"].has(BLOB, "b")
     assert not sites["a"].has(BLOB, "c")
 
 
 def test_only_the_owner_gives(network, sites):
     """c has f's archive too, but is not asked for it."""
-    settle(network, sites, have(sites["c"]))
+    network.settle(sites, have(sites["c"]))
     told = []
     sites["a"].exchange._arrived = lambda *each: told.append(each)
     network.run(sites["a"].exchange.post("c", Wanted(blob=BLOB, holds="archive", asset=network.key("f"))))
-    settle(network, sites)
+    network.settle(sites)
     assert [(owner, blob) for owner, blob, _ in told] == [("c", BLOB)]
     assert "is b's; ask there" in str(told[0][2])
 
@@ -193,10 +174,10 @@ def test_a_parcel_that_is_not_its_blob_is_sealed_anew(network, sites):
     network.run(run())
     arrival = sites["a"].exchange._arriving["b", BLOB]
     arrival.patience = 0
-    settle(network, sites, task)
+    network.settle(sites, task)
     assert arrival.refused == altered[0].name.partition("-")[2]
     assert b"".join(sites["a"].blobs.open(BLOB)) == DATA
-    settle(network, sites)
+    network.settle(sites)
     assert list(spool.iterdir()) == []
 
 
@@ -217,8 +198,8 @@ def test_what_comes_twice_at_once_is_acknowledged_twice(network, sites):
         network.run(sites["b"].exchange.post("a", letter(name)))
         network.run(sites["a"].node.following.catch_up(exchange.deal))
     held.set()
-    settle(network, sites, task)
-    settle(network, sites)
+    network.settle(sites, task)
+    network.settle(sites)
     assert list((network.folder / "spool").iterdir()) == []
 
 
@@ -227,7 +208,7 @@ def test_who_waits_is_told_of_a_blob_that_is_damaged_at_home(network, sites):
     task = network.loop.create_task(have(sites["a"]))
     network.run(asyncio.sleep(0))
     with pytest.raises(Forbidden, match=f"b does not give {BLOB}: it is damaged at b"):
-        settle(network, sites, impatient(sites["a"], task))
+        network.settle(sites, impatient(sites["a"], task))
     assert list(sites["a"].blobs.digests()) == []
 
 
@@ -248,7 +229,7 @@ def test_a_letter_that_lies_is_not_taken(network, sites, change):
     sites["b"].exchange.deal = nothing
     name = parcel(network, "b", "a", DATA)
     network.run(sites["b"].exchange.post("a", letter(name, **change)))
-    settle(network, sites)
+    network.settle(sites)
     assert list(sites["a"].blobs.digests()) == []
     assert not is_at_hub(network, "b", name)
 
@@ -263,7 +244,7 @@ def test_a_parcel_longer_than_its_letter_is_cut(network, sites):
     sites["b"].exchange.deal = nothing
     name = parcel(network, "b", "a", bytes(5_000_000))
     network.run(sites["b"].exchange.post("a", letter(name)))
-    settle(network, sites)
+    network.settle(sites)
     assert list(sites["a"].blobs.digests()) == []
 
 
@@ -272,7 +253,7 @@ def test_who_has_left_gets_nothing(network, sites):
     network.run(sites["c"].exchange.post("b", Wanted(blob=BLOB, holds="archive", asset=network.key("f"))))
     network.say("hub", OrganizationRemoved(organization="c"))
     del sites["c"]
-    settle(network, sites)
+    network.settle(sites)
     assert list((network.folder / "spool").iterdir()) == []
 
 
@@ -293,14 +274,14 @@ def planned(network, sites):
     given = (TaskInput(identifier="models", parent=first.key, output="model"),)
     network.say("a", first, replace(first, key=network.key("then"), worker="c", inputs=given))
     network.say("b", TaskStarted(key=first.key, attempt=1))
-    settle(network, sites)
+    network.settle(sites)
     return sites
 
 
 def push(network, sites, data, sender="b", recipient="c", task="first"):
     name = parcel(network, sender, recipient, data)
     network.run(sites[sender].exchange.post(recipient, letter(name, data, task=network.key(task))))
-    settle(network, sites)
+    network.settle(sites)
 
 
 def test_an_output_that_will_be_needed_is_taken(network, planned):
@@ -326,7 +307,7 @@ def test_no_more_outputs_are_taken_than_the_task_has(network, planned):
 def test_once_the_log_tells_of_it_only_the_output_is_taken(network, planned):
     made = OutputMade(key=network.key("model"), blob=BLOB, size=len(DATA))
     network.say("b", TaskDone(key=network.key("first"), outputs={"model": made}))
-    settle(network, planned)
+    network.settle(planned)
     push(network, planned, b"another")
     assert list(planned["c"].blobs.digests()) == []
     push(network, planned, DATA)
@@ -336,12 +317,12 @@ def test_once_the_log_tells_of_it_only_the_output_is_taken(network, planned):
 def test_a_model_has_the_size_that_the_log_says(network, planned):
     made = OutputMade(key=network.key("model"), blob=BLOB, size=len(DATA) + 1)
     network.say("b", TaskDone(key=network.key("first"), outputs={"model": made}))
-    settle(network, planned)
+    network.settle(planned)
     task = network.loop.create_task(
         planned["c"].exchange.have(BLOB, owner="b", holds="model", asset=network.key("model"))
     )
-    settle(network, planned)
-    settle(network, planned)
+    network.settle(planned)
+    network.settle(planned)
     assert list(planned["c"].blobs.digests()) == []
     task.cancel()
 
@@ -351,7 +332,7 @@ def test_what_was_released_while_it_was_on_its_way_is_deleted_again(network, pla
     c, data = planned["c"], b"a model"
     c.blobs.put([data])
     network.say("a", TaskCancelled(key=network.key("then")))
-    settle(network, planned)
+    network.settle(planned)
     sent = letter("0" * 32, data, task=network.key("first"))
     assert c.node.database.write(lambda connection: c.exchange._received(connection, "b", sent)) == "released"
     network.run(Releasing(c.exchange)._deleted())
@@ -366,18 +347,18 @@ def test_who_has_a_released_model_deletes_it_too(network, planned):
     added = TaskAdded(key=third, plan=network.key("plan"), function=network.key("f"), worker="b", outputs=outputs)
     network.say("a", added, replace(added, key=fourth, worker="c", inputs=given))
     network.say("b", TaskStarted(key=third, attempt=1))
-    settle(network, planned)
+    network.settle(planned)
     push(network, planned, data, task="third")
     made = OutputMade(key=network.key("model"), blob=digest(data), size=len(data))
     network.say("b", TaskDone(key=third, outputs={"model": made}))
     network.say("a", TaskCancelled(key=fourth))
-    settle(network, planned)
+    network.settle(planned)
     c = planned["c"]
     assert c.has(digest(data), "b")
     assert not c.node.following.releases.is_set()
     assert planned["b"].node.following.releases.is_set()  # it is due there
     network.say("b", OutputsReleased(models=(made.key,)))
-    settle(network, planned)
+    network.settle(planned)
     assert c.node.following.releases.is_set()
     network.run(Releasing(c.exchange)._deleted())
     assert (c.blobs.size(digest(data)), c.has(digest(data), "b")) == (None, False)
@@ -386,7 +367,7 @@ def test_who_has_a_released_model_deletes_it_too(network, planned):
 def test_what_its_owner_hands_on_is_asked_for_only_when_it_does_not_come(network, planned, monkeypatch):
     made = OutputMade(key=network.key("model"), blob=BLOB, size=len(DATA))
     network.say("b", TaskDone(key=network.key("first"), outputs={"model": made}))
-    settle(network, planned)
+    network.settle(planned)
     exchange, asked = planned["c"].exchange, []
     post = exchange._posting.post
 
@@ -399,12 +380,12 @@ def test_what_its_owner_hands_on_is_asked_for_only_when_it_does_not_come(network
 
     monkeypatch.setattr(exchange._posting, "post", noting)
     waiting = network.loop.create_task(wait(60.0))
-    settle(network, planned)
+    network.settle(planned)
     assert (waiting.done(), asked) == (False, [])
     push(network, planned, DATA)
     assert (waiting.done(), asked) == (True, [])
     planned["c"].blobs.delete(BLOB)
-    settle(network, planned, wait(0.01))
+    network.settle(planned, wait(0.01))
     assert {type(each) for each in asked} == {Wanted}
 
 
@@ -434,8 +415,8 @@ def test_what_is_sent_twice_at_once_is_uploaded_once(network, sites, monkeypatch
     network.run(twice())
     assert len(begun) == 1
     works = [have(sites["a"]), have(sites["c"])]
-    settle(network, sites, asyncio.wait_for(_both(*works), 60))
-    settle(network, sites)
+    network.settle(sites, asyncio.wait_for(_both(*works), 60))
+    network.settle(sites)
     assert sites["a"].has(BLOB, "b")
     assert sites["c"].has(BLOB, "b")
     expire(network.hub)  # it may have been uploaded once more, while the last were saying that they have it
@@ -464,14 +445,14 @@ def test_an_upload_that_fails_is_tried_again_by_all_who_wait_for_it(network, sit
         await asyncio.gather(*(sites["b"].exchange.send(BLOB, [each]) for each in "ac"))
 
     network.run(twice())
-    settle(network, sites, asyncio.wait_for(_both(have(sites["a"]), have(sites["c"])), 60))
+    network.settle(sites, asyncio.wait_for(_both(have(sites["a"]), have(sites["c"])), 60))
 
 
 def test_who_has_left_keeps_a_blob_from_nobody_else(network, sites):
     network.say("hub", OrganizationRemoved(organization="a"))
-    settle(network, {name: sites[name] for name in "bc"})
+    network.settle({name: sites[name] for name in "bc"})
     with pytest.raises(NotFound, match="has left the channel"):
         network.run(sites["b"].exchange.send(BLOB, ["a"]))
     network.run(sites["b"].exchange.send(BLOB, ["a", "c"]))
-    settle(network, {name: sites[name] for name in "bc"}, have(sites["c"]))
+    network.settle({name: sites[name] for name in "bc"}, have(sites["c"]))
     assert sites["c"].has(BLOB, "b")

@@ -98,36 +98,19 @@ def sites(network, monkeypatch):
     made = {name: Site(network, name) for name in "abc"}
     made["b"].write(key("t"))
     made["b"].write(key("never ready"), b"no such distribution\n")
-    settle(network, made)
+    network.settle(made)
     yield made
     for site in made.values():
         network.run(site.exchange.close())
 
 
-def settle(network, sites, work=None):
-    """Let the nodes follow and deal with letters until the work is done, or until nothing is under way."""
-
-    async def run():
-        task, quiet = asyncio.ensure_future(work) if work is not None else None, 0
-        for _ in range(3000):
-            for site in sites.values():
-                await site.node.following.catch_up(site.exchange.deal)
-            busy = any(site.exchange._tasks or site.node.following._letters for site in sites.values())
-            quiet = 0 if busy else quiet + 1
-            if task.done() if task else quiet == 2:
-                return task and task.result()
-        raise AssertionError("it never ends")
-
-    return network.run(run())
-
-
 def have(network, sites, word="t", who="a"):
-    return settle(network, sites, sites[who].letters.have(network.key(word), "b"))
+    return network.settle(sites, sites[who].letters.have(network.key(word), "b"))
 
 
 def test_a_log_comes_from_its_owner_and_is_kept_nowhere(network, sites):
     assert have(network, sites) == LOG
-    settle(network, sites)
+    network.settle(sites)
     assert not list(sites["a"].blobs.digests())
     assert not list(sites["b"].blobs.digests())
     assert not list((network.folder / "spool").iterdir())
@@ -184,7 +167,7 @@ def test_several_who_wait_ask_once(network, sites):
         return await asyncio.gather(*(sites["a"].letters.have(network.key("t"), "b") for _ in range(3)))
 
     module.PATIENCE = 1000
-    assert settle(network, sites, both()) == [LOG] * 3
+    assert network.settle(sites, both()) == [LOG] * 3
     assert posted == [LogWanted(task=network.key("t"))]
 
 
@@ -217,6 +200,6 @@ def test_what_nobody_waits_for_is_dropped(network, sites):
         sent = LogSent(task=network.key(task), parcel=name, size=5, key=to_base64(key))
         network.run(sites[sender].exchange.post("a", sent))
     network.run(sites["c"].exchange.post("a", LogDenied(task=network.key("t"), reason="a lie")))
-    assert settle(network, sites, work) == LOG
-    settle(network, sites)
+    assert network.settle(sites, work) == LOG
+    network.settle(sites)
     assert not list((network.folder / "spool").iterdir())
