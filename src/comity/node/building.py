@@ -12,7 +12,16 @@ import structlog
 from comity.adapters.disk import is_full
 from comity.adapters.sql.log import Log
 from comity.domain import sums
-from comity.domain.events import AnyEvent, FunctionApproved, FunctionBuilding, FunctionFailed, FunctionReady
+from comity.domain.events import (
+    AnyEvent,
+    Event,
+    FunctionApproved,
+    FunctionBuilding,
+    FunctionFailed,
+    FunctionReady,
+    FunctionRefused,
+    FunctionRegistered,
+)
 from comity.domain.records import Approval, Function
 from comity.node.bundles import Bundles
 from comity.node.exchange import Exchange
@@ -21,6 +30,16 @@ from comity.values.errors import BuildFailed, ComityError, Unavailable
 
 Approve: TypeAlias = Literal["ask", "allow"]
 """Whether functions of other organizations wait for a steward or are let in."""
+
+CHANGES: tuple[type[Event], ...] = (
+    FunctionRegistered,
+    FunctionBuilding,
+    FunctionReady,
+    FunctionFailed,
+    FunctionApproved,
+    FunctionRefused,
+)
+"""What makes a difference to what is to be built or approved."""
 
 AT_ONCE = 8
 """Functions that are built at the same time; how many of them install something is limited elsewhere."""
@@ -47,17 +66,17 @@ class Building:
         """Build and approve until cancelled; what was under way is then built at the next start."""
         for name, data in sums.BLOBS.items():
             await asyncio.to_thread(self._exchange.blobs.put, iter([data]), name)
-        changed = self._following.watch()
+        changed = self._following.watch(*CHANGES)
         async with asyncio.TaskGroup() as group:
             while True:
                 changed.clear()
-                for function in await self._following.read(self._unbuilt):
+                unbuilt, unjudged = await self._following.read(lambda log: (self._unbuilt(log), self._unjudged(log)))
+                for function in unbuilt:
                     self._under_way.add(function.key)
                     build = group.create_task(self._build(function))
                     build.add_done_callback(lambda _, key=function.key: self._under_way.discard(key))
-                if self._approve == "allow":
-                    for archive in await self._following.read(self._unjudged):
-                        await self._say(FunctionApproved(archive=archive, by="policy"))
+                for archive in unjudged:
+                    await self._say(FunctionApproved(archive=archive, by="policy"))
                 await changed.wait()
 
     def log_of(self, function: str) -> Path:
@@ -75,6 +94,8 @@ class Building:
         return [each for each in [*waiting, *building] if each.owner == me and each.key not in under_way]
 
     def _unjudged(self, log: Log) -> list[str]:
+        if self._approve != "allow":
+            return []
         me = self._following.organization
         ready = log.records.find(Function, "status", "FUNCTION_STATUS_READY")
         archives = sorted({each.archive for each in ready if each.owner != me and each.key != sums.SUM})

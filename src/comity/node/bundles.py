@@ -28,6 +28,12 @@ class Bundles:
         self._environments = environments
         self._requirements: dict[str, tuple[Locked, ...]] = {}
         self._locks: dict[str, asyncio.Lock] = {}
+        self._unpacked: set[str] = set()
+
+    def at_hand(self, exchange: Exchange, function: Function) -> Path | None:
+        """What `have` gives, where that is known without looking; None where it may take long."""
+        known = function.archive in self._unpacked and exchange.shown(function.archive, owner=function.owner)
+        return self._path(function.archive) if known else None
 
     async def have(self, exchange: Exchange, function: Function) -> Path:
         """The folder of a function's archive, fetched and unpacked when it is not there yet.
@@ -40,6 +46,7 @@ class Bundles:
             await exchange.have(function.archive, owner=function.owner, holds="archive", asset=function.key)
             if not path.exists():
                 await asyncio.to_thread(self._unpack, function.archive)
+        self._unpacked.add(function.archive)
         return path
 
     def using(self, function: Function) -> AbstractAsyncContextManager[Environment]:

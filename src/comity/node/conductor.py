@@ -10,6 +10,7 @@ import structlog
 
 from comity.adapters.sql.log import Log
 from comity.domain.conducting import Decision, decide
+from comity.domain.events import PlanRegistered, RoundClosed, TaskAdded
 from comity.domain.records import Plan, need
 from comity.node.following import Following
 from comity.values.errors import ComityError
@@ -30,7 +31,7 @@ class Conductor:
 
     async def run(self) -> None:
         """Conduct until cancelled; a decision that was under way is then made again, and known by its keys."""
-        changed = self._following.watch()
+        changed = self._following.watch(PlanRegistered, TaskAdded, RoundClosed)
         async with asyncio.TaskGroup() as group:
             while True:
                 changed.clear()

@@ -96,7 +96,7 @@ class Exchange:
         """
         if await asyncio.to_thread(self.blobs.size, Digest(blob)) is None:
             return False
-        if owner == self.following.organization or (owner, blob) in self._held or blob in sums.BLOBS:
+        if self.shown(blob, owner=owner):
             return True
         table, forgotten = schema.held, self._forgotten
         here = (table.c.channel == self.following.channel) & (table.c.owner == owner) & (table.c.blob == blob)
@@ -106,6 +106,10 @@ class Exchange:
         if forgotten == self._forgotten:
             self._held.add((owner, blob))
         return True
+
+    def shown(self, blob: str, *, owner: str) -> bool:
+        """Whether its owner is known, without looking, to have shown that it has the blob."""
+        return owner == self.following.organization or (owner, blob) in self._held or blob in sums.BLOBS
 
     async def have(self, blob: str, *, owner: str, holds: Holds, asset: str, unasked: float = 0.0) -> None:
         """Return once this node `has` the blob; ask its owner when it does not, for as long as it takes.

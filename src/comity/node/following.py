@@ -14,8 +14,8 @@ from sqlalchemy import Connection, select, update
 
 from comity.adapters.sql.database import Database
 from comity.adapters.sql.log import Log, Memo
-from comity.domain.entry import MOST, Entry, Texts, canonical, read_statement
-from comity.domain.events import AnyEvent, texts_of
+from comity.domain.entry import MOST, Entry, Statement, Texts, canonical, read_statement
+from comity.domain.events import AnyEvent, Event, texts_of
 from comity.domain.membership import CHANNEL, Act
 from comity.domain.records import Channel, Draft
 from comity.domain.rules import apply
@@ -24,6 +24,7 @@ from comity.node.link import Link, outcome
 from comity.node.news import Evidence, Mail, Member, apply_news, keep_evidence, lost, read_news
 from comity.node.outbox import Outbox, portions
 from comity.node.released import note
+from comity.node.watchers import Watchers
 from comity.values.errors import ComityError, Conflict, NotSupported, Unavailable
 from comity.values.keys import Identity
 
@@ -37,6 +38,9 @@ WAIT = 20_000
 
 PAUSES = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 """Seconds between attempts to reach a hub that is away; each is drawn at random up to these, for ever."""
+
+TOGETHER = 0.02
+"""Seconds between two entries at least: what is said meanwhile goes into one, which costs every member less."""
 
 MOST_LOST = 500
 """Entries that are given back to a hub at a time."""
@@ -70,7 +74,15 @@ class Following:
         self._letters: dict[int, asyncio.Future[None] | None] = {}
         self._waiting: dict[str, asyncio.Future[None]] = {}
         self._said = asyncio.Event()
-        self._watchers: list[asyncio.Event] = []
+        self._watchers = Watchers()
+        self._size: int | None = None
+        """Entries here, where that is known: this object alone adds to them."""
+        self._mail: int | None = None
+        """The letter up to which none needs anything, where that is known."""
+        self._next_at = 0.0
+        """When it sends the next entry at the earliest, by the event loop's clock."""
+        self._own: set[str] = set()
+        """Entries of this organization's that came since the last was sent."""
         self._log = structlog.get_logger().bind(organization=link.organization, channel=link.channel[7:15])
 
     @property
@@ -78,11 +90,12 @@ class Following:
         """Who this node is in the channel."""
         return self.link.organization
 
-    def watch(self) -> asyncio.Event:
-        """An event that is set whenever the projection has grown, or the hub has come or gone."""
-        watcher = asyncio.Event()
-        self._watchers.append(watcher)
-        return watcher
+    def watch(self, *about: type[Event]) -> asyncio.Event:
+        """An event that is set when the projection has grown, by something of these kinds if any are named.
+
+        And whenever the hub has come or gone.
+        """
+        return self._watchers.add(about)
 
     def unwatch(self, watcher: asyncio.Event) -> None:
         """Set it no more."""
@@ -167,27 +180,27 @@ class Following:
         comes again. Raises Unavailable when the hub is away or withholds something, NotSupported for later rules.
         What is evidence of a breach is kept, and makes it `broken`.
         """
-        mail = await self._dealt_with()
-        size = await self.read(lambda log: log.size)
+        mail, size = await self._dealt_with(), await self._known()
         body = await self._ask(size, mail)
         news = read_news(body)
+        said: Sequence[Statement] = ()
         if news.deliveries or news.checkpoint != self._verified:
             me = Member(self.link.channel, self.organization, self.identity.public)
+            self._size = None
             try:
-                await self._take(lambda log: apply_news(log, me, news))
+                said = await self._take(lambda log: apply_news(log, me, news))
             except (Unavailable, NotSupported):
                 raise
             except ComityError as error:
                 return await self._break(str(error), body)
-            self._verified = news.checkpoint
+            self._verified, self._size = news.checkpoint, size + len(said)
         if news.size < size:
             return await self._give_back(news.size, size)
         for letter in news.mail:
             self._letters[letter.id] = await deal(letter)
-        missing = news.size - size - len(news.deliveries)
+        missing = news.size - size - len(said)
         self._connect(not missing, f"{missing} entries are still to come" if missing else "")
-        if news.deliveries:
-            self._wake()
+        self._watchers.tell(said)
 
     async def run(self, deal: Deal) -> None:
         """Follow and send, until cancelled; `deal` is awaited for each letter."""
@@ -221,7 +234,8 @@ class Following:
 
     async def _dealt_with(self) -> int:
         """The last letter up to which none needs anything any more; the hub forgets those."""
-        before = after = (await self.database.aread(self._row)).mail
+        before = self._mail if self._mail is not None else (await self.database.aread(self._row)).mail
+        after = before
         for id, work in list(self._letters.items()):
             if work is not None and not work.done():
                 break
@@ -229,7 +243,14 @@ class Following:
             after = max(after, id)
         if after > before:
             await self.database.awrite(lambda connection: self._update(connection, mail=after))
+        self._mail = after
         return after
+
+    async def _known(self) -> int:
+        """How many entries are here."""
+        if self._size is None:
+            self._size = await self.read(lambda log: log.size)
+        return self._size
 
     async def _ask(self, size: int, mail: int) -> bytes:
         wait = WAIT if self.connected else 0
@@ -239,23 +260,25 @@ class Following:
         except ComityError as error:
             raise Unavailable(str(error)) from error  # whatever the hub says of a request, it is no news
 
-    async def _take(self, work: Callable[[Log], Any]) -> None:
-        """Apply what came, in one transaction, and tell those whose words are now in the log."""
+    async def _take(self, work: Callable[[Log], list[Statement]]) -> list[Statement]:
+        """Apply what came, in one transaction, and tell those whose words are now in the log; what was said."""
 
-        def applied(connection: Connection) -> tuple[list[tuple[list[str], bool]], bool]:
+        def applied(connection: Connection) -> tuple[list[Statement], list[tuple[list[str], bool]], bool]:
             log = Log(connection, self.channel, self._memo)
             made = work(log)
             own = [each for each in made if each.author == self.organization]
             released = note(log, self.organization, made)
-            return [self._outbox.arrived(connection, each) for each in own], released
+            return made, [self._outbox.arrived(connection, each) for each in own], released
 
-        arrived, released = await self.database.awrite(applied)
+        made, arrived, released = await self.database.awrite(applied)
+        self._own |= {each.id for each in made if each.author == self.organization}
         if released:
             self.releases.set()
         if news := sum(is_news for _, is_news in arrived):
             self._log.warning(OTHER if self.connected else RESTORED, entries=news)
         for id in [id for ids, _ in arrived for id in ids]:
             self._resolve(id, None)
+        return made
 
     async def _give_back(self, start: int, size: int) -> None:
         """A hub that was restored from a backup is given what it has lost and once signed."""
@@ -302,11 +325,7 @@ class Following:
         if connected and not before:
             self._said.set()
         if connected != before:
-            self._wake()
-
-    def _wake(self) -> None:
-        for watcher in self._watchers:
-            watcher.set()
+            self._watchers.wake()
 
     # Sending
 
@@ -322,11 +341,14 @@ class Following:
     async def _sent(self, most: int) -> int:
         """Send one entry of at most so many events, as soon as there is one; how many to say next."""
         self._said.clear()
+        await asyncio.sleep(self._next_at - asyncio.get_running_loop().time())
         await self.caught_up()
+        self._own.clear()  # the entry that comes now is not among them: what has arrived is not sent
         entry = await self.database.awrite(lambda connection: self._next(connection, most))
         if entry is None:
             await self._said.wait()
             return most
+        self._next_at = asyncio.get_running_loop().time() + TOGETHER
         try:
             refused = outcome(await self.link.call("POST", "/entries", canonical([entry])))
         except ComityError as error:
@@ -344,9 +366,7 @@ class Following:
         """Return once an entry that was ordered is known here, or the hub went away: it may come back without it."""
 
         async def reached() -> bool:
-            return not self.connected or not await self.database.aread(
-                lambda connection: self._outbox.under_way(connection, id)
-            )
+            return not self.connected or id in self._own
 
         await self.until(reached)
 

@@ -78,19 +78,13 @@ class Outbox:
         connection.execute(insert(table), [row])
         return entry
 
-    def under_way(self, connection: Connection, id: str) -> bool:
-        """Whether this entry has been sent and is not in the log as this node knows it."""
-        table = schema.sending
-        query = select(table.c.id).where(table.c.channel == self.channel, table.c.id == id)
-        return connection.execute(query).first() is not None
-
     def arrived(self, connection: Connection, said: Statement) -> tuple[list[str], bool]:
         """An entry of this organization's is in the log: (the rows it was made of, now forgotten; whether it is news).
 
         It is news to a node that was restored from a backup, or another process has said it. Rows that it was made of
         all the same are those of the same events: a text stands in an event by a commitment with a salt of its own.
         """
-        if self.under_way(connection, said.id):
+        if self._under_way(connection, said.id):
             return self._forget(connection), False
         table, box = schema.sending, schema.outbox
         here = select(box).where(box.c.channel == self.channel)
@@ -119,6 +113,12 @@ class Outbox:
             return self._forget(connection)
         connection.execute(delete(table).where(table.c.channel == self.channel))
         return []
+
+    def _under_way(self, connection: Connection, id: str) -> bool:
+        """Whether this entry has been sent and is not in the log as this node knows it."""
+        table = schema.sending
+        query = select(table.c.id).where(table.c.channel == self.channel, table.c.id == id)
+        return connection.execute(query).first() is not None
 
     def _forget(self, connection: Connection) -> list[str]:
         table, box = schema.sending, schema.outbox

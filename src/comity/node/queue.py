@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -12,9 +12,10 @@ from sqlalchemy import ColumnElement, Select, select
 
 from comity.adapters.sql import schema as log_schema
 from comity.adapters.sql.log import Log
+from comity.domain.events import OutputMade
 from comity.domain.plans import status_of
 from comity.domain.records import Plan, Task, need
-from comity.domain.states import OVER
+from comity.domain.states import ENDED, OVER
 from comity.node import schema
 
 AHEAD = 16
@@ -72,6 +73,24 @@ def ready(log: Log, organization: str, under_way: Mapping[str, Attempt], *, size
         found += [(busy[key] + turn, task) for turn, task in enumerate(tasks)]
     found.sort(key=lambda each: each[0])
     return [task for _, task in found][:room]
+
+
+def cancelled(log: Log, keys: Iterable[str]) -> Sequence[str]:
+    """Those of the tasks that were cancelled."""
+    table = log_schema.records[Task]
+    query = select(table.c.key).where(table.c.channel == log.channel, table.c.key.in_(list(keys)))
+    return _column(log, query.where(table.c.status == "STATUS_CANCELED"))
+
+
+def consumers(log: Log, task: Task, outputs: Mapping[str, OutputMade]) -> dict[str, list[str]]:
+    """The other organizations whose tasks are known to need a task's outputs, by blob."""
+    found: dict[str, set[str]] = {}
+    for child in log.children(task.key):
+        if child.worker != task.worker and child.status not in ENDED:
+            for each in child.inputs:
+                if each.parent == task.key and (blob := outputs[each.output].blob):
+                    found.setdefault(blob, set()).add(child.worker)
+    return {blob: sorted(names) for blob, names in found.items()}
 
 
 def commit_of(channel: int, task: ColumnElement[str] | str) -> Select[Any]:

@@ -6,8 +6,9 @@ import asyncio
 import shutil
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Literal, final
 
@@ -21,19 +22,16 @@ from comity.adapters.execution.messages import Step
 from comity.adapters.execution.pool import Pool
 from comity.adapters.sql.log import Log
 from comity.domain.events import TaskDone, TaskFailed, TaskStarted
-from comity.domain.records import Dataset, Function, Model, Plan, Task, need
-from comity.domain.rounds import growth_of
+from comity.domain.records import Function, Task, need
 from comity.domain.states import ENDED
 from comity.domain.sums import SUM
-from comity.domain.tasks import made
-from comity.engine.parameters import PARAMETERS, Parameters
-from comity.node import materials, samples, schema
+from comity.node import materials, schema
 from comity.node.beginning import Beginning
 from comity.node.bundles import Bundles
-from comity.node.exchange import SOON, Exchange
+from comity.node.exchange import Exchange
 from comity.node.logs import log_file
-from comity.node.queue import Attempt, commit_of, ready
-from comity.ports.blobs import Blobs
+from comity.node.preparing import Needed, Preparing
+from comity.node.queue import AHEAD, Attempt, cancelled, commit_of, consumers, ready
 from comity.ports.environments import Environment
 from comity.values.digest import Digest
 from comity.values.errors import BuildFailed, ComityError, Conflict, InvalidInput, NotFound, Unavailable
@@ -57,6 +55,7 @@ class Scheduler:
         self._blobs = exchange.blobs
         self._pool = pool
         self._bundles = bundles
+        self._preparing = Preparing(exchange, bundles, pool)
         self._folder = folder
         self._size = size
         self._running: dict[str, Attempt] = {}
@@ -68,25 +67,31 @@ class Scheduler:
 
     async def run(self) -> None:
         """Run ready tasks until cancelled; what was under way is then killed and run again at the next start."""
-        await asyncio.to_thread(shutil.rmtree, self._folder / "scratch", ignore_errors=True)  # of a killed process
+        await asyncio.to_thread(self._clear)
         async with asyncio.TaskGroup() as group:
             while True:
                 self._changed.clear()
-                await self._drop_cancelled()
                 under_way = dict(self._running)  # before the read begins, whose state knows every commit until then
-                for task in await self._following.read(lambda log, known=under_way: self._ready(log, known)):
+                dropped, tasks = await self._following.read(lambda log, known=under_way: self._look(log, known))
+                for task in tasks:
                     work = group.create_task(self._attempted(task))
                     self._running[task.key] = Attempt(task.plan, work)
                     work.add_done_callback(lambda _, key=task.key: self._over(key))
+                await asyncio.gather(*(self._drop(key) for key in dropped))
                 await self._changed.wait()
 
     def log_of(self, task: str) -> Path:
         """Where the log of a task's last attempt lies."""
         return log_file(self._folder, task)
 
+    def _clear(self) -> None:
+        shutil.rmtree(self._folder / "scratch", ignore_errors=True)  # of a killed process
+        self.log_of("").parent.mkdir(parents=True, exist_ok=True)
+
     def _over(self, key: str) -> None:
         self._running.pop(key, None)
-        self._changed.set()
+        if sum(each.busy for each in self._running.values()) <= self._size * AHEAD // 2:  # else there is enough to do
+            self._changed.set()
 
     @contextmanager
     def _elsewhere(self, key: str) -> Generator[None]:
@@ -100,17 +105,15 @@ class Scheduler:
             attempt.busy = True
             attempt.waited += time.monotonic() - since
 
-    async def _drop_cancelled(self) -> None:
-        def cancelled(log: Log) -> list[str]:
-            return [key for key in list(self._running) if need(log.records, Task, key).status == "STATUS_CANCELED"]
+    async def _drop(self, key: str) -> None:
+        await self._pool.cancel(key)
+        if (attempt := self._running.get(key)) is not None:
+            attempt.work.cancel()  # it may wait for an input that will never come
 
-        for key in await self._following.read(cancelled):
-            await self._pool.cancel(key)
-            if (attempt := self._running.get(key)) is not None:
-                attempt.work.cancel()  # it may wait for an input that will never come
-
-    def _ready(self, log: Log, under_way: Mapping[str, Attempt]) -> list[Task]:
-        return ready(log, self._following.organization, under_way, size=self._size)
+    def _look(self, log: Log, under_way: Mapping[str, Attempt]) -> tuple[Sequence[str], list[Task]]:
+        """(tasks under way that were cancelled, tasks to begin)."""
+        begun = ready(log, self._following.organization, under_way, size=self._size)
+        return cancelled(log, under_way), begun
 
     async def _attempted(self, task: Task) -> None:
         try:
@@ -130,31 +133,33 @@ class Scheduler:
         if task.attempt >= ATTEMPTS:
             raise OSError(f"{ATTEMPTS} attempts were lost; the node was stopped, or memory was short, each time")
         picked, scratch = time.monotonic(), self._folder / "scratch" / task.key
-        await asyncio.to_thread(_fresh, scratch)
         started = TaskStarted(key=task.key, attempt=task.attempt + 1, sandbox=self._pool.level)
         beginning = Beginning(started, self._say)
         try:
+            needed = await self._preparing.begin(task, scratch)
             if task.function == SUM:
-                return await self._add(task, beginning, scratch)
-            function, job = await self._job(task, scratch)
-            async with self._environment(task, function) as environment:
+                return await self._add(task, needed, beginning, scratch)
+            elsewhere, log = partial(self._elsewhere, task.key), self.log_of(task.key)
+            job = await self._preparing.job(task, needed, scratch, log=log, elsewhere=elsewhere)
+            async with self._environment(task, needed.function) as environment:
                 outcome = await self._pool.run(environment, job, beginning.begin)
             if outcome.lost and not beginning.begun:
                 raise Unavailable(outcome.error)
-            await self._conclude(task, function, job, outcome, beginning)
+            await self._conclude(task, needed.function, job, outcome, beginning)
             own = sum(outcome.durations.get(step, 0) for step in OWN) / 1e6 + self._running[task.key].waited
             self.overheads.append(time.monotonic() - picked - own)
         finally:
             beginning.close()
-            await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
+            if scratch.exists():
+                await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
 
-    async def _add(self, task: Task, beginning: Beginning, scratch: Path) -> None:
+    async def _add(self, task: Task, needed: Needed, beginning: Beginning, scratch: Path) -> None:
         """Add parts of a round: no user's code runs."""
-        function, _, models = await self._following.read(lambda log: _needed(log, task))
-        inputs = await self._inputs(task, function, models, scratch, lay=materials.lend)
+        elsewhere = partial(self._elsewhere, task.key)
+        inputs = await self._preparing.inputs(task, needed, scratch, lay=materials.lend, elsewhere=elsewhere)
         paths = inputs.get("parts", ())
         assert isinstance(paths, tuple)
-        parts = [(model.owner, path) for model, path in zip(models.get("parts", []), paths, strict=True)]
+        parts = [(model.owner, path) for model, path in zip(needed.models.get("parts", []), paths, strict=True)]
         beginning.begin()
         try:
             made = await asyncio.to_thread(materials.keep_sum, self._blobs, task.key, parts)
@@ -197,55 +202,11 @@ class Scheduler:
             case Status.CANCELLED:
                 return
 
-    async def _inputs(
-        self,
-        task: Task,
-        function: Function,
-        models: Mapping[str, Sequence[Model]],
-        scratch: Path,
-        *,
-        lay: Callable[[Blobs, str, Path], None],
-    ) -> dict[str, Path | tuple[Path, ...]]:
-        """The models that a task takes, each as a file; waits for what is still on its way."""
-        inputs: dict[str, Path | tuple[Path, ...]] = {}
-        for name, declared in function.inputs.items():
-            if declared.kind != "ASSET_MODEL":
-                continue
-            paths: list[Path] = []
-            for number, model in enumerate(models.get(name, [])):
-                if not await self._exchange.has(model.blob, owner=model.owner):
-                    # Its owner hands it on to every task that it knew of when it made it.
-                    unasked = SOON if task.created_at <= model.created_at else 0.0
-                    with self._elsewhere(task.key):
-                        await self._exchange.have(
-                            model.blob, owner=model.owner, holds="model", asset=model.key, unasked=unasked
-                        )
-                path = scratch / "inputs" / name / str(number)
-                await asyncio.to_thread(lay, self._blobs, model.blob, path)
-                paths.append(path)
-            if paths:
-                inputs[name] = tuple(paths) if declared.multiple else paths[0]
-        return inputs
-
-    async def _parameters(self, task: Task, scratch: Path) -> Path:
-        growth = growth_of(await self._following.read(lambda log: need(log.records, Plan, task.plan)))
-        assert task.stage
-        told = Parameters(
-            experiment=growth.experiment,
-            stage=task.stage,
-            round=task.round,
-            site=task.worker,
-            sites=tuple(sorted(growth.sites)),
-        )
-        path = scratch / "inputs" / PARAMETERS
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(msgspec.json.encode(told))
-        return path
-
     async def _done(self, done: TaskDone, task: Task, beginning: Beginning) -> None:
-        if not await self._commit(task, done, await beginning.unsaid()):
+        known = await self._commit(task, done, await beginning.unsaid())
+        if known is None:
             raise Unavailable(materials.DELETED)
-        await self._hand_on(task, done)
+        await self._hand_on(task, known)
 
     async def _fail(self, task: Task, reason: str, beginning: Beginning) -> None:
         await asyncio.to_thread(self._keep_log, task.key, f"{reason}\n")
@@ -261,94 +222,38 @@ class Scheduler:
 
         await self._following.until(counted)
 
-    async def _job(self, task: Task, scratch: Path) -> tuple[Function, Job]:
-        """The task's function, and the task with everything it needs at hand; waits for what is still on its way."""
-        function, dataset, models = await self._following.read(lambda log: _needed(log, task))
-        here = await self._exchange.has(function.archive, owner=function.owner)
-        with nullcontext() if here else self._elsewhere(task.key):
-            bundle = await self._bundles.have(self._exchange, function)
-        # A sandbox has its inputs read-only; a plain process of this node's user could write to the store's files.
-        lay = materials.give if self._pool.level == "plain" else materials.lend
-        inputs = await self._inputs(task, function, models, scratch, lay=lay)
-        if task.stage:
-            inputs[PARAMETERS] = await self._parameters(task, scratch)
-        opener: Path | None = None
-        places: list[Path] = []
-        if dataset is not None:
-            opener = scratch / "inputs" / "opener.py"
-            await asyncio.to_thread(lay, self._blobs, dataset.opener, opener)
-            keys = [each.asset for each in task.inputs if function.inputs[each.identifier].kind == "ASSET_DATA_SAMPLE"]
-            channel = self._following.channel
-            places = await self._following.database.aread(lambda connection: samples.folders(connection, channel, keys))
-        log = self.log_of(task.key)
-        log.parent.mkdir(parents=True, exist_ok=True)
-        (scratch / "outputs").mkdir()
-        return function, Job(
-            task_key=task.key,
-            plan_key=task.plan,
-            rank=task.rank,
-            bundle=bundle,
-            inputs=inputs,
-            opener=opener,
-            samples=tuple(places),
-            mounts=await self._mounts(task),
-            outputs={name: scratch / "outputs" / name for name in task.outputs},
-            log=log,
-            seconds=86_400,
-        )
-
-    async def _mounts(self, task: Task) -> tuple[Path, ...]:
-        """The data that an experiment's tasks see here, so that all its stages can share a sandbox.
-
-        They are stages of one bundle, and the experiment names this organization's samples for it.
-        """
-
-        def found(log: Log) -> tuple[Path, ...]:
-            growth = need(log.records, Plan, task.plan).growth
-            site = growth.sites.get(self._following.organization) if growth and task.stage else None
-            keys = site.samples if site else ()
-            return tuple(samples.folders(log.connection, self._following.channel, keys))
-
-        return await self._following.read(found)
-
-    async def _commit(self, task: Task, event: TaskDone | TaskFailed, before: tuple[TaskStarted, ...] = ()) -> bool:
+    async def _commit(
+        self, task: Task, event: TaskDone | TaskFailed, before: tuple[TaskStarted, ...] = ()
+    ) -> dict[str, list[str]] | None:
         """Keep what became of the task, once, and say it after what is still to be said: one row, one transaction.
 
-        False when an output is not in the store any more: it was the same as one that was released, and deleted.
+        Who is known to need its outputs, by blob; None when one is not in the store any more: it was the same as one
+        that was released, and deleted.
         """
-        blobs = [each.blob for each in event.outputs.values() if each.blob] if isinstance(event, TaskDone) else []
+        outputs = event.outputs if isinstance(event, TaskDone) else {}
 
-        def commit(connection: Connection) -> bool:
-            if connection.execute(commit_of(self._following.channel, task.key)).first() is not None:
-                return True
-            if any(self._blobs.size(Digest(blob)) is None for blob in blobs):
-                return False
-            row = {
-                "channel": self._following.channel,
-                "task": task.key,
-                "outcome": msgspec.json.encode(event),
-            }
-            connection.execute(insert(schema.commits).values(row))
-            self._following.say(connection, [*before, event], {})
-            return True
+        def commit(connection: Connection) -> dict[str, list[str]] | None:
+            if connection.execute(commit_of(self._following.channel, task.key)).first() is None:
+                if any(each.blob and self._blobs.size(Digest(each.blob)) is None for each in outputs.values()):
+                    return None
+                row = {
+                    "channel": self._following.channel,
+                    "task": task.key,
+                    "outcome": msgspec.json.encode(event),
+                }
+                connection.execute(insert(schema.commits), [row])
+                self._following.say(connection, [*before, event], {})
+            if not any(each.blob for each in outputs.values()):
+                return {}
+            return consumers(Log(connection, self._following.channel), task, outputs)
 
-        committed = await self._following.database.awrite(commit)
+        known = await self._following.database.awrite(commit)
         self._following.said()
-        return committed
+        return known
 
-    async def _hand_on(self, task: Task, done: TaskDone) -> None:
+    async def _hand_on(self, task: Task, known: Mapping[str, list[str]]) -> None:
         """Send outputs at once to the organizations whose tasks are known to need them."""
-
-        def consumers(log: Log) -> dict[str, list[str]]:
-            found: dict[str, set[str]] = {}
-            for child in log.children(task.key):
-                if child.worker != self._following.organization and child.status not in ENDED:
-                    for each in child.inputs:
-                        if each.parent == task.key:
-                            found.setdefault(done.outputs[each.output].blob, set()).add(child.worker)
-            return {blob: sorted(names) for blob, names in found.items() if blob}
-
-        for blob, names in (await self._following.read(consumers)).items():
+        for blob, names in known.items():
             with self._elsewhere(task.key):
                 try:
                     await self._exchange.send(blob, names, task=task.key)
@@ -356,9 +261,7 @@ class Scheduler:
                     self._log.info("will be asked for", blob=blob, reason=str(error))
 
     def _keep_log(self, task: str, text: str) -> None:
-        path = self.log_of(task)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a") as file:
+        with self.log_of(task).open("a") as file:
             file.write(text)
 
 
@@ -367,32 +270,3 @@ def _kind(error: Exception) -> Literal["BUILD_ERROR", "EXECUTION_ERROR", "INTERN
     if isinstance(error, BuildFailed):
         return "BUILD_ERROR"
     return "EXECUTION_ERROR" if isinstance(error, InvalidInput | NotFound | Conflict) else "INTERNAL_ERROR"
-
-
-def _needed(log: Log, task: Task) -> tuple[Function, Dataset | None, dict[str, list[Model]]]:
-    """The function, dataset and models of a task, from the records."""
-    function = need(log.records, Function, task.function)
-    dataset: Dataset | None = None
-    models: dict[str, list[Model]] = {}
-    for each in task.inputs:
-        kind = function.inputs[each.identifier].kind
-        if kind == "ASSET_DATA_MANAGER":
-            dataset = need(log.records, Dataset, each.asset)
-        if kind != "ASSET_MODEL":
-            continue
-        if each.asset:
-            model = need(log.records, Model, each.asset)
-        else:
-            found = made(log.records, need(log.records, Task, each.parent), each.output)
-            if found is None:
-                raise NotFound(f"task {each.parent} left no output {each.output}")
-            model = found
-        if not model.blob:
-            raise NotFound(f"the model {model.key} was released")
-        models.setdefault(each.identifier, []).append(model)
-    return function, dataset, models
-
-
-def _fresh(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)

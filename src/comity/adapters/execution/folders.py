@@ -30,6 +30,8 @@ LONGEST_LOG = KEPT + 1000
 WORK, OUTPUTS, LOG = "work", "outputs", "log.txt"
 DEEPEST = 100
 """Folders in each other that a task may make: paths of any length could not be followed."""
+SPARE = 64
+"""Folders that are kept for tasks to come."""
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -49,6 +51,8 @@ class Folders:
         self._data = {path: mounts.seen(number) if inside else str(path) for number, path in enumerate(mounts.data)}
         self._bundles: dict[Path, str] = {}
         self._lock = Lock()
+        self._spare: list[Path] = []
+        """Folders of tasks that have left nothing in them."""
         self._given.mkdir(parents=True)
         self._given.chmod(0o755)
         self._made = root / "made"
@@ -105,20 +109,21 @@ class Folders:
     def take(self, job: Job, limits: Limits) -> str:
         """Move a job's outputs to where they belong; what is wrong with them, or nothing."""
         try:
-            with self._opened(job.task_key, WORK, OUTPUTS) as folder:
+            with _opened(self.taken, job.task_key, WORK, OUTPUTS) as folder:
                 return next((fault for name in job.outputs if (fault := self._fault(job, name, folder, limits))), "")
         except OSError:
             return "the function left no folder for its outputs"
 
     def take_log(self, job: Job) -> None:
-        """Put what a job has printed into its log; nothing where there is none."""
-        with suppress(OSError), self._opened(job.task_key) as folder:
+        """Put what a job has printed into its log; there is none of one that has printed nothing."""
+        with suppress(OSError), _opened(self.taken, job.task_key) as folder:
             file = os.open(LOG, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
             with os.fdopen(file, "rb") as opened:
                 if stat.S_ISREG(os.fstat(file).st_mode):
                     job.log.unlink(missing_ok=True)
-                    job.log.touch(mode=0o600)
-                    job.log.write_bytes(opened.read(LONGEST_LOG))
+                    if printed := opened.read(LONGEST_LOG):
+                        job.log.touch(mode=0o600)
+                        job.log.write_bytes(printed)
 
     def clear(self, task_key: str) -> None:
         """Remove what a job was given and has left; what resists is removed with the sandbox."""
@@ -127,6 +132,8 @@ class Folders:
         with suppress(OSError):
             _make_mine(self.taken / task_key)
             (self.taken / task_key).rename(left)
+        if len(self._spare) < SPARE and _emptied(left):
+            return self._spare.append(left)
         with suppress(RecursionError):
             shutil.rmtree(left, ignore_errors=True)
         if os.path.lexists(left):
@@ -153,18 +160,6 @@ class Folders:
         into.chmod(0o600)
         return ""
 
-    @contextmanager
-    def _opened(self, *names: str) -> Generator[int]:
-        """A folder of the sandbox's, reached through folders only."""
-        folder = os.open(self.taken, DIRECTORY)
-        try:
-            for name in names:
-                outer, folder = folder, os.open(name, DIRECTORY, dir_fd=folder)
-                os.close(outer)
-            yield folder
-        finally:
-            os.close(folder)
-
     def _give(self, path: Path, at: Path) -> None:
         try:
             os.link(path, at)
@@ -182,14 +177,47 @@ class Folders:
 
     def _make_room(self, task_key: str) -> None:
         """Make a task's folders, and only then move them to where other code of its plan could put links among them."""
-        for folder in ("", WORK, f"{WORK}/{OUTPUTS}"):
-            self._writable(self._made / task_key / folder)
-        (self._made / task_key).rename(self.taken / task_key)
+        made = self._made / task_key
+        try:
+            made = self._spare.pop()  # nothing in it is kept from this task
+        except IndexError:
+            for folder in ("", WORK, f"{WORK}/{OUTPUTS}"):
+                self._writable(made / folder)
+        made.rename(self.taken / task_key)
 
     def _writable(self, folder: Path) -> None:
         folder.mkdir(parents=True, mode=0o700)
         if self._user is not None:
             os.chown(folder, self._user, self._user)
+
+
+@contextmanager
+def _opened(outermost: Path, *names: str) -> Generator[int]:
+    """A folder below another, reached through folders only."""
+    folder = os.open(outermost, DIRECTORY)
+    try:
+        for name in names:
+            outer, folder = folder, os.open(name, DIRECTORY, dir_fd=folder)
+            os.close(outer)
+        yield folder
+    finally:
+        os.close(folder)
+
+
+def _emptied(left: Path) -> bool:
+    """Whether a task has left its folders as they were but for its log, which is removed."""
+    with suppress(OSError), _opened(left) as outer, _opened(left, WORK) as work, _opened(left, WORK, OUTPUTS) as inner:
+        if [_names(folder) - {LOG} for folder in (outer, work, inner)] == [{WORK}, {OUTPUTS}, set()]:
+            for folder in (outer, work, inner):
+                os.fchmod(folder, 0o700)
+            os.unlink(LOG, dir_fd=outer)
+            return True
+    return False
+
+
+def _names(folder: int) -> set[str]:
+    with os.scandir(folder) as entries:
+        return {entry.name for entry in entries}
 
 
 def _make_mine(folder: Path) -> None:

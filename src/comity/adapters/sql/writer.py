@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import nullcontext
 from queue import SimpleQueue
 from typing import Any, TypeVar, final
 
@@ -71,14 +72,17 @@ class Writer:
         done: list[tuple[Future[Any], Any]] = []
         try:
             connection = self._connected()
-            with connection.begin():
+            with connection.begin() as whole:
                 for work, future in jobs:
+                    part = connection.begin_nested() if len(jobs) > 1 else None
                     try:
-                        with connection.begin_nested():
+                        with part or nullcontext():
                             done.append((future, work(connection)))
                     except Exception as error:
                         if _want_of_room(error):
                             raise  # SQLite has taken back the whole transaction; what came next would be none
+                        if part is None:
+                            whole.rollback()
                         future.set_exception(error)
         except Exception as error:
             self._disconnect()
