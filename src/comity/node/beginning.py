@@ -8,7 +8,7 @@ from typing import final
 
 from comity.domain.events import TaskStarted
 
-SOON = 0.05
+SOON = 0.2
 """Seconds after which it is said by itself. A task that ends before costs the channel one entry, and not two."""
 
 

@@ -7,7 +7,7 @@ from typing import final
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, bindparam, delete, select
 
 from comity.adapters.sql.log import Delivery, Log
 from comity.adapters.sql.records import upsert
@@ -54,6 +54,8 @@ class Lost(msgspec.Struct, frozen=True):
 
 
 _NEWS = msgspec.json.Decoder(News)
+
+_FORGET = delete(checkpoints).where(checkpoints.c.channel == bindparam("of"))
 
 
 @final
@@ -134,7 +136,7 @@ def _check_signed(log: Log, news: News, here: Channel) -> None:
     if checkpoint.root != log.tree.root(size):
         raise DecodeError(f"the hub signed two histories: of {size} entries it now shows others than before")
     if size == log.size:
-        log.connection.execute(delete(checkpoints).where(checkpoints.c.channel == log.channel))
+        log.connection.execute(_FORGET, {"of": log.channel})
         row = {"channel": log.channel, "size": size, "note": news.checkpoint}
         upsert(log.connection, checkpoints, [row])
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
-from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy import Connection, Select, bindparam, select
 
 from comity.adapters.sql import schema as log_schema
 from comity.adapters.sql.log import Log
@@ -24,7 +24,40 @@ AHEAD = 16
 ELSEWHERE = 8
 """Tasks of one plan that may wait, beside those, for other nodes to send what they need or to take what they made."""
 
-READY = "STATUS_WAITING_FOR_EXECUTOR_SLOT"
+LOST, READY = "STATUS_EXECUTING", "STATUS_WAITING_FOR_EXECUTOR_SLOT"
+
+_TASKS = log_schema.records[Task]
+
+_SCHEDULED = (
+    (_TASKS.c.channel == bindparam("channel"))
+    & (_TASKS.c.worker == bindparam("worker"))
+    & (_TASKS.c.status == bindparam("status"))
+)
+
+_PLANS = select(_TASKS.c.plan).where(_SCHEDULED).distinct()
+
+_BEGIN = (
+    select(_TASKS.c.key)
+    .where(_SCHEDULED, _TASKS.c.plan == bindparam("plan"))
+    .where(_TASKS.c.key.not_in(bindparam("under_way", expanding=True)))
+    .where(
+        ~select(schema.commits.c.task)
+        .where(schema.commits.c.channel == bindparam("channel"), schema.commits.c.task == _TASKS.c.key)
+        .exists()
+    )
+    .order_by(_TASKS.c.rank, _TASKS.c.created_at, _TASKS.c.key)
+    .limit(bindparam("most"))
+)
+
+_COMMIT = select(schema.commits.c.task).where(
+    schema.commits.c.channel == bindparam("channel"), schema.commits.c.task == bindparam("task")
+)
+
+_CANCELLED = select(_TASKS.c.key).where(
+    _TASKS.c.channel == bindparam("channel"),
+    _TASKS.c.key.in_(bindparam("keys", expanding=True)),
+    _TASKS.c.status == "STATUS_CANCELED",
+)
 
 
 @final
@@ -51,35 +84,25 @@ def ready(log: Log, organization: str, under_way: Mapping[str, Attempt], *, size
     room = size * AHEAD - busy.total()
     if room <= 0:
         return []
-    table = log_schema.records[Task]
-    mine = (table.c.channel == log.channel) & (table.c.worker == organization)
+    here = {"channel": log.channel, "worker": organization}
     # One status at a time: so both databases walk one index, in its order, from what is wanted first.
-    lost, waiting = (mine & (table.c.status == each) for each in ("STATUS_EXECUTING", READY))
-    plans = {key for each in (lost, waiting) for key in _column(log, select(table.c.plan).where(each).distinct())}
+    plans = {key for status in (LOST, READY) for key in _column(log, _PLANS, {**here, "status": status})}
     found: list[tuple[int, Task]] = []
     for key in sorted(plans):
         plan, most = need(log.records, Plan, key), min(room, ELSEWHERE - elsewhere[key])
         if most <= 0 or status_of(plan) in OVER:
             continue
-        query = (
-            select(table.c.key)
-            .where(table.c.plan == key, table.c.key.not_in(list(under_way)))
-            .where(~commit_of(log.channel, table.c.key).exists())
-            .order_by(table.c.rank, table.c.created_at, table.c.key)
-            .limit(most)
-        )
-        keys = [*_column(log, query.where(lost)), *_column(log, query.where(waiting))][:most]
+        wanted = {**here, "plan": key, "under_way": list(under_way), "most": most}
+        keys = [each for status in (LOST, READY) for each in _column(log, _BEGIN, {**wanted, "status": status})][:most]
         tasks = sorted((need(log.records, Task, each) for each in keys), key=lambda task: task.stage == "evaluate")
         found += [(busy[key] + turn, task) for turn, task in enumerate(tasks)]
     found.sort(key=lambda each: each[0])
     return [task for _, task in found][:room]
 
 
-def cancelled(log: Log, keys: Iterable[str]) -> Sequence[str]:
+def cancelled(log: Log, keys: Collection[str]) -> Sequence[str]:
     """Those of the tasks that were cancelled."""
-    table = log_schema.records[Task]
-    query = select(table.c.key).where(table.c.channel == log.channel, table.c.key.in_(list(keys)))
-    return _column(log, query.where(table.c.status == "STATUS_CANCELED"))
+    return _column(log, _CANCELLED, {"channel": log.channel, "keys": list(keys)}) if keys else ()
 
 
 def consumers(log: Log, task: Task, outputs: Mapping[str, OutputMade]) -> dict[str, list[str]]:
@@ -93,11 +116,10 @@ def consumers(log: Log, task: Task, outputs: Mapping[str, OutputMade]) -> dict[s
     return {blob: sorted(names) for blob, names in found.items()}
 
 
-def commit_of(channel: int, task: ColumnElement[str] | str) -> Select[Any]:
-    """The commit of a task, if there is one."""
-    table = schema.commits
-    return select(table.c.task).where(table.c.channel == channel, table.c.task == task)
+def committed(connection: Connection, channel: int, task: str) -> bool:
+    """Whether it is known what became of a task."""
+    return connection.execute(_COMMIT, {"channel": channel, "task": task}).first() is not None
 
 
-def _column(log: Log, query: Select[Any]) -> Sequence[str]:
-    return log.connection.execute(query).scalars().all()
+def _column(log: Log, query: Select[Any], given: Mapping[str, Any]) -> Sequence[str]:
+    return log.connection.execute(query, given).scalars().all()

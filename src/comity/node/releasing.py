@@ -26,6 +26,9 @@ MOST_SAID = 1000
 MOST_DELETED = 50
 """Blobs that are deleted in one transaction, which others wait for."""
 
+TOGETHER = 1.0
+"""Seconds between two such events at least: nobody waits for them, and each costs every member."""
+
 PAUSE = 1.0
 """Seconds before what was refused is decided anew, from what is known then, and before a store is tried again."""
 
@@ -48,7 +51,7 @@ class Releasing:
                 while await self._deleted():
                     pass
                 while await self._said():
-                    pass
+                    await asyncio.sleep(TOGETHER)
             except (ComityError, OSError) as error:
                 self._log.warning("not released", reason=str(error))
                 await asyncio.sleep(PAUSE)

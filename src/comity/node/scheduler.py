@@ -31,7 +31,7 @@ from comity.node.bundles import Bundles
 from comity.node.exchange import Exchange
 from comity.node.logs import log_file
 from comity.node.preparing import Needed, Preparing
-from comity.node.queue import AHEAD, Attempt, cancelled, commit_of, consumers, ready
+from comity.node.queue import AHEAD, Attempt, cancelled, committed, consumers, ready
 from comity.ports.environments import Environment
 from comity.values.digest import Digest
 from comity.values.errors import BuildFailed, ComityError, Conflict, InvalidInput, NotFound, Unavailable
@@ -233,7 +233,7 @@ class Scheduler:
         outputs = event.outputs if isinstance(event, TaskDone) else {}
 
         def commit(connection: Connection) -> dict[str, list[str]] | None:
-            if connection.execute(commit_of(self._following.channel, task.key)).first() is None:
+            if not committed(connection, self._following.channel, task.key):
                 if any(each.blob and self._blobs.size(Digest(each.blob)) is None for each in outputs.values()):
                     return None
                 row = {

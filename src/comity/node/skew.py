@@ -26,9 +26,13 @@ class Skew:
 
     def __init__(self) -> None:
         self._said = False
+        self._heard = ""
 
     def heard(self, date: str) -> None:
         """A hub's answer has this Date header; a proxy may have left it out, or made its own."""
+        if date == self._heard:
+            return
+        self._heard = date
         try:
             seconds = round(apart(date))
         except ValueError:

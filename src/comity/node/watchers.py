@@ -17,6 +17,9 @@ class Watchers:
     def __init__(self) -> None:
         self._about: dict[asyncio.Event, tuple[type[Event], ...]] = {}
 
+    def __len__(self) -> int:
+        return len(self._about)
+
     def add(self, about: tuple[type[Event], ...]) -> asyncio.Event:
         """An event that is set whenever something of these kinds was said; anything at all, where none is named."""
         watcher = asyncio.Event()

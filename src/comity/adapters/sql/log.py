@@ -39,6 +39,20 @@ _KNOWN = select(schema.leaves.c.place, schema.leaves.c.leaf).where(
     schema.leaves.c.id == bindparam("id"),
 )
 
+_WITHHELD = (
+    select(schema.absent.c.commitment)
+    .where(schema.absent.c.channel == bindparam("channel"))
+    .where(
+        ~select(schema.texts)
+        .where(
+            schema.texts.c.channel == schema.absent.c.channel,
+            schema.texts.c.commitment == schema.absent.c.commitment,
+        )
+        .exists()
+    )
+    .limit(1)
+)
+
 PAGE = 50
 """Leaves that are read at a time, since one may have 1 MiB and its texts more."""
 
@@ -235,10 +249,7 @@ class Log:
 
         Only once the log is whole does this say anything of who delivered it: a later entry may delete the text.
         """
-        absent, texts = schema.absent, schema.texts
-        there = (texts.c.channel == absent.c.channel) & (texts.c.commitment == absent.c.commitment)
-        query = select(absent.c.commitment).where(absent.c.channel == self.channel)
-        return self.connection.execute(query.where(~select(texts).where(there).exists()).limit(1)).scalar() or ""
+        return self.connection.execute(_WITHHELD, {"channel": self.channel}).scalar() or ""
 
     def _keep_texts(self, place: int, texts: Texts, absent: set[str]) -> None:
         rows = [

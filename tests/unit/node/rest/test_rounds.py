@@ -327,20 +327,19 @@ def test_news_are_shown_when_they_come(experiment):
     version, network = made.shown()["version"], made.network
     following = network.places["b"].part().following
     client = network.client("b")
-    task, before = network.places["a"].read(Task, made.key("init", 0)), list(following._watchers)
+    task, before = network.places["a"].read(Task, made.key("init", 0)), len(following._watchers)
 
     async def ask():
         asking = asyncio.create_task(client._call("GET", f"{made.rounds}?after={version}&wait=30000", b"", ""))
-        while following._watchers == before:
+        while len(following._watchers) == before:
             await asyncio.sleep(0)
         await network.places["a"].part().following.write([TaskStarted(key=task.key, attempt=1)], {})
         assert not asking.done()
-        for watcher in following._watchers:
-            watcher.set()
+        following._watchers.wake()
         return await asking
 
     assert network.loop.run_until_complete(ask()).json["version"] == version + 1
-    assert following._watchers == before, "who was answered watches no more"
+    assert len(following._watchers) == before, "who was answered watches no more"
 
 
 def test_what_is_over_is_not_waited_for(experiment):
