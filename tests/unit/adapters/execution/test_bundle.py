@@ -16,7 +16,10 @@ NAME = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True)
 DOTTED = st.lists(NAME, min_size=1, max_size=3).map(".".join)
 
 
-@given(DOTTED, DOTTED, st.dictionaries(st.text(), st.none() | st.integers() | st.text()))
+UNKNOWN = st.text().filter(lambda name: name not in bundle.Function.__struct_fields__)
+
+
+@given(DOTTED, DOTTED, st.dictionaries(UNKNOWN, st.none() | st.integers() | st.text()))
 def test_the_entry_is_read_and_what_is_not_known_is_ignored(module, name, more):
     text = json.dumps({**more, "entry": f"{module}:{name}"}).encode()
     assert bundle.decode(text).entry == f"{module}:{name}"
