@@ -18,6 +18,7 @@ from comity.adapters.sql.schema import channels
 from comity.domain.records import Organization
 from comity.domain.request import TOLERANCE, SignedRequest, check_time, read_authorization, verify
 from comity.hub.hub import Hub, Presence, hub_of
+from comity.hub.recall import Member
 from comity.values.digest import digest
 from comity.values.errors import DecodeError, Forbidden
 
@@ -77,30 +78,45 @@ async def _verified(request: Request) -> tuple[Caller, SignedRequest]:
     if signed.method != request.method or signed.target != target:
         raise Forbidden(f"the signature is of {signed.method} {signed.target}, not of this request")
     check_time(signed.time, now=hub.clock(), since=hub.started)
-    channel = await hub.database.aread(lambda connection: _identified(connection, signed, signature))
-    if channel is None:
+    found = await _identified(hub, signed, signature)
+    if found is None:
         raise Forbidden(
             f"{signed.organization} is not, by these keys, a member of a channel {signed.channel} of this hub; "
             "join with a token"
         )
     _use_nonce(hub, signed)
-    caller = Caller(channel, signed.channel, signed.organization)
-    here = hub.presence.setdefault((channel, signed.organization), Presence())
+    caller = Caller(found.channel, signed.channel, signed.organization)
+    here = hub.presence.setdefault((found.channel, signed.organization), Presence())
     here.seen, here.agent = hub.clock(), request.headers.get("user-agent", "")[:80]
     return caller, signed
 
 
-def _identified(connection: Connection, signed: SignedRequest, signature: bytes) -> int | None:
-    """The channel's number, if the organization is a member of it and has signed this."""
+async def _identified(hub: Hub, signed: SignedRequest, signature: bytes) -> Member | None:
+    """The member that the organization is, if it has signed this."""
+    members, name = hub.recall.members, (signed.channel, signed.organization)
+    known = members.get(name)
+    if known is not None and _is_signed(signed, signature, known):
+        return known
+    # Of a member with other keys as of anybody: how long a refusal takes does not tell who is a member.
+    found = await hub.database.aread(lambda connection: _member(connection, signed))
+    if found is None or found == known or not _is_signed(signed, signature, found):
+        return None
+    members[name] = found
+    return found
+
+
+def _member(connection: Connection, signed: SignedRequest) -> Member | None:
     channel = channel_number(connection, signed.channel)
     found = None if channel is None else member(connection, channel, signed.organization)
-    if found is None:
-        return None
+    return None if channel is None or found is None else Member(channel=channel, keys=found.keys)
+
+
+def _is_signed(signed: SignedRequest, signature: bytes, by: Member) -> bool:
     try:
-        verify(signed, signature, found.keys)
+        verify(signed, signature, by.keys)
     except DecodeError:
-        return None
-    return channel
+        return False
+    return True
 
 
 def _use_nonce(hub: Hub, signed: SignedRequest) -> None:

@@ -119,8 +119,10 @@ async def serve(place: Place, ordering: Ordering, listening: socket.socket) -> N
     async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             order = _ORDER.decode(await reader.readline())
-            answer = Answer(await asyncio.to_thread(carry_out, place, order))
-            ordering.wake(place.channel()[0])
+            try:
+                answer = Answer(await asyncio.to_thread(carry_out, place, order))
+            finally:
+                ordering.wake(place.channel()[0])
         except (msgspec.MsgspecError, UnicodeError, ValueError) as error:
             answer = _refusal(error if isinstance(error, ComityError) else DecodeError(f"no order: {error}"))
         except ComityError as error:

@@ -22,8 +22,10 @@ async def join(request: Request) -> Response:
     # Anyone may send this: the one writer is only asked for what is going to be granted.
     channel = await hub.database.aread(lambda connection: _invited(hub, connection, asked))
     hub.ordering.check_compared(channel)
-    await hub.database.awrite(lambda connection: hub.founder.admit(connection, channel, asked))
-    hub.ordering.wake(channel)
+    try:
+        await hub.database.awrite(lambda connection: hub.founder.admit(connection, channel, asked))
+    finally:
+        hub.ordering.wake(channel)
     return answer({"joined": asked.organization})
 
 

@@ -16,6 +16,7 @@ from comity.adapters.sql.database import Database
 from comity.hub.founder import Founder
 from comity.hub.limits import Limits, Minutes
 from comity.hub.ordering import Ordering
+from comity.hub.recall import Recall
 from comity.hub.spool import Spool
 from comity.values.errors import (
     ComityError,
@@ -64,6 +65,7 @@ class Hub:
     founder: Founder
     spool: Spool
     ordering: Ordering
+    recall: Recall
     clock: Callable[[], int]
     started: int
     limits: Limits
@@ -81,8 +83,9 @@ def hub(
 ) -> Hub:
     """A hub over its database and spool."""
     most = limits or Limits()
-    spool = Spool(folder / "spool")
-    return Hub(folder, database, key, founder, spool, Ordering(database, key, now), now, now(), most, Minutes(most))
+    spool, recall = Spool(folder / "spool"), Recall()
+    ordering = Ordering(database, key, now, recall)
+    return Hub(folder, database, key, founder, spool, ordering, recall, now, now(), most, Minutes(most))
 
 
 def hub_of(request: Request) -> Hub:

@@ -12,6 +12,7 @@ from comity.hub import schema
 from comity.hub.callers import Caller, called, member
 from comity.hub.hub import Hub, answer, decoded, hub_of
 from comity.hub.limits import Limits, check_bytes
+from comity.hub.recall import NEVER, Box
 from comity.values.errors import Forbidden, Unavailable
 
 MOST = 200
@@ -42,8 +43,10 @@ async def post(request: Request) -> Response:
     posted = decoded(body, Posted)
     check_bytes(len(posted.body.encode()), hub.limits.letter_bytes, "a letter")
     at = hub.clock()
-    await hub.database.awrite(lambda connection: keep(connection, caller, posted, limits=hub.limits, at=at))
-    hub.ordering.wake(caller.channel, posted.recipient)
+    try:
+        await hub.database.awrite(lambda connection: keep(connection, caller, posted, limits=hub.limits, at=at))
+    finally:
+        hub.ordering.wake_recipient(caller.channel, posted.recipient)
     return answer({})
 
 
@@ -62,10 +65,16 @@ def keep(connection: Connection, caller: Caller, posted: Posted, *, limits: Limi
     connection.execute(insert(table).values(channel=caller.channel, body=posted.body.encode(), **row))
 
 
-def waiting(connection: Connection, caller: Caller, after: int, *, most_bytes: int) -> list[Letter]:
-    """The caller's letters after the last that it has."""
+def waiting(connection: Connection, caller: Caller, box: Box, after: int, *, most_bytes: int) -> list[Letter]:
+    """The caller's letters after the last that it has; nothing is read when its box says that there are none."""
+    if box.last <= after:
+        return []
     table = schema.mail
     here = (table.c.channel == caller.channel) & (table.c.recipient == caller.organization)
+    ids = select(table.c.id).where(here).limit(1)
+    first = connection.execute(ids.order_by(table.c.id)).scalar()
+    last = connection.execute(ids.order_by(table.c.id.desc())).scalar()
+    box.first, box.last = (NEVER, 0) if first is None or last is None else (first, last)
     made: list[Letter] = []
     size = 0
     for row in connection.execute(select(table).where(here, table.c.id > after).order_by(table.c.id).limit(MOST)):
@@ -78,10 +87,13 @@ def waiting(connection: Connection, caller: Caller, after: int, *, most_bytes: i
 
 async def forget(hub: Hub, caller: Caller, last: int) -> None:
     """The caller has its letters up to this one, which stays, so that its number is not used again."""
+    box = hub.recall.box(caller.channel, caller.organization)
+    if box.first >= last:
+        return
     table = schema.mail
     here = (table.c.channel == caller.channel) & (table.c.recipient == caller.organization) & (table.c.id < last)
-    if await hub.database.aread(lambda connection: connection.execute(select(table.c.id).where(here)).first()):
-        await hub.database.awrite(lambda connection: connection.execute(delete(table).where(here)))
+    await hub.database.awrite(lambda connection: connection.execute(delete(table).where(here)))
+    box.first = last
 
 
 def expire(connection: Connection, before: int) -> None:

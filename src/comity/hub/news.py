@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import Any, final
 
 import msgspec
@@ -16,6 +17,7 @@ from comity.hub import mail, schema
 from comity.hub.callers import Caller, called
 from comity.hub.hub import Hub, answer, hub_of, number
 from comity.hub.mail import Letter
+from comity.hub.recall import Page
 
 LONGEST_WAIT = 25.0
 """Seconds that a request for news is held; proxies often cut at 30."""
@@ -46,13 +48,17 @@ async def news(request: Request) -> Response:
     """
     hub = hub_of(request)
     caller, _ = await called(request)
-    start, letter = number(request, "from"), number(request, "mail")
+    start, had = number(request, "from"), number(request, "mail")
+    after = max(had, number(request, "after"))
     deadline = time.monotonic() + min(number(request, "wait") / 1000, LONGEST_WAIT)
     hub.presence[caller.channel, caller.organization].entries = start
     await hub.ordering.heard(caller.channel, caller.organization, start)
-    await mail.forget(hub, caller, letter)
-    after = max(letter, number(request, "after"))
-    return answer(await _awaited(hub, caller, start, after, deadline=deadline))
+    while True:
+        growing = hub.ordering.growing(caller.channel, caller.organization)  # first, to miss nothing while it looks
+        made = await _look(hub, caller, start, after)
+        await mail.forget(hub, caller, had)
+        if made.deliveries or made.mail or not await _grown(hub, growing, deadline):
+            return answer(made)
 
 
 async def presence(request: Request) -> Response:
@@ -68,18 +74,38 @@ async def presence(request: Request) -> Response:
     return answer(shown)
 
 
-async def _awaited(hub: Hub, caller: Caller, start: int, letter: int, *, deadline: float) -> News:
-    fresh, made = True, News([], 0, "", [])
-    while True:
+async def _grown(hub: Hub, growing: asyncio.Event, deadline: float) -> bool:
+    """Whether there may be more news, as soon as there may be; False when there is no more time for it."""
+    while not growing.is_set():
         left = deadline - time.monotonic()
-        looking = hub.ordering.grown(caller.channel, caller.organization, min(LOOK, max(0.0, left)))
-        grown = asyncio.ensure_future(looking)
-        if fresh:
-            made = await hub.database.aread(lambda connection: _news(hub, connection, caller, start, letter))
-        if made.deliveries or made.mail or left <= 0 or hub.stopping():
-            grown.cancel()
-            return made
-        fresh = await grown
+        if left <= 0 or hub.stopping():
+            return False
+        with suppress(TimeoutError):
+            async with asyncio.timeout(min(LOOK, left)):
+                await growing.wait()
+    return True
+
+
+async def _look(hub: Hub, caller: Caller, start: int, after: int) -> News:
+    """What is new now; nothing is read that is recalled, and anything else at once."""
+    spot, box = hub.recall.spot(caller.channel, start), hub.recall.box(caller.channel, caller.organization)
+    most, letters = hub.limits.news_bytes, None
+
+    def read_mail(connection: Connection) -> list[Letter]:
+        return mail.waiting(connection, caller, box, after, most_bytes=most)
+
+    def read(connection: Connection) -> tuple[Page, list[Letter]]:
+        place = (connection, caller.channel, caller.digest)
+        return hub.ordering.page(*place, start=start, limit=MOST, most_bytes=most), read_mail(connection)
+
+    if (page := spot.page) is None:
+        async with spot.reading:
+            if (page := spot.page) is None:
+                page, letters = await hub.database.aread(read)
+                hub.recall.keep(caller.channel, start, spot, page)
+    if letters is None:
+        letters = await hub.database.aread(read_mail) if box.last > after else []
+    return News(page.deliveries, page.size, page.checkpoint, letters)
 
 
 def _on_the_way(connection: Connection, caller: Caller) -> dict[str, int]:
@@ -91,11 +117,3 @@ def _on_the_way(connection: Connection, caller: Caller) -> dict[str, int]:
     parcels, size = connection.execute(query).one()
     count = connection.execute(select(func.count()).select_from(letters).where(waiting)).scalar_one()
     return {"letters": count, "parcels": parcels, "parcel_bytes": size}
-
-
-def _news(hub: Hub, connection: Connection, caller: Caller, start: int, letter: int) -> News:
-    most = hub.limits.news_bytes
-    found, size, checkpoint = hub.ordering.news(
-        connection, caller.channel, caller.digest, start=start, limit=MOST, most_bytes=most
-    )
-    return News(found, size, checkpoint, mail.waiting(connection, caller, letter, most_bytes=most))

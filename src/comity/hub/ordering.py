@@ -19,6 +19,7 @@ from comity.adapters.sql.schema import channels
 from comity.domain.entry import Entry
 from comity.domain.membership import CHANNEL
 from comity.domain.records import Channel, Organization, need
+from comity.hub.recall import Page, Recall
 from comity.ledger.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from comity.ledger.merkle import verify_consistency
 from comity.values.errors import ComityError, DecodeError, Unavailable
@@ -55,10 +56,11 @@ class Waiting:
 class Ordering:
     """Gives entries their places; one task runs `run`, anyone calls `place`."""
 
-    def __init__(self, database: Database, key: Ed25519PrivateKey, clock: Callable[[], int]) -> None:
+    def __init__(self, database: Database, key: Ed25519PrivateKey, clock: Callable[[], int], recall: Recall) -> None:
         self._database = database
         self._key = key
         self._clock = clock
+        self._recall = recall
         self._queue: asyncio.Queue[Waiting] = asyncio.Queue(maxsize=10_000)
         self._unheard: dict[int, set[str]] = {}
         self._until = 0.0
@@ -111,8 +113,10 @@ class Ordering:
             root = log.tree.root()
             verify_consistency(proof, old_size=log.size, old_root=root, new_size=signed.size, new_root=signed.root)
 
-        await self._database.awrite(append)
-        self.wake(channel)
+        try:
+            await self._database.awrite(append)
+        finally:
+            self.wake(channel)
 
     @property
     def compares(self) -> bool:
@@ -138,11 +142,19 @@ class Ordering:
             batch = [await self._queue.get()]
             while len(batch) < TOGETHER and not self._queue.empty():
                 batch.append(self._queue.get_nowait())
+            channels = {waiting.channel for waiting in batch}
             try:
-                made = await self._database.awrite(lambda connection, batch=batch: self._ordered(connection, batch))
+                made, changed = await self._database.awrite(
+                    lambda connection, batch=batch: self._ordered(connection, batch)
+                )
             except Exception as error:
                 # a full disk or a lost database: everybody in this batch is told, the next batch is tried anew
-                made = [error for _ in batch]
+                made, changed = [error for _ in batch], channels
+            for channel in channels:
+                if channel in changed:
+                    self.wake(channel)
+                else:
+                    self._grew(channel)
             for waiting, outcome in zip(batch, made, strict=True):
                 if waiting.place.done():
                     continue
@@ -150,40 +162,49 @@ class Ordering:
                     waiting.place.set_result(outcome)
                 else:
                     waiting.place.set_exception(outcome)
-            for channel in {waiting.channel for waiting in batch}:
-                self.wake(channel)
 
-    def wake(self, channel: int, organization: str = "") -> None:
-        """Let those who wait for news of a channel look again, or one of them alone."""
-        waiting = self._grown[channel]
-        for each in [organization] if organization else list(waiting):
-            waiting.pop(each, asyncio.Event()).set()
+    def wake(self, channel: int) -> None:
+        """Something was written to a channel's log: nothing is recalled of it, and those who wait look again.
 
-    async def grown(self, channel: int, organization: str, seconds: float) -> bool:
-        """Whether there may be news for an organization, as soon as there may be, or after so many seconds."""
-        event = self._grown[channel][organization]
-        try:
-            async with asyncio.timeout(seconds):
-                return await event.wait()
-        except TimeoutError:
-            return False
+        Whoever writes calls this before it answers, whatever came of the write.
+        """
+        self._recall.forget_members()
+        self._grew(channel)
 
-    def news(
+    def wake_recipient(self, channel: int, organization: str) -> None:
+        """As `wake`, when a letter for the organization was written."""
+        self._recall.forget_box(channel, organization)
+        self._grown[channel].pop(organization, asyncio.Event()).set()
+
+    def growing(self, channel: int, organization: str) -> asyncio.Event:
+        """Set as soon as there may be more news for an organization than there are now."""
+        return self._grown[channel][organization]
+
+    def page(
         self, connection: Connection, channel: int, origin: str, *, start: int, limit: int, most_bytes: int
-    ) -> tuple[list[Delivery], int, str]:
-        """(leaves from a place on, the log's size, the checkpoint of the log with these) as they stand on the disk."""
+    ) -> Page:
+        """Leaves from a place on, as they stand on the disk."""
         log = Log(connection, channel)
         found = log.deliveries(start, limit, most_bytes=most_bytes)
         size = min(log.size, start + len(found))
-        return found, log.size, sign_checkpoint(Checkpoint(origin, size, log.tree.root(size)), origin, self._key)
+        checkpoint = sign_checkpoint(Checkpoint(origin, size, log.tree.root(size)), origin, self._key)
+        return Page(deliveries=found, size=log.size, checkpoint=checkpoint)
 
-    def _ordered(self, connection: Connection, batch: Sequence[Waiting]) -> list[int | ComityError]:
+    def _grew(self, channel: int) -> None:
+        self._recall.forget_log(channel)
+        for event in self._grown.pop(channel, {}).values():
+            event.set()
+
+    def _ordered(self, connection: Connection, batch: Sequence[Waiting]) -> tuple[list[int | ComityError], set[int]]:
+        """(what came of each entry, the channels whose members changed)."""
         made: list[int | ComityError] = []
+        changed: set[int] = set()
         for waiting in batch:
+            log = Log(connection, waiting.channel, self._memos[waiting.channel])
             try:
-                made.append(
-                    Log(connection, waiting.channel, self._memos[waiting.channel]).order(waiting.entry, self._clock())
-                )
+                made.append(log.order(waiting.entry, self._clock()))
             except ComityError as error:
                 made.append(error)
-        return made
+            if log.members_changed:
+                changed.add(waiting.channel)
+        return made, changed

@@ -88,6 +88,7 @@ def test_the_hub_that_runs_carries_it_out(place):
         desk.have_done(place.folder, Close(), never)
         with pytest.raises(Forbidden, match="closed"):
             desk.have_done(place.folder, Invite("b", URL, 7), never)
+        assert woken.channels == [1] * 7  # whatever came of it
 
 
 def test_many_at_once_make_one_history(place):

@@ -193,6 +193,7 @@ class Network:
         secret = self.database.write(
             lambda connection: self.founder.invite(connection, here.number, member, expires=now() + 10_000)
         )
+        self.hub.ordering.wake(here.number)
         token = Token(url="", hub="", channel=here.digest, organization=member, secret=secret, expires=now() + 10_000)
         return self.run(self.call("POST", "/join", write_join(token, identity(member))))
 
@@ -224,6 +225,7 @@ class Network:
         async def run() -> Any:
             task, quiet = asyncio.ensure_future(work) if work is not None else None, 0
             for _ in range(3000):
+                await asyncio.sleep(0.001)  # time for what the nodes do in threads, which they may not wait for here
                 for site in sites.values():
                     await site.node.following.catch_up(site.exchange.deal)
                 busy = any(site.exchange._tasks or site.node.following._letters for site in sites.values())
@@ -300,6 +302,7 @@ class Network:
         texts = TEXTS if any(NAME in texts_of(event) for event in events) else {}
         entry = sign(self.statement(author, *events, channel=channel), signer, texts)
         self.database.write(lambda connection: Log(connection, number).order(entry, now()))
+        self.hub.ordering.wake(number)
 
     # What a dishonest hub does
 

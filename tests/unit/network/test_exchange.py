@@ -163,7 +163,7 @@ def test_a_parcel_that_is_not_its_blob_is_sealed_anew(network, sites):
     async def run():
         for _ in range(3000):
             await sites["b"].node.following.catch_up(sites["b"].exchange.deal)
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.001)
             found = [each for each in spool.iterdir() if each.stat().st_size == sealed_size(len(DATA))]
             if found and not sites["b"].exchange._tasks:
                 altered.extend(found)

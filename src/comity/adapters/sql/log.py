@@ -15,7 +15,7 @@ from comity.domain.entry import Entry, Seen, Statement, Texts, check_texts, leaf
 from comity.domain.events import AnyEvent, Redacted, texts_of
 from comity.domain.log import admit
 from comity.domain.membership import CHANNEL
-from comity.domain.records import Channel, Child, Organization, Task, need
+from comity.domain.records import Channel, Child, Organization, Record, Task, need
 from comity.ledger.merkle import Tree, leaf_hash
 from comity.values.errors import Conflict
 from comity.values.keys import to_base64
@@ -135,6 +135,8 @@ class Log:
         """The Merkle tree over the leaves."""
         self.records = RecordsSql(connection, channel, self._memo.records)
         """What the log has made so far."""
+        self.members_changed = False
+        """Whether what was added here let an organization in or out, or gave it other keys."""
 
     def order(self, entry: Entry, now: int) -> int:
         """Give an entry its place (the hub's part) and return it; one that has its place already keeps it.
@@ -176,6 +178,7 @@ class Log:
             self.connection.execute(insert(schema.leaves), [row])
         except IntegrityError as error:
             raise Conflict(f"there is another entry of {statement.author} with the id {statement.id}") from error
+        self.members_changed |= any(self._changes_members(each) for each in draft.changed.values())
         self.records.keep(draft)
         self._keep_texts(size, texts, committed - texts.keys())
         for event in statement.events:
@@ -250,6 +253,12 @@ class Log:
         Only once the log is whole does this say anything of who delivered it: a later entry may delete the text.
         """
         return self.connection.execute(_WITHHELD, {"channel": self.channel}).scalar() or ""
+
+    def _changes_members(self, record: Record) -> bool:
+        if not isinstance(record, Organization):
+            return False
+        before = self.records.get(Organization, record.key)
+        return before is None or (before.status, before.keys) != (record.status, record.keys)
 
     def _keep_texts(self, place: int, texts: Texts, absent: set[str]) -> None:
         rows = [
