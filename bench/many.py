@@ -2,9 +2,8 @@
 
 Usage: python -m bench.many [EXPERIMENTS] [CANCELLED]: 10 and 10 unless given. Each experiment is three rounds of
 logistic regression on the four hospitals' rows. Prints when the first and the last of them had ended, beside as many
-one after the other, which nothing that shares the nodes can beat by more than the processors that stood idle. Then, one at
-a time: an experiment whose code never ends is begun, cancelled when it runs at all four, and timed from the request
-until none of its processes is left; beside the floor, a request that changes nothing.
+one after the other. Then, one at a time: an experiment whose code never ends is begun, cancelled when it runs at all
+four, and timed from the request until none of its processes is left; beside the floor, a request that changes nothing.
 """
 
 from __future__ import annotations

@@ -147,7 +147,7 @@ def ended(network: Network, plan: str, round: int) -> bool:
     first = next(iter(network.nodes.values()))
     if first.get(f"/compute_plan/{plan}/")["status"] == "PLAN_STATUS_FAILED":
         raise SystemExit("the plan has failed")
-    time.sleep(0.1)
+    time.sleep(0.5)  # who asks costs as well
     return any(task["status"] == "STATUS_DONE" for task in first.get("/task/", key=_state(plan, round))["results"])
 
 

@@ -6,6 +6,7 @@ import os
 import re
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 MEGABYTE = 1_000_000
@@ -56,10 +57,14 @@ class Watch:
 
 
 def cpu(pid: int) -> float:
-    """Seconds that a process and its ended children have computed."""
-    return sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:15])) / TICK
+    """Seconds that a process and its ended children have computed; none of one that has ended."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:15])) / TICK
+    return 0.0
 
 
 def _said(pid: int, file: str, word: str) -> float:
-    found = re.search(rf"^{word}:\s+(\d+)", Path(f"/proc/{pid}/{file}").read_text(), re.MULTILINE)
+    found = None
+    with suppress(FileNotFoundError, ProcessLookupError):
+        found = re.search(rf"^{word}:\s+(\d+)", Path(f"/proc/{pid}/{file}").read_text(), re.MULTILINE)
     return int(found[1]) * 1024 / MEGABYTE if found else 0.0

@@ -12,10 +12,11 @@ from sqlalchemy import Connection, delete, func, insert, select
 
 from comity.adapters import arriving
 from comity.domain.words import OrganizationId
-from comity.hub import schema
+from comity.hub import mail, schema
 from comity.hub.callers import Caller, called, called_with_stream, member
 from comity.hub.hub import answer, decoded, hub_of, number
-from comity.hub.limits import Limits
+from comity.hub.limits import Limits, check_bytes
+from comity.hub.mail import Posted
 from comity.hub.news import LONGEST_WAIT
 from comity.hub.spool import Spool
 from comity.values.errors import Conflict, Forbidden, InvalidInput, NotFound, Unavailable
@@ -28,6 +29,8 @@ class Announced(msgspec.Struct, frozen=True):
     size: Annotated[int, Meta(ge=1, le=2**52)]
     """Bytes of the sealed blob."""
     recipients: Annotated[list[OrganizationId], Meta(min_length=1, max_length=1000)]
+    letters: dict[OrganizationId, str] = {}
+    """That tell recipients of it."""
 
 
 async def announce(request: Request) -> Response:
@@ -35,9 +38,15 @@ async def announce(request: Request) -> Response:
     hub = hub_of(request)
     caller, body = await called(request, hub.limits.body_bytes)
     announced, parcel, at = decoded(body, Announced), _named(request), hub.clock()
-    await hub.database.awrite(
-        lambda connection: _expect(connection, caller, parcel, announced, limits=hub.limits, at=at)
-    )
+    for recipient, letter in announced.letters.items():
+        check_bytes(len(letter.encode()), hub.limits.letter_bytes, f"the letter to {recipient}")
+    try:
+        await hub.database.awrite(
+            lambda connection: _expect(connection, caller, parcel, announced, limits=hub.limits, at=at)
+        )
+    finally:
+        for recipient in announced.letters:
+            hub.ordering.wake_recipient(caller.channel, recipient)
     received = hub.spool.received(_spooled(caller, parcel))
     hub.spool.check_room(announced.size - received, hub.limits.free_bytes)
     return answer({"received": received})
@@ -117,6 +126,8 @@ def _expect(
     if new:
         rows = [{"channel": caller.channel, "parcel": parcel, "recipient": each} for each in sorted(new)]
         connection.execute(insert(table), rows)
+    for recipient, letter in announced.letters.items():
+        mail.keep(connection, caller, Posted(recipient, letter), limits=limits, at=at)
 
 
 def _check_quota(connection: Connection, caller: Caller, size: int, limits: Limits) -> None:

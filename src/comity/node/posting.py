@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Sequence
+from functools import partial
 from typing import Any, final
 
 import msgspec
@@ -27,13 +29,19 @@ class Posting:
 
     async def post(self, recipient: str, letter: AnyLetter) -> None:
         """Send a letter to another organization's node; raises NotFound when it has left the channel."""
-        here = self.following
-        member = await here.read(lambda log: need(log.records, Organization, recipient))
-        if member.status != "member":
+        sealed = await self.sealed([recipient], letter)
+        if not sealed:
             raise NotFound(f"{recipient} has left the channel; what only its node has cannot be had any more")
-        way = context(here.link.channel, here.organization, recipient)
-        body = seal(letter, here.identity, member.keys, way)
-        await self.call("POST", "/mail", {"recipient": recipient, "body": body})
+        await self.call("POST", "/mail", {"recipient": recipient, "body": sealed[recipient]})
+
+    async def sealed(self, recipients: Sequence[str], letter: AnyLetter) -> dict[str, str]:
+        """The letter, sealed for each of the recipients that has not left the channel."""
+        here = self.following
+        found = await here.read(lambda log: [need(log.records, Organization, each) for each in recipients])
+        way = partial(context, here.link.channel, here.organization)
+        return {
+            each.key: seal(letter, here.identity, each.keys, way(each.key)) for each in found if each.status == "member"
+        }
 
     async def call(self, method: str, target: str, body: Any = None) -> Any:
         """What the hub answers; raises Unavailable.

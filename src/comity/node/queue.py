@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -71,38 +71,52 @@ class Attempt:
     """Whether it takes up room here: not while it waits for other nodes."""
     waited: float = 0.0
     """Seconds that it has waited for them."""
+    committed: bool = False
 
 
-def ready(log: Log, organization: str, under_way: Mapping[str, Attempt], *, size: int) -> list[Task]:
-    """Tasks to begin now, where `size` can run: one more for each plan in turn, those with the fewest under way first.
+@final
+@dataclass(frozen=True)
+class Ready:
+    """What a look at the records has found."""
+
+    tasks: Sequence[Task]
+    """To begin now."""
+    cancelled: Sequence[str]
+    """Of those under way."""
+    more: bool
+    """Whether there may be others, which have no room."""
+
+
+def look(log: Log, organization: str, under_way: Mapping[str, Attempt], *, size: int) -> Ready:
+    """What to do now, where `size` can run: one task more for each plan in turn, those with the fewest under way first.
 
     Of an experiment's, what the next round waits for goes before what is only measured.
     """
+    gone = _column(log, _CANCELLED, {"channel": log.channel, "keys": list(under_way)}) if under_way else ()
     running = list(under_way.values())
     busy = Counter(each.plan for each in running if each.busy)
     elsewhere = Counter(each.plan for each in running if not each.busy)
     room = size * AHEAD - busy.total()
     if room <= 0:
-        return []
+        return Ready((), gone, more=True)
     here = {"channel": log.channel, "worker": organization}
     # One status at a time: so both databases walk one index, in its order, from what is wanted first.
     plans = {key for status in (LOST, READY) for key in _column(log, _PLANS, {**here, "status": status})}
     found: list[tuple[int, Task]] = []
+    more = False
     for key in sorted(plans):
-        plan, most = need(log.records, Plan, key), min(room, ELSEWHERE - elsewhere[key])
-        if most <= 0 or status_of(plan) in OVER:
+        most = min(room, ELSEWHERE - elsewhere[key])
+        if most <= 0:
+            more = True
+        if most <= 0 or status_of(need(log.records, Plan, key)) in OVER:
             continue
         wanted = {**here, "plan": key, "under_way": list(under_way), "most": most}
         keys = [each for status in (LOST, READY) for each in _column(log, _BEGIN, {**wanted, "status": status})][:most]
         tasks = sorted((need(log.records, Task, each) for each in keys), key=lambda task: task.stage == "evaluate")
         found += [(busy[key] + turn, task) for turn, task in enumerate(tasks)]
+        more |= len(tasks) == most
     found.sort(key=lambda each: each[0])
-    return [task for _, task in found][:room]
-
-
-def cancelled(log: Log, keys: Collection[str]) -> Sequence[str]:
-    """Those of the tasks that were cancelled."""
-    return _column(log, _CANCELLED, {"channel": log.channel, "keys": list(keys)}) if keys else ()
+    return Ready([task for _, task in found][:room], gone, more or len(found) > room)
 
 
 def consumers(log: Log, task: Task, outputs: Mapping[str, OutputMade]) -> dict[str, list[str]]:

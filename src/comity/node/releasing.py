@@ -26,7 +26,7 @@ MOST_SAID = 1000
 MOST_DELETED = 50
 """Blobs that are deleted in one transaction, which others wait for."""
 
-TOGETHER = 1.0
+TOGETHER = 2.0
 """Seconds between two such events at least: nobody waits for them, and each costs every member."""
 
 PAUSE = 1.0

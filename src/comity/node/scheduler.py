@@ -6,7 +6,7 @@ import asyncio
 import shutil
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -31,7 +31,7 @@ from comity.node.bundles import Bundles
 from comity.node.exchange import Exchange
 from comity.node.logs import log_file
 from comity.node.preparing import Needed, Preparing
-from comity.node.queue import AHEAD, Attempt, cancelled, committed, consumers, ready
+from comity.node.queue import AHEAD, Attempt, Ready, committed, consumers, look
 from comity.ports.environments import Environment
 from comity.values.digest import Digest
 from comity.values.errors import BuildFailed, ComityError, Conflict, InvalidInput, NotFound, Unavailable
@@ -59,6 +59,8 @@ class Scheduler:
         self._folder = folder
         self._size = size
         self._running: dict[str, Attempt] = {}
+        self._more = False
+        """Whether there may be tasks that wait for room."""
         self.overheads: deque[float] = deque(maxlen=KEPT)
         """Seconds that the last tasks took, from when they were picked to their commit, beside their own code, and
         beside waiting for what other nodes send or take."""
@@ -72,12 +74,13 @@ class Scheduler:
             while True:
                 self._changed.clear()
                 under_way = dict(self._running)  # before the read begins, whose state knows every commit until then
-                dropped, tasks = await self._following.read(lambda log, known=under_way: self._look(log, known))
-                for task in tasks:
+                found = await self._following.read(lambda log, known=under_way: self._look(log, known))
+                self._more = found.more
+                for task in found.tasks:
                     work = group.create_task(self._attempted(task))
                     self._running[task.key] = Attempt(task.plan, work)
                     work.add_done_callback(lambda _, key=task.key: self._over(key))
-                await asyncio.gather(*(self._drop(key) for key in dropped))
+                await asyncio.gather(*(self._drop(key) for key in found.cancelled))
                 await self._changed.wait()
 
     def log_of(self, task: str) -> Path:
@@ -89,8 +92,8 @@ class Scheduler:
         self.log_of("").parent.mkdir(parents=True, exist_ok=True)
 
     def _over(self, key: str) -> None:
-        self._running.pop(key, None)
-        if sum(each.busy for each in self._running.values()) <= self._size * AHEAD // 2:  # else there is enough to do
+        attempt, busy = self._running.pop(key), sum(each.busy for each in self._running.values())
+        if not attempt.committed or (self._more and busy <= self._size * AHEAD // 2):  # else there is enough to do
             self._changed.set()
 
     @contextmanager
@@ -98,7 +101,8 @@ class Scheduler:
         """While other nodes are waited for, others may run."""
         attempt, since = self._running[key], time.monotonic()
         attempt.busy = False
-        self._changed.set()
+        if self._more:
+            self._changed.set()
         try:
             yield
         finally:
@@ -110,10 +114,8 @@ class Scheduler:
         if (attempt := self._running.get(key)) is not None:
             attempt.work.cancel()  # it may wait for an input that will never come
 
-    def _look(self, log: Log, under_way: Mapping[str, Attempt]) -> tuple[Sequence[str], list[Task]]:
-        """(tasks under way that were cancelled, tasks to begin)."""
-        begun = ready(log, self._following.organization, under_way, size=self._size)
-        return cancelled(log, under_way), begun
+    def _look(self, log: Log, under_way: Mapping[str, Attempt]) -> Ready:
+        return look(log, self._following.organization, under_way, size=self._size)
 
     async def _attempted(self, task: Task) -> None:
         try:
@@ -248,6 +250,7 @@ class Scheduler:
             return consumers(Log(connection, self._following.channel), task, outputs)
 
         known = await self._following.database.awrite(commit)
+        self._running[task.key].committed = known is not None
         self._following.said()
         return known
 

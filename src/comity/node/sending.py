@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, final
+from typing import final
 
 from sqlalchemy import Connection, delete, select
 
-from comity.adapters.sql.log import Log
 from comity.adapters.sql.records import upsert
 from comity.domain.letter import LogSent, Sent
-from comity.domain.records import Organization, need
 from comity.node import schema
 from comity.node.posting import Posting
 from comity.node.receiving import ATTEMPTS
@@ -58,33 +56,29 @@ class Sending:
         size = await asyncio.to_thread(self._blobs.size, Digest(blob))
         if size is None:
             raise NotFound(f"the blob {blob} is gone from this node")
-        recipients = await self._following.read(lambda log: [each for each in recipients if _is_member(log, each)])
-        if not recipients:
-            raise NotFound(f"whoever was to have {blob} has left the channel")
         name, key = await self._following.database.awrite(lambda connection: self._parcel(connection, blob))
         parcel = Parcel(name, key, size, lambda offset: self._blobs.open(Digest(blob), offset))
         await self.bring(parcel, recipients, Sent(blob=blob, parcel=name, size=size, key=to_base64(key), task=task))
 
     async def bring(self, parcel: Parcel, recipients: list[str], letter: Sent | LogSent) -> None:
-        """Bring a parcel to the hub, and its letter to each recipient.
+        """Bring a parcel to the hub, and its letter to each recipient, who takes it while it still arrives.
 
-        Raises Unavailable when the hub does not take it after several attempts.
+        Raises Unavailable when the hub does not take it after several attempts, NotFound when every recipient has left
+        the channel.
         """
-        total, before, told, failures = sealed_size(parcel.size), 0, set[str](), 0
-        announce = {"size": total, "recipients": recipients}
-
-        async def tell(recipient: str) -> None:
-            await self._posting.post(recipient, letter)
-            told.add(recipient)
-
+        letters = await self._posting.sealed(recipients, letter)
+        if not letters:
+            raise NotFound("whoever was to have it has left the channel")
+        total, before, failures = sealed_size(parcel.size), 0, 0
+        announce = {"size": total, "recipients": [*letters], "letters": letters}
         while True:
             try:
                 received = (await self._posting.call("POST", f"/parcels/{parcel.name}", announce))["received"]
+                announce["letters"] = {}  # they are on their way
                 failures = failures if received == before else 0
                 before = received
-                letters = [tell(each) for each in recipients if each not in told]
-                # They follow while the parcel still arrives.
-                await _all(*letters, *([self._uploaded(parcel, received)] if received < total else []))
+                if received < total:
+                    await self._uploaded(parcel, received)
                 return
             except Unavailable:
                 failures += 1
@@ -157,18 +151,6 @@ class Sending:
         parcel, key = secrets.token_hex(16), secrets.token_bytes(KEY)
         upsert(connection, table, [{"channel": channel, "blob": blob, "parcel": parcel, "key": key}])
         return parcel, key
-
-
-def _is_member(log: Log, organization: str) -> bool:
-    return need(log.records, Organization, organization).status == "member"
-
-
-async def _all(*work: Coroutine[Any, Any, None]) -> None:
-    """Do it all, at the same time, to its end; raises Unavailable if any of it did, or else what it raised."""
-    outcomes = await asyncio.gather(*work, return_exceptions=True)
-    errors = [each for each in outcomes if each is not None]
-    for error in sorted(errors, key=lambda each: not isinstance(each, Unavailable)):
-        raise error
 
 
 def _digest(blobs: Blobs, name: Digest) -> str:

@@ -34,7 +34,7 @@ class Watchers:
         """Set those that wait for something of this."""
         kinds = {type(event) for statement in said for event in statement.events}
         for watcher, about in self._about.items():
-            if not about or not kinds.isdisjoint(about):
+            if not kinds.isdisjoint(about or kinds):
                 watcher.set()
 
     def wake(self) -> None:

@@ -190,6 +190,24 @@ def test_mail_is_seen_by_its_recipient_only(network):
     refused(post(network, "a", "nobody"), 403, "nobody is not a member of this channel")
 
 
+def test_a_parcel_is_announced_along_with_the_letters_that_tell_of_it(network):
+    a, here = network.link("a"), f"/parcels/{PARCEL}"
+    said = {"size": 5, "recipients": ["b", "c"], "letters": {"b": "for b", "c": "for c"}}
+    assert network.request(a, "POST", here, msgspec.json.encode(said)).json == {"received": 0}
+    for name in "bc":
+        (letter,) = letters(network, network.link(name))
+        assert (letter["sender"], letter["body"]) == ("a", f"for {name}")
+    for wrong, status, says in (
+        ({"letters": {"z": "for z"}}, 403, "z is not a member"),
+        ({"letters": {"b": "x" * 70_000}}, 400, "the letter to b has more than 65536 bytes"),
+        ({"letters": {"b": 1}}, 400, "Expected `str`, got `int`"),
+    ):
+        there = f"/parcels/{'e' * 32}"
+        refused(network.request(a, "POST", there, msgspec.json.encode(said | wrong)), status, says)
+        assert network.request(a, "GET", there).status == 404
+    assert len(letters(network, network.link("b"))) == 1
+
+
 def test_a_letters_number_is_not_used_again(network):
     network.hub.clock = lambda: network.hub.started + 1
     for _ in range(3):

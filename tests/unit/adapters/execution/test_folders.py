@@ -63,3 +63,49 @@ def test_nothing_is_left_of_a_task_whatever_it_has_made_of_its_folder(tmp_path, 
     scratch.parent.chmod(0)
     folders.clear(work.task_key)
     assert {path.name for path in folders.root.rglob("*")} == {"in", "out", "made"}
+
+
+def test_folders_that_a_task_has_left_empty_are_those_of_the_next(folders, bundle, job):
+    first, second = job(bundle("pass")), job(bundle("pass"))
+    folders.place(first)
+    left = folders.taken / first.task_key
+    (left / "log.txt").write_text("of the first")
+    for folder in (left / "work" / "outputs", left / "work", left):
+        folder.chmod(0o500)
+    made = (left / "work").stat().st_ino
+    folders.clear(first.task_key)
+    assert list(folders.taken.iterdir()) == []
+    folders.place(second)
+    given = folders.taken / second.task_key
+    assert (given / "work").stat().st_ino == made
+    assert sorted(path.name for path in given.rglob("*")) == ["outputs", "work"]
+    assert {path.stat().st_mode & 0o777 for path in (given, *given.rglob("*"))} == {0o700}
+
+
+@pytest.mark.parametrize("change", ["file", "output", "link", "beside", "gone", "log"])
+def test_folders_that_a_task_has_changed_are_not_used_again(tmp_path, folders, bundle, job, change):
+    first, second = job(bundle("pass")), job(bundle("pass"))
+    folders.place(first)
+    left = folders.taken / first.task_key
+    (left / "log.txt").touch()
+    match change:
+        case "file":
+            (left / "work" / "secret").touch()
+        case "output":
+            (left / "work" / "outputs" / "other").touch()
+        case "link":
+            (left / "work" / "outputs").rmdir()
+            (left / "work" / "outputs").symlink_to(tmp_path)
+        case "beside":
+            (left / "another").touch()
+        case "gone":
+            (left / "work" / "outputs").rmdir()
+        case "log":
+            (left / "log.txt").unlink()
+            (left / "log.txt").mkdir()
+    folders.clear(first.task_key)
+    assert list((folders.root / "made").iterdir()) == []
+    folders.place(second)
+    given = folders.taken / second.task_key
+    assert sorted(path.name for path in given.rglob("*")) == ["outputs", "work"]
+    assert not (given / "work").is_symlink()
