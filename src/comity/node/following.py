@@ -20,8 +20,10 @@ from comity.domain.membership import CHANNEL, Act
 from comity.domain.records import Channel, Draft
 from comity.domain.rules import apply
 from comity.node import schema
+from comity.node.giving_back import give_back, lost
+from comity.node.letters import Letters
 from comity.node.link import Link, outcome
-from comity.node.news import Evidence, Mail, Member, apply_news, keep_evidence, lost, read_news
+from comity.node.news import Evidence, Mail, Member, apply_news, keep_evidence, read_news
 from comity.node.outbox import Outbox, portions
 from comity.node.released import note
 from comity.node.watchers import Watchers
@@ -41,12 +43,6 @@ PAUSES = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 TOGETHER = 0.02
 """Seconds between two entries at least: what is said meanwhile goes into one, which costs every member less."""
-
-MOST_LOST = 500
-"""Entries that are given back to a hub at a time."""
-
-LARGEST_LOST = 4 << 20
-"""Bytes of them; one more may be given."""
 
 RESTORED = "restored from a backup: took back what this node had said since"
 OTHER = "another process speaks with this node's keys; stop it"
@@ -71,14 +67,14 @@ class Following:
         self._outbox = Outbox(channel)
         self._memo = Memo()
         self._verified = ""
-        self._letters: dict[int, asyncio.Future[None] | None] = {}
+        self._letters = Letters(database, channel)
+        self._asked: asyncio.Task[bytes] | None = None
+        """The next question, which is on its way while the last answer is taken."""
         self._waiting: dict[str, asyncio.Future[None]] = {}
         self._said = asyncio.Event()
         self._watchers = Watchers()
         self._size: int | None = None
         """Entries here, where that is known: this object alone adds to them."""
-        self._mail: int | None = None
-        """The letter up to which none needs anything, where that is known."""
         self._next_at = 0.0
         """When it sends the next entry at the earliest, by the event loop's clock."""
         self._own: set[str] = set()
@@ -173,16 +169,22 @@ class Following:
 
         await self.until(connected)
 
-    async def catch_up(self, deal: Deal) -> None:
+    async def catch_up(self, deal: Deal, *, ahead: bool = False) -> None:
         """Ask the hub once what is new, and take it; `deal` is awaited for each letter.
+
+        With `ahead`, the next question is on its way while the answer is taken.
 
         What `deal` gives is done when the letter needs no more; one that was being dealt with when this process died
         comes again. Raises Unavailable when the hub is away or withholds something, NotSupported for later rules.
         What is evidence of a breach is kept, and makes it `broken`.
         """
-        mail, size = await self._dealt_with(), await self._known()
-        body = await self._ask(size, mail)
+        size, mail, asked = await self._known(), await self._letters.done(), self._asked
+        self._asked = None
+        body = await (asked or self._ask(size, mail, self._letters.last))
         news = read_news(body)
+        if ahead and self.connected and news.size == size + len(news.deliveries):
+            last = max([self._letters.last, *(letter.id for letter in news.mail)])
+            self._asked = asyncio.create_task(self._ask(news.size, mail, last))
         said: Sequence[Statement] = ()
         if news.deliveries or news.checkpoint != self._verified:
             me = Member(self.link.channel, self.organization, self.identity.public)
@@ -197,7 +199,7 @@ class Following:
         if news.size < size:
             return await self._give_back(news.size, size)
         for letter in news.mail:
-            self._letters[letter.id] = await deal(letter)
+            self._letters.take(letter.id, await deal(letter))
         missing = news.size - size - len(said)
         self._connect(not missing, f"{missing} entries are still to come" if missing else "")
         self._watchers.tell(said)
@@ -219,32 +221,21 @@ class Following:
     async def _follow(self, deal: Deal) -> None:
         self.broken = self.trouble = (await self.database.aread(self._row)).broken
         away = 0
-        while not self.broken:
-            try:
-                await self.catch_up(deal)
-                away = 0
-            except Unavailable as error:
-                if self.connected or away == len(PAUSES):
-                    self._log.warning("hub away", reason=str(error))
-                self._connect(False, str(error))
-                await asyncio.sleep(random.random() * PAUSES[min(away, len(PAUSES) - 1)])
-                away += 1
-            except NotSupported as error:
-                self._stop(str(error))  # a newer version of this program goes on from here
-
-    async def _dealt_with(self) -> int:
-        """The last letter up to which none needs anything any more; the hub forgets those."""
-        before = self._mail if self._mail is not None else (await self.database.aread(self._row)).mail
-        after = before
-        for id, work in list(self._letters.items()):
-            if work is not None and not work.done():
-                break
-            del self._letters[id]
-            after = max(after, id)
-        if after > before:
-            await self.database.awrite(lambda connection: self._update(connection, mail=after))
-        self._mail = after
-        return after
+        try:
+            while not self.broken:
+                try:
+                    await self.catch_up(deal, ahead=True)
+                    away = 0
+                except Unavailable as error:
+                    if self.connected or away == len(PAUSES):
+                        self._log.warning("hub away", reason=str(error))
+                    self._connect(False, str(error))
+                    await asyncio.sleep(random.random() * PAUSES[min(away, len(PAUSES) - 1)])
+                    away += 1
+                except NotSupported as error:
+                    self._stop(str(error))  # a newer version of this program goes on from here
+        finally:
+            self._ask_no_more()
 
     async def _known(self) -> int:
         """How many entries are here."""
@@ -252,13 +243,18 @@ class Following:
             self._size = await self.read(lambda log: log.size)
         return self._size
 
-    async def _ask(self, size: int, mail: int) -> bytes:
+    async def _ask(self, size: int, mail: int, last: int) -> bytes:
         wait = WAIT if self.connected else 0
-        target = f"/news?from={size}&mail={mail}&after={max([mail, *self._letters])}&wait={wait}"
+        target = f"/news?from={size}&mail={mail}&after={last}&wait={wait}"
         try:
             return await self.link.call("GET", target, seconds=WAIT / 1000 + 15)
         except ComityError as error:
             raise Unavailable(str(error)) from error  # whatever the hub says of a request, it is no news
+
+    def _ask_no_more(self) -> None:
+        if self._asked is not None:
+            self._asked.cancel()
+            self._asked = None
 
     async def _take(self, work: Callable[[Log], list[Statement]]) -> list[Statement]:
         """Apply what came, in one transaction, and tell those whose words are now in the log; what was said."""
@@ -282,23 +278,19 @@ class Following:
 
     async def _give_back(self, start: int, size: int) -> None:
         """A hub that was restored from a backup is given what it has lost and once signed."""
-        missing = await self.read(lambda log: lost(log, start, most=MOST_LOST, most_bytes=LARGEST_LOST))
+        missing = await self.read(lambda log: lost(log, start))
         if missing is None:
             raise Unavailable(f"the hub shows {start} entries of the {size} here, and never signed more")
         self._connect(False, f"the hub has lost {size - start} entries, which it gets back")
         self._log.warning("giving the hub back what it lost", start=start)
-        try:
-            await self.link.call("POST", "/lost", canonical(missing))
-        except ComityError as error:
-            raise Unavailable(
-                f"the hub shows {start} entries of the {size} that it signed, and does not take them back: {error}"
-            ) from error
+        await give_back(self.link, missing, start=start, size=size)
 
     async def _break(self, reason: str, answer: bytes) -> None:
         """Stop following, for good, and keep the evidence: what the hub showed cannot be trusted."""
 
         def keep(connection: Connection) -> None:
-            self._update(connection, broken=reason)
+            table = schema.joined
+            connection.execute(update(table).where(table.c.channel == self.channel).values(broken=reason))
             keep_evidence(connection, self.channel, Evidence(reason, answer))
 
         await self.database.awrite(keep)
@@ -315,14 +307,12 @@ class Following:
         table = schema.joined
         return connection.execute(select(table).where(table.c.channel == self.channel)).one()
 
-    def _update(self, connection: Connection, **values: str | int) -> None:
-        table = schema.joined
-        connection.execute(update(table).where(table.c.channel == self.channel).values(values))
-
     def _connect(self, connected: bool, trouble: str = "") -> None:
         before, self.connected = self.connected, connected
         self.trouble = trouble
-        if connected and not before:
+        if not connected:
+            self._ask_no_more()
+        elif not before:
             self._said.set()
         if connected != before:
             self._watchers.wake()

@@ -19,7 +19,7 @@ from comity.domain.records import Channel, Organization
 from comity.ledger.checkpoint import open_checkpoint
 from comity.node import schema
 from comity.values.errors import DecodeError, Forbidden, NotSupported, Unavailable
-from comity.values.keys import PublicKeys, from_base64, to_base64
+from comity.values.keys import PublicKeys, from_base64
 
 
 @final
@@ -41,16 +41,6 @@ class News(msgspec.Struct, frozen=True):
     checkpoint: str
     """Of the log with these deliveries, signed by the hub."""
     mail: list[Mail]
-
-
-@final
-class Lost(msgspec.Struct, frozen=True):
-    """What a hub has lost that this node still has, and once was signed by it."""
-
-    deliveries: list[Delivery]
-    checkpoint: str
-    proof: list[str]
-    """That the hub's log with these entries is a prefix of the one it signed, base64."""
 
 
 _NEWS = msgspec.json.Decoder(News)
@@ -148,14 +138,3 @@ def _check_own_keys(log: Log, me: Member) -> None:
             f"the log has the key {found.keys.signing} for {me.organization}, this node's is {me.keys.signing}: "
             "another was admitted in its name, or its keys were replaced elsewhere"
         )
-
-
-def lost(log: Log, start: int, *, most: int, most_bytes: int) -> Lost | None:
-    """What a hub that has only `start` entries has to be given back; None when it never signed more."""
-    table = checkpoints
-    row = log.connection.execute(select(table).where(table.c.channel == log.channel)).first()
-    if row is None or row.size <= start:
-        return None
-    given = log.deliveries(start, min(most, row.size - start), most_bytes=most_bytes)
-    proof = log.tree.consistency(start + len(given), row.size)
-    return Lost(given, row.note, [to_base64(each) for each in proof])
