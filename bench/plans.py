@@ -52,9 +52,9 @@ def main(sizes: list[int]) -> None:
         first: float | None = None
         for size in sizes:
             before, busy = time.monotonic(), cpu(network)
-            plan = _plan(node)
+            plan = new_plan(node)
             for at in range(0, size, BATCH):
-                _add(node, plan, [_task(idle) for _ in range(min(BATCH, size - at))])
+                add(node, plan, [new_task(idle) for _ in range(min(BATCH, size - at))])
             _wait(node, plan, size)
             wall, each = time.monotonic() - before, (cpu(network) - busy) / size * 1000
             first = first or wall / size
@@ -76,31 +76,31 @@ def overhead(node: Node) -> float:
 def _chain(node: Node) -> float:
     """Seconds from one function's first line to that of the task that waits for it, within an organization."""
     chain = node.function(CHAIN, {"times": MODEL}, {"times": {"kind": "ASSET_MODEL", "multiple": False}})
-    plan, tasks = _plan(node), list[dict[str, Any]]()
+    plan, tasks = new_plan(node), list[dict[str, Any]]()
     for _ in range(LINKS):
         taken = [
             {"identifier": "times", "parent_task_key": before["key"], "parent_task_output_identifier": "times"}
             for before in tasks[-1:]
         ]
         outputs = {"times": {"permissions": {"public": True, "authorized_ids": []}, "transient": False}}
-        tasks.append(_task(chain, inputs=taken, outputs=outputs))
-    _add(node, plan, tasks)
+        tasks.append(new_task(chain, inputs=taken, outputs=outputs))
+    add(node, plan, tasks)
     _wait(node, plan, LINKS)
     made = node.get(f"/task/{tasks[-1]['key']}/output_assets/")["results"][0]["asset"]
     times = [float(each) for each in node.read(f"/model/{made['key']}/file/").split()]
     return median(later - earlier for earlier, later in pairwise(times))
 
 
-def _plan(node: Node) -> str:
+def new_plan(node: Node) -> str:
     return node.post("/compute_plan/", {"key": str(uuid.uuid4()), "name": "figure"})["key"]
 
 
-def _task(function: str, **more: Any) -> dict[str, Any]:
+def new_task(function: str, **more: Any) -> dict[str, Any]:
     made = {"key": str(uuid.uuid4()), "function_key": function, "worker": "org1", "inputs": [], "outputs": {}}
     return {**made, "tag": None, "metadata": None, "rank": None, **more}
 
 
-def _add(node: Node, plan: str, tasks: list[dict[str, Any]]) -> None:
+def add(node: Node, plan: str, tasks: list[dict[str, Any]]) -> None:
     node.post("/task/bulk_create/", {"tasks": [{**task, "compute_plan_key": plan} for task in tasks]})
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from bench.chaos.network import below, started
+from bench.plans import IDLE, add, new_plan, new_task
 
 import comity as co
 from comity.sdk.client import Client, embedded
@@ -94,4 +95,20 @@ def test_a_cancelled_one_leaves_no_process_behind_and_lets_others_run(shared, tm
     with pytest.raises(RoundFailed, match="cancelled"):
         endless.wait()
     assert other.wait().digest == co.simulate(HEART, sites()).digest
+    until(lambda: not tasks_of(network))
+
+
+def test_a_plan_whose_tasks_never_end_holds_up_no_other(shared):
+    network, _ = shared
+    node = network.nodes["org1"]
+    endless = node.function(b"def work(inputs, outputs, task_properties):\n    while True:\n        pass\n", {}, {})
+    stuck = new_plan(node)
+    add(node, stuck, [new_task(endless) for _ in range(100)])
+    until(lambda: below(network.daemons()["org1"], "task"))
+    idle = node.function(IDLE, {}, {})
+    quick = new_plan(node)
+    add(node, quick, [new_task(idle) for _ in range(20)])
+    until(lambda: node.get(f"/compute_plan/{quick}/")["done_count"] == 20)
+    assert node.get(f"/compute_plan/{stuck}/")["done_count"] == 0
+    node.post(f"/compute_plan/{stuck}/cancel/", {})
     until(lambda: not tasks_of(network))

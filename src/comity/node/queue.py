@@ -96,27 +96,28 @@ def look(log: Log, organization: str, under_way: Mapping[str, Attempt], *, size:
     running = list(under_way.values())
     busy = Counter(each.plan for each in running if each.busy)
     elsewhere = Counter(each.plan for each in running if not each.busy)
-    room = size * AHEAD - busy.total()
-    if room <= 0:
-        return Ready((), gone, more=True)
+    room = max(0, size * AHEAD - busy.total())
     here = {"channel": log.channel, "worker": organization}
     # One status at a time: so both databases walk one index, in its order, from what is wanted first.
     plans = {key for status in (LOST, READY) for key in _column(log, _PLANS, {**here, "status": status})}
     found: list[tuple[int, Task]] = []
     more = False
     for key in sorted(plans):
-        most = min(room, ELSEWHERE - elsewhere[key])
+        # One of each plan has room always: the others may take long.
+        most = min(max(room, 1 - busy[key]), ELSEWHERE - elsewhere[key])
         if most <= 0:
             more = True
         if most <= 0 or status_of(need(log.records, Plan, key)) in OVER:
             continue
         wanted = {**here, "plan": key, "under_way": list(under_way), "most": most}
         keys = [each for status in (LOST, READY) for each in _column(log, _BEGIN, {**wanted, "status": status})][:most]
-        tasks = sorted((need(log.records, Task, each) for each in keys), key=lambda task: task.stage == "evaluate")
-        found += [(busy[key] + turn, task) for turn, task in enumerate(tasks)]
-        more |= len(tasks) == most
+        begun = sorted((need(log.records, Task, each) for each in keys), key=lambda task: task.stage == "evaluate")
+        found += [(busy[key] + turn, task) for turn, task in enumerate(begun)]
+        more |= len(begun) == most
     found.sort(key=lambda each: each[0])
-    return Ready([task for _, task in found][:room], gone, more or len(found) > room)
+    first = sum(turn == 0 for turn, _ in found)
+    tasks = [task for _, task in found][: max(room, first)]
+    return Ready(tasks, gone, more or len(found) > len(tasks))
 
 
 def consumers(log: Log, task: Task, outputs: Mapping[str, OutputMade]) -> dict[str, list[str]]:

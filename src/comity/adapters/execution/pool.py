@@ -19,6 +19,7 @@ from comity.adapters.execution.log import add_line
 from comity.adapters.execution.messages import Ended, NotStarted, Step
 from comity.adapters.execution.sandbox import Domain, Sandbox
 from comity.adapters.execution.sandboxes import Sandboxes
+from comity.adapters.execution.turns import Turns
 from comity.adapters.execution.way import Way, trouble
 from comity.ports.environments import Environment
 from comity.values import bounds
@@ -64,7 +65,7 @@ class Run:
 
 @final
 class Pool:
-    """Runs jobs, at most `size` at once, each in a process forked within the sandbox of its plan.
+    """Runs jobs in turns, see `Turns`, `size` at once, each in a process forked within the sandbox of its plan.
 
     `folder` is emptied and used; on the file system of the jobs' inputs and outputs, nothing is copied. `hidden` is a
     folder that no task sees, wherever it lies. The event loop is never blocked. When a job has ended, none of its
@@ -81,7 +82,7 @@ class Pool:
         self._hidden = hidden
         self._folder = folder
         self._way = way or Way()
-        self._turns = asyncio.Semaphore(size)
+        self._turns = Turns(size)
         self._runs: dict[str, Run] = {}
         self._isolation: Isolation | None = None
         self._sandboxes: Sandboxes | None = None
@@ -164,7 +165,7 @@ class Pool:
 
     async def _performed(self, run: Run, domain: Domain, sandboxes: Sandboxes) -> Outcome:
         try:
-            async with self._turns:
+            async with self._turns.turn(run.job.plan_key):
                 outcome = await self._held(run, domain, sandboxes)
         except asyncio.CancelledError:
             outcome = run.stopped or CLOSED
