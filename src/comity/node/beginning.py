@@ -27,9 +27,10 @@ class Beginning:
         """Whether there is anything to be said."""
         return self._saying is not None
 
-    def begin(self) -> None:
-        """The task's process is about to start."""
-        self._saying = asyncio.create_task(self._later())
+    def begin(self, soon: float = SOON) -> None:
+        """The task's process is about to start, unless it has begun before; say so after so many seconds."""
+        if self._saying is None:
+            self._saying = asyncio.create_task(self._later(soon))
 
     async def unsaid(self) -> tuple[TaskStarted, ...]:
         """What is still to be said, by who asks; returns once what was said by itself is kept."""
@@ -52,7 +53,7 @@ class Beginning:
         if self._saying is not None and not self._said:
             self._saying.cancel()
 
-    async def _later(self) -> None:
-        await asyncio.sleep(SOON)
+    async def _later(self, soon: float) -> None:
+        await asyncio.sleep(soon)
         self._said = True
         await self._say(self._event)

@@ -50,6 +50,8 @@ class Needed:
     """By input."""
     growth: Growth | None
     """Of the experiment that it is a stage of."""
+    missed: bool
+    """Whether the experiment's last rounds had to do without this organization."""
 
 
 @final
@@ -155,8 +157,9 @@ def _needed(log: Log, task: Task) -> Needed:
             case "ASSET_MODEL":
                 model = _model(log, each)
                 models.setdefault(each.identifier, []).append(model)
-    growth = growth_of(need(log.records, Plan, task.plan)) if task.stage else None
-    return Needed(function, dataset, keys, models, growth)
+    plan = need(log.records, Plan, task.plan)
+    growth = growth_of(plan) if task.stage else None
+    return Needed(function, dataset, keys, models, growth, task.worker in plan.absent)
 
 
 def _model(log: Log, taken: TaskInput) -> Model:

@@ -139,6 +139,8 @@ class Scheduler:
         beginning = Beginning(started, self._say)
         try:
             needed = await self._preparing.begin(task, scratch)
+            if needed.missed:
+                beginning.begin(0.0)  # while it is not known to be back, rounds are closed without it
             if task.function == SUM:
                 return await self._add(task, needed, beginning, scratch)
             elsewhere, log = partial(self._elsewhere, task.key), self.log_of(task.key)
