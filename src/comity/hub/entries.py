@@ -22,10 +22,9 @@ async def join(request: Request) -> Response:
     # Anyone may send this: the one writer is only asked for what is going to be granted.
     channel = await hub.database.aread(lambda connection: _invited(hub, connection, asked))
     hub.ordering.check_compared(channel)
-    try:
-        await hub.database.awrite(lambda connection: hub.founder.admit(connection, channel, asked))
-    finally:
-        hub.ordering.wake(channel)
+    await hub.ordering.write(
+        lambda connection: hub.founder.admit(connection, channel, asked), lambda: hub.ordering.wake(channel)
+    )
     return answer({"joined": asked.organization})
 
 

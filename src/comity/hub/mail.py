@@ -43,10 +43,10 @@ async def post(request: Request) -> Response:
     posted = decoded(body, Posted)
     check_bytes(len(posted.body.encode()), hub.limits.letter_bytes, "a letter")
     at = hub.clock()
-    try:
-        await hub.database.awrite(lambda connection: keep(connection, caller, posted, limits=hub.limits, at=at))
-    finally:
-        hub.ordering.wake_recipient(caller.channel, posted.recipient)
+    await hub.ordering.write(
+        lambda connection: keep(connection, caller, posted, limits=hub.limits, at=at),
+        lambda: hub.ordering.wake_recipient(caller.channel, posted.recipient),
+    )
     return answer({})
 
 

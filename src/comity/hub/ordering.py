@@ -7,7 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import TypeVar, final
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -24,6 +24,8 @@ from comity.ledger.checkpoint import Checkpoint, open_checkpoint, sign_checkpoin
 from comity.ledger.merkle import verify_consistency
 from comity.values.errors import ComityError, DecodeError, Unavailable
 from comity.values.keys import from_base64
+
+T = TypeVar("T")
 
 TOGETHER = 200
 """Entries of one transaction."""
@@ -113,10 +115,7 @@ class Ordering:
             root = log.tree.root()
             verify_consistency(proof, old_size=log.size, old_root=root, new_size=signed.size, new_root=signed.root)
 
-        try:
-            await self._database.awrite(append)
-        finally:
-            self.wake(channel)
+        await self.write(append, lambda: self.wake(channel))
 
     @property
     def compares(self) -> bool:
@@ -163,11 +162,17 @@ class Ordering:
                 else:
                     waiting.place.set_exception(outcome)
 
-    def wake(self, channel: int) -> None:
-        """Something was written to a channel's log: nothing is recalled of it, and those who wait look again.
+    async def write(self, work: Callable[[Connection], T], wake: Callable[[], None]) -> T:
+        """Write, and wake whom it concerns, whatever came of it, before anybody is answered.
 
-        Whoever writes calls this before it answers, whatever came of the write.
+        A request that is cancelled meanwhile takes nothing back: what it wrote must not go unnoticed.
         """
+        writing = asyncio.ensure_future(self._database.awrite(work))
+        writing.add_done_callback(lambda _: wake())
+        return await asyncio.shield(writing)
+
+    def wake(self, channel: int) -> None:
+        """Something was written to a channel's log: nothing is recalled of it, and those who wait look again."""
         self._recall.forget_members()
         self._grew(channel)
 

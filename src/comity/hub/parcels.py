@@ -40,13 +40,14 @@ async def announce(request: Request) -> Response:
     announced, parcel, at = decoded(body, Announced), _named(request), hub.clock()
     for recipient, letter in announced.letters.items():
         check_bytes(len(letter.encode()), hub.limits.letter_bytes, f"the letter to {recipient}")
-    try:
-        await hub.database.awrite(
-            lambda connection: _expect(connection, caller, parcel, announced, limits=hub.limits, at=at)
-        )
-    finally:
+
+    def wake() -> None:
         for recipient in announced.letters:
             hub.ordering.wake_recipient(caller.channel, recipient)
+
+    await hub.ordering.write(
+        lambda connection: _expect(connection, caller, parcel, announced, limits=hub.limits, at=at), wake
+    )
     received = hub.spool.received(_spooled(caller, parcel))
     hub.spool.check_room(announced.size - received, hub.limits.free_bytes)
     return answer({"received": received})

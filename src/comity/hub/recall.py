@@ -2,7 +2,8 @@
 
 The process that runs is the only one that writes to its database, so that what was read holds until it writes. After
 whatever it writes to a log, `Ordering.wake` has this forgotten, texts that were redacted among it. A read keeps what it
-found in what stood here when it began: once a write has thrown that away, nobody finds it any more.
+found in what stood here when it began: once a write has thrown that away, nobody finds it any more. Nothing may be
+forgotten before what was written is on the disk, or what stands there still would be recalled: see `Ordering.write`.
 """
 
 from __future__ import annotations

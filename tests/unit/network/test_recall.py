@@ -1,6 +1,7 @@
 """What a hub recalls between requests holds: every write that makes it untrue has it forgotten at once."""
 
 import asyncio
+import threading
 
 import msgspec
 import pytest
@@ -340,6 +341,23 @@ def test_a_letter_comes_to_a_request_that_waits(network):
         return found.json["mail"]
 
     assert [each["body"] for each in network.run(story())] == ["now"]
+
+
+def test_a_letter_comes_also_when_its_sender_has_hung_up(network):
+    end, go = size(network), threading.Event()
+
+    async def story():
+        await network.ask(network.link("a"), "GET", "/presence")
+        busy = asyncio.ensure_future(network.database.awrite(lambda _: go.wait()))
+        posting = asyncio.ensure_future(post(network, "a", "b", "the last words"))
+        await asyncio.sleep(0.1)
+        posting.cancel()
+        (asked,) = await waiting(network, "b", start=end)
+        go.set()
+        await busy
+        return (await asyncio.wait_for(asked, 5)).json["mail"]
+
+    assert [each["body"] for each in network.run(story())] == ["the last words"]
 
 
 def test_letters_are_read_when_there_may_be_some_and_forgotten_once(network, reads, monkeypatch):
