@@ -52,16 +52,14 @@ class Spool:
             have = await asyncio.to_thread(self.received, name)
             if offset != have:
                 raise Conflict(f"the parcel {name} has {have} bytes here; go on from there, not from {offset}")
-            file = (self._directory / name).open("ab")  # not in a thread: who is cancelled meanwhile could not close it
-            try:
+            # Opened and closed not in a thread: who is cancelled meanwhile could not close it. All is flushed before.
+            with (self._directory / name).open("ab") as file:
                 async for piece in pieces:
                     have += len(piece)
                     if have > size:
                         raise InvalidInput(f"the parcel {name} was announced with {size} bytes, more have come")
                     await asyncio.to_thread(_append, file, piece)
                     self._wake(name)
-            finally:
-                await asyncio.to_thread(file.close)
         finally:
             self._writing.discard(name)
             self._wake(name)

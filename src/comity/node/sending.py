@@ -134,6 +134,8 @@ class Sending:
         target = f"/parcels/{parcel.name}/bytes?offset={received}"
         try:
             await self._following.link.upload(target, _stream(pieces, received - first * SEALED_CHUNK))
+        except NotFound:
+            return  # every recipient has acknowledged it: they had it from before; else they will ask for it
         except ComityError as error:
             raise Unavailable(f"the hub did not take the parcel {parcel.name}: {error}") from error
 
