@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated, Any, final
 
 import msgspec
@@ -45,12 +46,11 @@ async def announce(request: Request) -> Response:
         for recipient in announced.letters:
             hub.ordering.wake_recipient(caller.channel, recipient)
 
+    hub.spool.check_room(announced.size - hub.spool.received(_spooled(caller, parcel)), hub.limits.free_bytes)
     await hub.ordering.write(
         lambda connection: _expect(connection, caller, parcel, announced, limits=hub.limits, at=at), wake
     )
-    received = hub.spool.received(_spooled(caller, parcel))
-    hub.spool.check_room(announced.size - received, hub.limits.free_bytes)
-    return answer({"received": received})
+    return answer({"received": hub.spool.received(_spooled(caller, parcel))})
 
 
 async def received(request: Request) -> Response:
@@ -128,7 +128,8 @@ def _expect(
         rows = [{"channel": caller.channel, "parcel": parcel, "recipient": each} for each in sorted(new)]
         connection.execute(insert(table), rows)
     for recipient, letter in announced.letters.items():
-        mail.keep(connection, caller, Posted(recipient, letter), limits=limits, at=at)
+        with suppress(Unavailable):  # too many letters wait for this one; it asks for what it needs
+            mail.keep(connection, caller, Posted(recipient, letter), limits=limits, at=at)
 
 
 def _check_quota(connection: Connection, caller: Caller, size: int, limits: Limits) -> None:

@@ -39,7 +39,7 @@ class Conductor:
                     if plan not in self._conducted:
                         self._conducted.add(plan)
                         group.create_task(self._conduct(plan)).add_done_callback(
-                            lambda _, plan=plan: self._conducted.discard(plan)
+                            lambda _, plan=plan: (self._conducted.discard(plan), changed.set())
                         )
                 await changed.wait()
 

@@ -73,6 +73,7 @@ class Scheduler:
         async with asyncio.TaskGroup() as group:
             while True:
                 self._changed.clear()
+                self._more = True  # until it is known
                 under_way = dict(self._running)  # before the read begins, whose state knows every commit until then
                 found = await self._following.read(lambda log, known=under_way: self._look(log, known))
                 self._more = found.more
@@ -92,8 +93,11 @@ class Scheduler:
         self.log_of("").parent.mkdir(parents=True, exist_ok=True)
 
     def _over(self, key: str) -> None:
-        attempt, busy = self._running.pop(key), sum(each.busy for each in self._running.values())
-        if not attempt.committed or (self._more and busy <= self._size * AHEAD // 2):  # else there is enough to do
+        attempt = self._running.pop(key)
+        busy = [each.plan for each in self._running.values() if each.busy]
+        # Else there is enough to do, also of its plan.
+        wanting = len(busy) <= self._size * AHEAD // 2 or attempt.plan not in busy
+        if not attempt.committed or (self._more and wanting):
             self._changed.set()
 
     @contextmanager
@@ -246,7 +250,8 @@ class Scheduler:
                     "outcome": msgspec.json.encode(event),
                 }
                 connection.execute(insert(schema.commits), [row])
-                self._following.say(connection, [*before, event], {})
+                for each in (*before, event):  # the refusal of one is none of the other
+                    self._following.say(connection, [each], {})
             if not any(each.blob for each in outputs.values()):
                 return {}
             return consumers(Log(connection, self._following.channel), task, outputs)

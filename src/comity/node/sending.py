@@ -81,6 +81,9 @@ class Sending:
                     await self._uploaded(parcel, received)
                 return
             except Unavailable:
+                announce["letters"] = (
+                    letters  # the hub may have forgotten it; who gets a letter twice acknowledges twice
+                )
                 failures += 1
                 if failures == ATTEMPTS:
                     raise
@@ -122,11 +125,16 @@ class Sending:
 
     async def _uploaded(self, parcel: Parcel, received: int) -> None:
         """Return once the hub has all of the parcel, of which it has received so many bytes."""
-        upload = self._uploads.get(parcel.name)
+        upload = before = self._uploads.get(parcel.name)
         if upload is None:
             upload = self._uploads[parcel.name] = asyncio.create_task(self._upload(parcel, received))
             upload.add_done_callback(lambda ended: self._over(parcel.name, ended))
-        await asyncio.shield(upload)
+        try:
+            await asyncio.shield(upload)
+        except NotFound as error:
+            # Every recipient has acknowledged it: they had it from before, else they will ask for it.
+            if before is not None:
+                raise Unavailable(f"the parcel {parcel.name} was forgotten before it was announced again") from error
 
     async def _upload(self, parcel: Parcel, received: int) -> None:
         first = received // SEALED_CHUNK
@@ -135,7 +143,7 @@ class Sending:
         try:
             await self._following.link.upload(target, _stream(pieces, received - first * SEALED_CHUNK))
         except NotFound:
-            return  # every recipient has acknowledged it: they had it from before; else they will ask for it
+            raise
         except ComityError as error:
             raise Unavailable(f"the hub did not take the parcel {parcel.name}: {error}") from error
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -77,9 +78,25 @@ def test_a_parcel_is_no_longer_than_announced(network):
 
 
 def test_a_full_disk_is_left_alone(build):
-    network = build(free_bytes=1 << 60)
-    refused(announce(network, "a", 1), 503, "the hub's disk has no room for 5 more bytes")
+    network = build()
+    assert announce(network, "a", 1).status == 200
+    network.hub.limits = replace(network.hub.limits, free_bytes=1 << 60)
     refused(network.request(network.link("a"), "PUT", f"/parcels/{1:032x}/bytes", b"bytes"), 503, "no room")
+    said = b'{"size":5,"recipients":["b"],"letters":{"b":"it comes"}}'
+    refused(network.request(network.link("a"), "POST", f"/parcels/{2:032x}", said), 503, "no room for 5 more bytes")
+    assert network.request(network.link("b"), "GET", "/news?from=100&mail=0").json["mail"] == []
+    assert network.request(network.link("a"), "GET", f"/parcels/{2:032x}").status == 404
+
+
+def test_who_has_too_many_letters_waiting_asks_for_a_parcel(build):
+    """And the others get their letters all the same."""
+    network = build(letters=1)
+    for name, number in (("b", 1), ("c", 2)):
+        said = f'{{"size":5,"recipients":["b","c"],"letters":{{"b":"for b","{name}":"for {name}"}}}}'.encode()
+        assert network.request(network.link("a"), "POST", f"/parcels/{number:032x}", said).status == 200
+    for name in "bc":
+        mail = network.request(network.link(name), "GET", "/news?from=100&mail=0").json["mail"]
+        assert [each["body"] for each in mail] == [f"for {name}"]
 
 
 def test_entries_come_up_to_a_number_in_a_minute(build):

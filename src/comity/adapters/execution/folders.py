@@ -14,6 +14,7 @@ import subprocess
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import count
 from math import ceil
 from pathlib import Path
 from threading import Lock
@@ -30,7 +31,7 @@ LONGEST_LOG = KEPT + 1000
 WORK, OUTPUTS, LOG = "work", "outputs", "log.txt"
 DEEPEST = 100
 """Folders in each other that a task may make: paths of any length could not be followed."""
-SPARE = 64
+SPARE = 8
 """Folders that are kept for tasks to come."""
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -53,10 +54,13 @@ class Folders:
         self._lock = Lock()
         self._spare: list[Path] = []
         """Folders of tasks that have left nothing in them."""
+        self._names = count()
         self._given.mkdir(parents=True)
         self._given.chmod(0o755)
         self._made = root / "made"
         self._made.mkdir()
+        self.written = (self.taken, self._made)
+        """Where code of the sandbox writes; in what was moved out of its sight, through what it still has open."""
         self._writable(self.taken)
 
     @property
@@ -128,7 +132,7 @@ class Folders:
     def clear(self, task_key: str) -> None:
         """Remove what a job was given and has left; what resists is removed with the sandbox."""
         shutil.rmtree(self._given / "tasks" / task_key, ignore_errors=True)
-        left = self._made / task_key
+        left = self._name(task_key)
         with suppress(OSError):
             _make_mine(self.taken / task_key)
             (self.taken / task_key).rename(left)
@@ -177,13 +181,31 @@ class Folders:
 
     def _make_room(self, task_key: str) -> None:
         """Make a task's folders, and only then move them to where other code of its plan could put links among them."""
-        made = self._made / task_key
-        try:
-            made = self._spare.pop()  # nothing in it is kept from this task
-        except IndexError:
+        made = self._kept()
+        if made is None:
+            made = self._name(task_key)
             for folder in ("", WORK, f"{WORK}/{OUTPUTS}"):
                 self._writable(made / folder)
-        made.rename(self.taken / task_key)
+        try:
+            made.rename(self.taken / task_key)
+        except OSError:
+            remove(made)
+            raise
+
+    def _kept(self) -> Path | None:
+        """Folders of a task that has ended, if there are some that still are as they were."""
+        while True:
+            try:
+                spare = self._spare.pop()
+            except IndexError:
+                return None
+            if _emptied(spare):
+                return spare
+            remove(spare)
+
+    def _name(self, task_key: str) -> Path:
+        """A name that no folder had: the same task may run again."""
+        return self._made / f"{task_key}-{next(self._names)}"
 
     def _writable(self, folder: Path) -> None:
         folder.mkdir(parents=True, mode=0o700)
@@ -205,12 +227,13 @@ def _opened(outermost: Path, *names: str) -> Generator[int]:
 
 
 def _emptied(left: Path) -> bool:
-    """Whether a task has left its folders as they were but for its log, which is removed."""
+    """Whether a task's folders are as they were but for its log, which is removed."""
     with suppress(OSError), _opened(left) as outer, _opened(left, WORK) as work, _opened(left, WORK, OUTPUTS) as inner:
         if [_names(folder) - {LOG} for folder in (outer, work, inner)] == [{WORK}, {OUTPUTS}, set()]:
             for folder in (outer, work, inner):
                 os.fchmod(folder, 0o700)
-            os.unlink(LOG, dir_fd=outer)
+            with suppress(FileNotFoundError):
+                os.unlink(LOG, dir_fd=outer)
             return True
     return False
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from asyncio import TimerHandle
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
@@ -118,7 +119,9 @@ class Sandboxes:
             self._retire(place)
             return
         place.expiry = asyncio.get_running_loop().call_later(self._way.idle_seconds, self._retire, place)
-        for each in self._idle()[: -self._way.sandboxes or None]:
+        idle = self._idle()
+        # By chance: were it the one unused for longest, plans that take turns would all begin anew each time.
+        for each in random.sample(idle, max(0, len(idle) - self._way.sandboxes)):
             self._retire(each)
 
     def _retire(self, place: Place) -> None:
@@ -161,7 +164,7 @@ class Sandboxes:
         try:
             over = watch.memory(sandbox.base, limits, tasks=tasks)
             if not over and glance % DISK == 0:
-                over = watch.disk(sandbox.base, sandbox.folders.taken, limits, tasks=tasks)
+                over = watch.disk(sandbox.base, sandbox.folders.written, limits, tasks=tasks)
         except OSError:  # it ends, or this process has no descriptor left
             return ""
         return over

@@ -9,25 +9,28 @@ from contextlib import asynccontextmanager
 from typing import final
 
 PATIENCE = 10.0
-"""Seconds that a plan waits for its first turn at most."""
+"""Seconds in which no turn was given back, after which a plan that has none is given one more."""
 
 
 @final
 class Turns:
-    """So many at once, and one more for each plan that has waited in vain: no plan holds up another for ever."""
+    """So many at once, and as many more at most for plans that would wait for others that do not end."""
 
     def __init__(self, size: int) -> None:
+        self._size = size
         self._free = size
         """Below zero by those that there are more."""
         self._taken: Counter[str] = Counter()
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
         self._late: set[str] = set()
         """Plans that have waited in vain since another gave a turn back."""
+        self._moved = 0.0
+        """When that was, by the event loop's clock."""
 
     @asynccontextmanager
     async def turn(self, plan: str) -> AsyncGenerator[None]:
         """Within it, a turn is taken."""
-        if self._free > 0 or (plan in self._late and not self._taken[plan]):
+        if self._free > 0 or (plan in self._late and self._may_have_more(plan)):
             self._take(plan)
         else:
             await self._given(plan)
@@ -40,15 +43,22 @@ class Turns:
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[None] = loop.create_future()
         self._waiting.setdefault(plan, deque()).append(turn)
-        late = loop.call_later(PATIENCE, self._insist, plan)
+        began = loop.time()
         try:
-            await turn
+            while not turn.done():
+                late = max(began, self._moved) + PATIENCE
+                await asyncio.wait([turn], timeout=max(0.0, late - loop.time()))
+                if not turn.done() and loop.time() >= max(began, self._moved) + PATIENCE:
+                    began = loop.time()
+                    self._insist(plan)
         except asyncio.CancelledError:
-            if not turn.cancelled():  # it was given just now
+            if turn.done():  # it was given just now
                 self._give_back(plan)
+            turn.cancel()
             raise
-        finally:
-            late.cancel()
+
+    def _may_have_more(self, plan: str) -> bool:
+        return not self._taken[plan] and self._free > -self._size
 
     def _take(self, plan: str) -> None:
         self._free -= 1
@@ -61,6 +71,7 @@ class Turns:
             del self._taken[plan]
         if plan not in self._late:
             self._late.clear()
+            self._moved = asyncio.get_running_loop().time()
         elif self._free <= 0:
             self._insist(plan)
         while self._free > 0 and self._waiting:
@@ -69,7 +80,7 @@ class Turns:
 
     def _insist(self, plan: str) -> None:
         """Give a plan that waits one turn, if not of those that there are."""
-        while plan in self._waiting and not self._taken[plan]:
+        while plan in self._waiting and self._may_have_more(plan):
             self._late.add(plan)
             self._give(plan)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -30,19 +31,20 @@ def memory(base: int, limits: Limits, *, tasks: int) -> str:
     return f"memory: {used // MIB} MiB, where a task may have {limits.memory // MIB}"
 
 
-def disk(base: int, taken: Path, limits: Limits, *, tasks: int) -> str:
-    """What is too much about the files below a folder, those without a name and those in memory, or nothing.
+def disk(base: int, written: Sequence[Path], limits: Limits, *, tasks: int) -> str:
+    """What is too much about the files below folders of one disk, those without a name and those in memory, or nothing.
 
     Costs microseconds for each file and for each descriptor.
     NOT seen: a file without a name that lies in a message between sockets; and, unless this process is root's, one that
     is open, or more of one that is mapped than is mapped of it.
     """
     most = limits.files * tasks
-    found = usage(taken, most=most)
-    if found.hidden:
-        return f"files: {found.hidden}"
-    size, files = _nameless(base, os.stat(taken).st_dev, most=most)  # noqa: PTH116
-    size, files = size + found.size, files + found.files + _in_memory(base)
+    found = [usage(each, most=most) for each in written]
+    if hidden := next((each.hidden for each in found if each.hidden), ""):
+        return f"files: {hidden}"
+    size, files = _nameless(base, os.stat(written[0]).st_dev, most=most)  # noqa: PTH116
+    size += sum(each.size for each in found)
+    files += sum(each.files for each in found) + _in_memory(base)
     if files > most:
         return f"files: more than the {limits.files} that a task may leave"
     if size > limits.disk * tasks:

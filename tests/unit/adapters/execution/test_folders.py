@@ -109,3 +109,28 @@ def test_folders_that_a_task_has_changed_are_not_used_again(tmp_path, folders, b
     given = folders.taken / second.task_key
     assert sorted(path.name for path in given.rglob("*")) == ["outputs", "work"]
     assert not (given / "work").is_symlink()
+
+
+def test_a_task_that_runs_again_has_folders_of_its_own(folders, bundle, job):
+    first, second = job(bundle("pass")), job(bundle("pass"))
+    for _ in range(3):
+        folders.place(first)
+        folders.place(second)
+        for each in (first, second):
+            (folders.taken / each.task_key / "work" / "outputs" / "left").touch()
+        folders.clear(first.task_key)
+        (folders.taken / second.task_key / "work" / "outputs" / "left").unlink()
+        folders.clear(second.task_key)
+        assert list(folders.taken.iterdir()) == []
+
+
+def test_what_a_task_puts_into_folders_that_are_kept_is_seen_and_given_to_nobody(folders, bundle, job):
+    first, second = job(bundle("pass")), job(bundle("pass"))
+    folders.place(first)
+    opened = os.open(folders.taken / first.task_key / "work", os.O_RDONLY | os.O_DIRECTORY)
+    folders.clear(first.task_key)
+    os.close(os.open("planted", os.O_CREAT | os.O_WRONLY, dir_fd=opened))
+    assert sum(usage(each, most=100).files for each in folders.written) > 3
+    folders.place(second)
+    os.close(opened)
+    assert [path.name for path in (folders.taken / second.task_key).rglob("*")] == ["work", "outputs"]

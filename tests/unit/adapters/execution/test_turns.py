@@ -72,6 +72,34 @@ def test_a_plan_whose_tasks_never_end_holds_up_no_other(monkeypatch):
     assert asyncio.run(run()) == [(0, -1), (1, -1), (2, -1)]
 
 
+def test_there_are_more_only_where_none_is_given_back_and_never_twice_as_many(monkeypatch):
+    monkeypatch.setattr(module, "PATIENCE", 0.05)
+
+    async def most(seconds):
+        turns, at_once, seen = Turns(2), 0, 0
+
+        async def job(plan):
+            nonlocal at_once, seen
+            async with turns.turn(plan):
+                at_once += 1
+                seen = max(seen, at_once)
+                try:
+                    await asyncio.sleep(seconds)
+                finally:
+                    at_once -= 1
+
+        jobs = [asyncio.create_task(job(str(plan))) for plan in range(30)]
+        await asyncio.wait(jobs, timeout=0.5)
+        for each in jobs:
+            each.cancel()
+        await asyncio.gather(*jobs, return_exceptions=True)
+        assert turns._free == 2
+        return seen
+
+    assert asyncio.run(most(0.01)) == 2
+    assert asyncio.run(most(1000)) == 4
+
+
 @given(st.integers(1, 4), st.lists(st.sampled_from("abc"), max_size=12), st.data())
 def test_whoever_is_not_cancelled_gets_a_turn(size, plans, data):
     cancelled = data.draw(st.sets(st.integers(0, len(plans) - 1)) if plans else st.just(set()))
