@@ -96,7 +96,7 @@ class NodeSettings(BaseSettings):
     data: Annotated[tuple[Absolute, ...], NoDecode, BeforeValidator(lambda given: _several(given))] = ()
     """Folders below which data samples may lie; in the environment with `:` between."""
     tasks: Annotated[int, Field(ge=1, le=1000)] = 2
-    """How many tasks run at once; one more for a plan that has waited ten seconds for its first."""
+    """How many tasks run at once; as many more at most for plans that would wait for tasks that do not end."""
     ca_file: Annotated[FilePath, AfterValidator(_absolute)] | None = None
     """PEM file of the authorities that are trusted for the hub instead of its own certificate: that of a proxy which
     inspects TLS."""

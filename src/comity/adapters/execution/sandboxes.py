@@ -25,6 +25,8 @@ IDLE = 0.5
 """The same where no task runs."""
 DISK = 5
 """Looks at its memory for each at its disk."""
+RECENT = 5.0
+"""Seconds for which a plan is taken to go on."""
 
 
 @final
@@ -38,6 +40,8 @@ class Place:
     users: int = 0
     watching: asyncio.Task[None] | None = None
     expiry: TimerHandle | None = None
+    unused_since: float = 0.0
+    """By the event loop's clock."""
 
     @property
     def lasting(self) -> bool:
@@ -119,10 +123,11 @@ class Sandboxes:
             self._retire(place)
             return
         place.expiry = asyncio.get_running_loop().call_later(self._way.idle_seconds, self._retire, place)
-        idle = self._idle()
-        # By chance: were it the one unused for longest, plans that take turns would all begin anew each time.
-        for each in random.sample(idle, max(0, len(idle) - self._way.sandboxes)):
-            self._retire(each)
+        place.unused_since = asyncio.get_running_loop().time()
+        while len(idle := self._idle()) > self._way.sandboxes:
+            # Among those in turn it is chance: were it always the first, plans that take turns would all begin anew.
+            stale = idle[0].unused_since < place.unused_since - RECENT
+            self._retire(idle[0] if stale else random.choice(idle))
 
     def _retire(self, place: Place) -> None:
         """Give it to nobody any more, and end it."""

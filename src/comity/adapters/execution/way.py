@@ -19,8 +19,9 @@ class Way:
     """Tasks are refused where the level reached is lower."""
     limits: Limits = field(default_factory=Limits)
     """What a task may use up."""
-    sandboxes: int = 8
-    """How many are kept in which nothing runs; of more, those unused for longest are ended."""
+    sandboxes: int = 16
+    """How many are kept in which nothing runs; of more, those unused for longest are ended. Plans beyond these that run
+    at once begin anew now and then."""
     idle_seconds: float = 300.0
     """Seconds after which one in which nothing runs is ended."""
     shared: bool = True
