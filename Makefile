@@ -28,7 +28,7 @@ bench: .venv/.dev ## our figures beside their floors
 	for figure in $(FIGURES); do OMP_NUM_THREADS=1 $(BIN)/python -m bench.$$figure || exit 1; done
 
 chaos: .venv/.dev ## kill hub, nodes and workers while plans run; write docs/chaos.md
-	$(BIN)/python -m bench.chaos --seeds 1 2 3 --kills 4 --rounds 43 --write docs/chaos.md
+	$(BIN)/python -m bench.chaos --seeds 1 2 3 4 --kills 4 --rounds 43 --write docs/chaos.md
 
 fuzz: .venv/.dev ## ask node and hub for whatever their OpenAPI documents allow, and for what they do not
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --hypothesis-profile=fuzz tests/unit/node/rest/test_fuzz.py \
