@@ -31,7 +31,7 @@ LONGEST_LOG = KEPT + 1000
 WORK, OUTPUTS, LOG = "work", "outputs", "log.txt"
 DEEPEST = 100
 """Folders in each other that a task may make: paths of any length could not be followed."""
-SPARE = 8
+UNUSED = 8
 """Folders that are kept for tasks to come."""
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -52,7 +52,7 @@ class Folders:
         self._data = {path: mounts.seen(number) if inside else str(path) for number, path in enumerate(mounts.data)}
         self._bundles: dict[Path, str] = {}
         self._lock = Lock()
-        self._spare: list[Path] = []
+        self._unused: list[Path] = []
         """Folders of tasks that have left nothing in them."""
         self._names = count()
         self._given.mkdir(parents=True)
@@ -136,8 +136,8 @@ class Folders:
         with suppress(OSError):
             _make_mine(self.taken / task_key)
             (self.taken / task_key).rename(left)
-        if len(self._spare) < SPARE and _emptied(left):
-            return self._spare.append(left)
+        if len(self._unused) < UNUSED and _emptied(left):
+            return self._unused.append(left)
         with suppress(RecursionError):
             shutil.rmtree(left, ignore_errors=True)
         if os.path.lexists(left):
@@ -196,12 +196,12 @@ class Folders:
         """Folders of a task that has ended, if there are some that still are as they were."""
         while True:
             try:
-                spare = self._spare.pop()
+                unused = self._unused.pop()
             except IndexError:
                 return None
-            if _emptied(spare):
-                return spare
-            remove(spare)
+            if _emptied(unused):
+                return unused
+            remove(unused)
 
     def _name(self, task_key: str) -> Path:
         """A name that no folder had: the same task may run again."""
