@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import tarfile
+import time
 import uuid
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -129,6 +130,7 @@ class Assets:
     DOCKERFILE: ClassVar[str] = DOCKERFILE
 
     substra: ModuleType
+    clients: Sequence[Any]
     folder: Path
     numbers: Iterator[int] = field(default_factory=itertools.count)
 
@@ -138,6 +140,19 @@ class Assets:
     @property
     def everyone(self) -> Any:
         return self.permissions(public=True)
+
+    def seen(self, noun: str, key: str) -> str:
+        """The key, once every node knows it: one that has just heard of it knows it a moment later."""
+        end = time.monotonic() + SECONDS
+        for client in self.clients:
+            while True:
+                try:
+                    getattr(client, f"get_{noun}")(key)
+                    break
+                except self.substra.exceptions.NotFound:
+                    assert time.monotonic() < end, f"a node never heard of the {noun} {key}"
+                    time.sleep(POLL)
+        return key
 
     def new(self) -> Path:
         folder = self.folder / str(next(self.numbers))
@@ -157,7 +172,7 @@ class Assets:
             "logs_permission": self.everyone,
             **more,
         }
-        return client.add_dataset(self.substra.schemas.DatasetSpec(**spec))
+        return self.seen("dataset", client.add_dataset(self.substra.schemas.DatasetSpec(**spec)))
 
     def rows(self, text: str = "1,2\n") -> Path:
         """A folder of rows."""
@@ -168,7 +183,7 @@ class Assets:
     def sample(self, client: Any, dataset: str, text: str = "1,2\n") -> str:
         """The key of a new sample of a dataset."""
         spec = self.substra.schemas.DataSampleSpec(path=self.rows(text), data_manager_keys=[dataset])
-        return client.add_data_sample(spec)
+        return self.seen("data_sample", client.add_data_sample(spec))
 
     def archive(self, name: str, *, code: str = CODE, dockerfile: str = DOCKERFILE) -> Path:
         """A function as Substra packs it."""
@@ -180,15 +195,15 @@ class Assets:
                 packed.add(folder / each, each)
         return folder / "function.tar.gz"
 
-    def function(self, client: Any, name: str = "train", *, archive: Path | None = None, **more: Any) -> str:
+    def function(self, client: Any, does: str = "train", *, archive: Path | None = None, **more: Any) -> str:
         """The key of a new function, one of those above."""
-        schemas, (takes, leaves) = self.substra.schemas, SIGNATURES[name]
+        schemas, (takes, leaves) = self.substra.schemas, SIGNATURES[does]
         description = self.new() / "description.md"
-        description.write_text(f"# {name}\n")
+        description.write_text(f"# {does}\n")
         spec = {
-            "name": name,
+            "name": does,
             "description": description,
-            "file": archive or self.archive(name),
+            "file": archive or self.archive(does),
             "permissions": self.everyone,
             "inputs": [
                 schemas.FunctionInputSpec(identifier=each, kind=kind, optional=optional, multiple=multiple)
@@ -199,7 +214,7 @@ class Assets:
             ],
             **more,
         }
-        return client.add_function(schemas.FunctionSpec(**spec))
+        return self.seen("function", client.add_function(schemas.FunctionSpec(**spec)))
 
     def data(self, dataset: str, *samples: str) -> list[Any]:
         """The inputs of a task on a dataset."""
@@ -279,8 +294,8 @@ def clients(connect: Callable[..., Any]) -> list[Any]:
 
 
 @pytest.fixture(scope="session")
-def assets(substra: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Assets:
-    return Assets(substra, tmp_path_factory.mktemp("assets"))
+def assets(substra: ModuleType, clients: list[Any], tmp_path_factory: pytest.TempPathFactory) -> Assets:
+    return Assets(substra, clients, tmp_path_factory.mktemp("assets"))
 
 
 @pytest.fixture(scope="session")

@@ -242,6 +242,7 @@ def test_a_failure_and_its_log(substra, assets, one, two, study, wait, tmp_path)
     with pytest.raises(substra.exceptions.FutureFailureError):
         wait(one.wait_compute_plan, ended.compute_plan_key)
     assert one.get_compute_plan(ended.compute_plan_key).failed_task_key == key
+    wait(two.wait_task, key, raises=False)
     for client, folder in ((one, tmp_path / "1"), (two, tmp_path / "2")):
         folder.mkdir()
         said = client.get_logs(key)
