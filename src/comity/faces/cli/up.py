@@ -41,6 +41,7 @@ def command(
         organizations=called,
         port=port,
         approve=approve,
+        opaque=approve,
         builds=builds(index, wheels),
     )
     forked, said = start(network)

@@ -1,0 +1,20 @@
+"""Code that nobody can read: pickles, compiled modules, wheels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def unreadable(folder: Path) -> str:
+    """The path of the first file below a folder that is no text in UTF-8; empty where all are.
+
+    A text may be just as hard to understand; whoever reads it sees at least that.
+    """
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            try:
+                if "\x00" in path.read_text("utf-8"):
+                    return str(path.relative_to(folder))
+            except UnicodeDecodeError:
+                return str(path.relative_to(folder))
+    return ""
