@@ -206,6 +206,8 @@ def test_what_is_no_function(substra, assets, clients, files):
         {"datasamples": {"kind": "ASSET_DATA_SAMPLE", "multiple": True, "optional": False}},
         {"a": {"kind": "ASSET_PERFORMANCE", "multiple": False, "optional": False}},
         {"a" * 101: {"kind": "ASSET_MODEL", "multiple": False, "optional": False}},
+        {"a/b": {"kind": "ASSET_MODEL", "multiple": False, "optional": False}},
+        {"..": {"kind": "ASSET_MODEL", "multiple": False, "optional": False}},
     ],
 )
 def test_inputs_that_no_function_has(http, assets, inputs):

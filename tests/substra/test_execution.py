@@ -227,6 +227,24 @@ def test_a_plan_grows_after_it_was_done(assets, clients, functions, datasets, wa
     assert (ended.status, ended.done_count) == ("PLAN_STATUS_DONE", 2)
 
 
+def test_an_output_whose_name_has_spaces(substra, assets, clients, datasets, wait):
+    """As SubstraFL calls a performance by its metric's name; the stock client asks for it without the spaces."""
+    code = assets.CODE.replace('outputs["performance"]', 'outputs["F1 score (%)"]').replace(
+        'sum(read(inputs["predictions"])) - sum(truth)', "len(truth)"
+    )
+    schemas = substra.schemas
+    outputs = [schemas.FunctionOutputSpec(identifier="F1 score (%)", kind="ASSET_PERFORMANCE", multiple=False)]
+    inputs = [
+        schemas.FunctionInputSpec(identifier="opener", kind="ASSET_DATA_MANAGER", optional=False, multiple=False),
+        schemas.FunctionInputSpec(identifier="datasamples", kind="ASSET_DATA_SAMPLE", optional=False, multiple=True),
+    ]
+    function = assets.function(clients[0], archive=assets.archive("score", code=code), inputs=inputs, outputs=outputs)
+    data = assets.data(datasets[0][0], *datasets[0][1][:3])
+    key = clients[0].add_task(assets.alone(function, FIRST, data, assets.outputs("F1 score (%)")))
+    wait(clients[0].wait_task, key)
+    assert clients[0].get_task_output_asset(key, "F1 score (%)").asset == 3
+
+
 @pytest.fixture
 def profile(nodes, clients) -> Any:
     """What a node says at a path, with a token of its own."""

@@ -49,7 +49,7 @@ def _is_tagged(view: View, each: Plan | Task, given: str) -> bool:
 
 def _has_metadata(view: View, each: Named | Task, given: str) -> bool:
     """The stock client takes every space out of what it sends, so that values are compared without."""
-    held = {_bare(key): _bare(value) for key, value in view.metadata(each.metadata).items()}
+    held = {bare(key): bare(value) for key, value in view.metadata(each.metadata).items()}
     return all(_holds(held, asked) for asked in _asked(given))
 
 
@@ -61,13 +61,14 @@ def _asked(given: str) -> list[_Metadata]:
 
 
 def _holds(held: dict[str, str], asked: _Metadata) -> bool:
-    value = held.get(_bare(asked.key))
+    value = held.get(bare(asked.key))
     if value is None or asked.type == "exists":
         return value is not None
-    return value == _bare(asked.value) if asked.type == "is" else _bare(asked.value) in value
+    return value == bare(asked.value) if asked.type == "is" else bare(asked.value) in value
 
 
-def _bare(text: str) -> str:
+def bare(text: str) -> str:
+    """A text without its spaces, as the stock client sends it."""
     return text.replace(" ", "")
 
 
