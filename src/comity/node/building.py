@@ -29,15 +29,11 @@ from comity.domain.words import SALT, written
 from comity.node.bundles import Bundles
 from comity.node.exchange import Exchange
 from comity.node.logs import log_file
-from comity.node.opaque import unreadable
+from comity.node.opaque import Opaque, unreadable
 from comity.values.errors import BuildFailed, ComityError, Unavailable
 
 Approve: TypeAlias = Literal["ask", "allow"]
 """Whether functions of other organizations wait for a steward or are let in."""
-
-Opaque: TypeAlias = Literal["deny", "ask", "allow"]
-"""Whether functions with files that nobody can read are refused, wait for a steward even where others are let in, or
-are let in like others."""
 
 CHANGES: tuple[type[Event], ...] = (
     FunctionRegistered,
