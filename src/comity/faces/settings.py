@@ -27,7 +27,7 @@ from pydantic_settings import (
 from comity.adapters.environments.builds import Builds
 from comity.adapters.execution.way import Way
 from comity.hub.limits import Limits
-from comity.node.building import Opaque
+from comity.node.opaque import Opaque
 from comity.values.errors import InvalidInput, unknown
 
 Level: TypeAlias = Literal["debug", "info", "warning", "error"]

@@ -34,15 +34,11 @@ from comity.domain.words import SALT, written
 from comity.node.bundles import Bundles
 from comity.node.exchange import Exchange
 from comity.node.logs import log_file
-from comity.node.opaque import unreadable
+from comity.node.opaque import Opaque, unreadable
 from comity.values.errors import BuildFailed, ComityError, DecodeError, Unavailable
 
 Approve: TypeAlias = Literal["ask", "allow"]
 """Whether functions of other organizations wait for a steward or are let in."""
-
-Opaque: TypeAlias = Literal["deny", "ask", "allow"]
-"""Whether functions with files that nobody can read are refused, wait for a steward even where others are let in, or
-are let in like others."""
 
 CHANGES: tuple[type[Event], ...] = (
     FunctionRegistered,
@@ -187,8 +183,8 @@ class Building:
                 await self._bundles.have(self._exchange, function)
                 if self._opaque == "deny" and (path := await self._unreadable(function)):
                     await self._refuse(function, path)  # before any task of it can begin here
-                async with self._bundles.using(function):
-                    pass  # its tasks will find it there
+                async with self._bundles.using(function) as environment:  # its tasks will find it there
+                    locked = environment.locked
             except Unavailable:
                 raise
             except ComityError as error:
@@ -198,7 +194,7 @@ class Building:
                 await self._say(FunctionFailed(key=function.key))
                 return
             took = (time.monotonic_ns() - began) // 1000
-            await self._say(FunctionReady(key=function.key, durations={"build_image": took}))
+            await self._say(FunctionReady(key=function.key, durations={"build_image": took}, locked=locked))
 
     def _keep_log(self, function: str, text: str) -> None:
         path = self.log_of(function)

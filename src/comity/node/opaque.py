@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal, TypeAlias
+
+Opaque: TypeAlias = Literal["deny", "ask", "allow"]
+"""Whether functions with files that nobody can read are refused, wait for a steward even where others are let in, or
+are let in like others."""
 
 
 def unreadable(folder: Path) -> str:

@@ -10,7 +10,8 @@ from typing import final
 
 from comity.adapters.environments.builds import Builds
 from comity.adapters.execution import way
-from comity.node.building import Approve, Opaque
+from comity.node.building import Approve
+from comity.node.opaque import Opaque
 
 
 @final
