@@ -101,7 +101,7 @@ def test_where_they_are_denied_they_fail_with_the_reason(client, tmp_path, worke
     task = stock.wait_task(key, timeout=60, raise_on_failure=False)
     assert task.status == substra.models.ComputeTaskStatus.failed
     assert task.error_type == substra.models.TaskErrorType.execution
-    assert "nobody can read number.pickle" in stock.get_logs(key)
+    assert "nobody can read 'number.pickle'" in stock.get_logs(key)
 
 
 def test_where_they_are_a_steward_s_they_wait_for_the_word(client, tmp_path):

@@ -1,54 +1,44 @@
-"""What a node does with functions as they come: builds its own, and approves others' where policy says so."""
+"""What a node does with its organization's own functions: builds them."""
 
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Literal, TypeAlias, final
+from typing import final
 
 import structlog
 
 from comity.adapters.disk import is_full
 from comity.adapters.sql.log import Log
 from comity.domain import sums
-from comity.domain.entry import Texts
 from comity.domain.events import (
     AnyEvent,
     Event,
-    FunctionApproved,
     FunctionBuilding,
     FunctionCancelled,
     FunctionFailed,
     FunctionReady,
-    FunctionRefused,
     FunctionRegistered,
 )
 from comity.domain.plans import status_of
-from comity.domain.records import Approval, Function, Plan, Task, need
+from comity.domain.records import Function, Plan, Task, need
 from comity.domain.states import OVER
-from comity.domain.words import SALT, written
 from comity.node.bundles import Bundles
 from comity.node.exchange import Exchange
+from comity.node.judging import Judging
 from comity.node.logs import log_file
-from comity.node.opaque import Opaque, unreadable
 from comity.values.errors import BuildFailed, ComityError, DecodeError, Unavailable
-
-Approve: TypeAlias = Literal["ask", "allow"]
-"""Whether functions of other organizations wait for a steward or are let in."""
 
 CHANGES: tuple[type[Event], ...] = (
     FunctionRegistered,
     FunctionBuilding,
     FunctionReady,
     FunctionFailed,
-    FunctionApproved,
-    FunctionRefused,
 )
-"""What makes a difference to what is to be built or approved."""
+"""What makes a difference to what is to be built."""
 
 AT_ONCE = 8
 """Bundles that are built at the same time; how many of them install something is limited elsewhere.
@@ -64,14 +54,11 @@ PAUSE = 1.0
 class Building:
     """One channel's functions at one node; `run` does the work."""
 
-    def __init__(self, exchange: Exchange, bundles: Bundles, approve: Approve, opaque: Opaque, *, folder: Path) -> None:
+    def __init__(self, exchange: Exchange, bundles: Bundles, judging: Judging, *, folder: Path) -> None:
         self._following = exchange.following
         self._exchange = exchange
         self._bundles = bundles
-        self._approve: Approve = approve
-        self._opaque: Opaque = opaque
-        self._left: set[str] = set()
-        """Archives that are left to a steward."""
+        self._judging = judging
         self._folder = folder
         self._under_way: set[str] = set()
         self._slots = asyncio.Semaphore(AT_ONCE)
@@ -79,20 +66,17 @@ class Building:
         self._log = structlog.get_logger().bind(organization=self._following.organization)
 
     async def run(self) -> None:
-        """Build and approve until cancelled; what was under way is then built at the next start."""
+        """Build until cancelled; what was under way is then built at the next start."""
         for name, data in sums.BLOBS.items():
             await asyncio.to_thread(self._exchange.blobs.put, iter([data]), name)
         changed = self._following.watch(*CHANGES)
         async with asyncio.TaskGroup() as group:
             while True:
                 changed.clear()
-                unbuilt, unjudged = await self._following.read(lambda log: (self._unbuilt(log), self._unjudged(log)))
-                for function in unbuilt:
+                for function in await self._following.read(self._unbuilt):
                     self._under_way.add(function.key)
                     build = group.create_task(self._build(function))
                     build.add_done_callback(lambda _, key=function.key: self._under_way.discard(key))
-                for function in unjudged:
-                    group.create_task(self._judge(function))
                 await changed.wait()
 
     def log_of(self, function: str) -> Path:
@@ -109,47 +93,6 @@ class Building:
         me, under_way = self._following.organization, self._under_way
         found = [each for each in [*waiting, *building] if each.owner == me and each.key not in under_way]
         return sorted(found, key=lambda each: (not each.building_at, each.created_at, each.key))
-
-    def _unjudged(self, log: Log) -> list[Function]:
-        """Functions of others that could run here and have no word yet, one for each archive."""
-        me, left = self._following.organization, self._left
-        ready = log.records.find(Function, "status", "FUNCTION_STATUS_READY")
-        theirs = {
-            each.archive: each
-            for each in ready
-            if each.owner != me
-            and each.key != sums.SUM
-            and each.archive not in left
-            and each.permission.allows(me, each.owner)
-        }
-        found = [each for each in theirs.values() if log.records.get(Approval, f"{me}|{each.archive}") is None]
-        left.update(each.archive for each in found)
-        return found
-
-    async def _judge(self, function: Function) -> None:
-        """Give this organization's word on another's function where policy has one; else it is left to a steward."""
-        if self._approve == "ask" and self._opaque != "deny":
-            return
-        try:
-            path = await self._unreadable(function) if self._opaque != "allow" else ""
-        except ComityError as error:
-            self._log.warning("not judged", function=function.key, reason=str(error))
-            await asyncio.sleep(PAUSE)
-            return self._left.discard(function.archive)
-        if path and self._opaque == "deny":
-            await self._refuse(function, path)
-        elif self._approve == "allow" and not path:
-            await self._say(FunctionApproved(archive=function.archive, by="policy"))
-
-    async def _unreadable(self, function: Function) -> str:
-        """The first file of a function that is no text, or nothing."""
-        folder = await self._bundles.unpacked(self._exchange, function)
-        return await asyncio.to_thread(unreadable, folder)
-
-    async def _refuse(self, function: Function, path: str) -> None:
-        reason = f"policy: nobody can read {path}, and code that nobody can read does not run here"
-        text, texts = written(reason, secrets.token_bytes(SALT))
-        await self._say(FunctionRefused(archive=function.archive, by="policy", reason=text), texts)
 
     async def _build(self, function: Function) -> None:
         while True:
@@ -180,15 +123,18 @@ class Building:
                 await self._say(FunctionBuilding(key=function.key))
             began = time.monotonic_ns()
             try:
+                await self._judging.deny(function)  # before anything of it can run here
                 await self._bundles.have(self._exchange, function)
-                if self._opaque == "deny" and (path := await self._unreadable(function)):
-                    await self._refuse(function, path)  # before any task of it can begin here
                 async with self._bundles.using(function) as environment:  # its tasks will find it there
                     locked = environment.locked
+                await self._bundles.settle(function, locked)
             except Unavailable:
                 raise
-            except ComityError as error:
-                self._log.warning("build failed", function=function.key, reason=str(error))
+            except Exception as error:  # the edge of what is done for one function, which must not stop the others
+                if is_full(error):
+                    raise
+                known = isinstance(error, ComityError)
+                self._log.warning("build failed", function=function.key, reason=str(error), exc_info=not known)
                 said = await self._bundles.build_log(function) if isinstance(error, BuildFailed) else ""
                 await asyncio.to_thread(self._keep_log, function.key, f"{said}{error}\n")
                 await self._say(FunctionFailed(key=function.key))
@@ -199,12 +145,12 @@ class Building:
     def _keep_log(self, function: str, text: str) -> None:
         path = self.log_of(function)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        path.write_text(text, errors="backslashreplace")
 
-    async def _say(self, event: AnyEvent, texts: Texts | None = None) -> None:
+    async def _say(self, event: AnyEvent) -> None:
         """Say an event and wait until it is so; what the rules refuse has been overtaken by other news."""
         try:
-            await self._following.insist([event], texts or {})
+            await self._following.insist([event], {})
         except ComityError as error:
             self._log.info("not said", reason=str(error))
 

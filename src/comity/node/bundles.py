@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import final
 
-from comity.adapters.execution import archive, bundle
+from msgspec.structs import replace
+
+from comity.adapters.execution import archive, bundle, script
 from comity.adapters.execution.pool import Pool
 from comity.adapters.substra import recipe
 from comity.adapters.substra.images import Images
@@ -17,8 +20,8 @@ from comity.node.exchange import Exchange
 from comity.ports.blobs import Blobs
 from comity.ports.environments import Environment, Environments, Requirements
 from comity.values import requirements
-from comity.values.digest import Digest
-from comity.values.errors import ComityError
+from comity.values.digest import Digest, digest
+from comity.values.errors import ComityError, DecodeError
 from comity.values.wanted import Wanted
 
 
@@ -33,12 +36,12 @@ class Bundles:
         self._images = Images(environments, pool)
         self._requirements: dict[tuple[str, tuple[str, ...]], Requirements] = {}
         self._locks: dict[str, asyncio.Lock] = {}
-        self._there: set[str] = set()
+        self._there: dict[tuple[str, tuple[str, ...]], Path] = {}
 
     def at_hand(self, exchange: Exchange, function: Function) -> Path | None:
         """What `have` gives, where that is known without looking; None where it may take long."""
-        known = function.archive in self._there and exchange.shown(function.archive, owner=function.owner)
-        return self._runs(function.archive) if known else None
+        found = self._there.get((function.archive, function.locked))
+        return found if found and exchange.shown(function.archive, owner=function.owner) else None
 
     async def have(self, exchange: Exchange, function: Function) -> Path:
         """The folder that a function runs from: a bundle, or the image of a Dockerfile; made when it is not there yet.
@@ -46,64 +49,74 @@ class Bundles:
         Raises DecodeError when it is no bundle or its requirements are not locked, BuildFailed when its image cannot be
         built, and what `Exchange.have` raises.
         """
-        async with self._lock(function):
-            source = await self._unpacked(exchange, function)
-            if not (source / bundle.NAME).is_file() and not (image := self._image(function.archive)).exists():
-                await self._images.build(source, image, locked=function.locked)
-        self._there.add(function.archive)
-        return self._runs(function.archive)
+        path = await self.unpacked(exchange, function)
+        if not (path / bundle.NAME).is_file():
+            source, path = path, self._image(function)
+            async with self._locks.setdefault(path.name, asyncio.Lock()):
+                if not path.exists():
+                    await self._images.build(source, path, locked=function.locked)
+        self._there[function.archive, function.locked] = path
+        return path
+
+    async def settle(self, function: Function, locked: tuple[str, ...]) -> None:
+        """Keep the image that was built before versions were named as the one with these, which its environment had."""
+        built, settled = self._image(function), self._image(replace(function, locked=locked))
+        async with self._locks.setdefault(built.name, asyncio.Lock()):
+            if built != settled and built.exists() and not settled.exists():
+                await asyncio.to_thread(built.rename, settled)
+                self._there.pop((function.archive, function.locked), None)
 
     async def unpacked(self, exchange: Exchange, function: Function) -> Path:
         """The folder of a function's archive as its owner made it; raises what `Exchange.have` raises."""
-        async with self._lock(function):
-            return await self._unpacked(exchange, function)
+        path = self._path(function.archive)
+        async with self._locks.setdefault(function.archive, asyncio.Lock()):
+            # Also when it is unpacked already: that its digest is named does not show that its owner has it.
+            await exchange.have(function.archive, owner=function.owner, holds="archive", asset=function.key)
+            if not path.exists():
+                await asyncio.to_thread(self._unpack, function.archive)
+        return path
+
+    async def forget(self, function: Function) -> None:
+        """Delete the folder of an archive that does not run here; it is unpacked again when somebody looks at it."""
+        async with self._locks.setdefault(function.archive, asyncio.Lock()):
+            await asyncio.to_thread(shutil.rmtree, self._path(function.archive), ignore_errors=True)
 
     async def is_image(self, exchange: Exchange, function: Function) -> bool:
         """Whether a function runs from the image of a Dockerfile; raises what `Exchange.have` raises."""
         return not (await self.unpacked(exchange, function) / bundle.NAME).is_file()
 
-    def using(self, function: Function) -> AbstractAsyncContextManager[Environment]:
+    @asynccontextmanager
+    async def using(self, function: Function) -> AsyncGenerator[Environment]:
         """The environment of a function that is unpacked, built if need be; raises what `Environments.using` raises."""
-        return self._environments.using(self._required(function))
+        async with self._environments.using(await self._required(function)) as environment:
+            yield environment
 
     async def built(self, function: Function) -> bool:
         """Whether its environment is there already."""
-        return await self._environments.has(self._required(function))
+        return await self._environments.has(await self._required(function))
 
     async def build_log(self, function: Function) -> str:
         """What was written when its environment was built, and its image."""
         try:
-            installed = await self._environments.log(self._required(function))
+            installed = await self._environments.log(await self._required(function))
         except ComityError:  # what is wrong is said elsewhere
             installed = ""
-        return installed + await asyncio.to_thread(self._images.log, self._image(function.archive))
+        return installed + await asyncio.to_thread(self._images.log, self._image(function))
 
-    def _required(self, function: Function) -> Requirements:
+    async def _required(self, function: Function) -> Requirements:
         named = function.archive, function.locked
         if named not in self._requirements:
-            found = _required(self._path(function.archive))
+            found = await asyncio.to_thread(_required, self._path(function.archive))
             self._requirements[named] = found.locked(function.locked) if isinstance(found, Wanted) else found
         return self._requirements[named]
-
-    def _lock(self, function: Function) -> asyncio.Lock:
-        return self._locks.setdefault(function.archive, asyncio.Lock())
 
     def _path(self, blob: str) -> Path:
         return self._folder / blob.removeprefix("sha256:")
 
-    def _image(self, blob: str) -> Path:
-        return self._folder / f"{blob.removeprefix('sha256:')}.image"
-
-    def _runs(self, blob: str) -> Path:
-        return path if (path := self._image(blob)).exists() else self._path(blob)
-
-    async def _unpacked(self, exchange: Exchange, function: Function) -> Path:
-        path = self._path(function.archive)
-        # Also when it is unpacked already: that its digest is named does not show that its owner has it.
-        await exchange.have(function.archive, owner=function.owner, holds="archive", asset=function.key)
-        if not path.exists():
-            await asyncio.to_thread(self._unpack, function.archive)
-        return path
+    def _image(self, function: Function) -> Path:
+        """Of an archive and the versions that its lines for a shell run with, which are its owner's to find."""
+        lock = digest("\n".join(function.locked).encode()).removeprefix("sha256:")[:16]
+        return self._folder / f"{self._path(function.archive).name}-{lock}.image"
 
     def _unpack(self, blob: str) -> None:
         packed = self._folder / f"{blob.removeprefix('sha256:')}.archive"
@@ -115,6 +128,8 @@ class Bundles:
                 for piece in self._blobs.open(Digest(blob)):
                     file.write(piece)
             archive.unpack(packed, unpacked)
+            if (unpacked / script.NAME).exists():
+                raise DecodeError(f"the archive holds {script.NAME}, which only a node writes; leave it out")
             if (unpacked / bundle.NAME).is_file() or not (unpacked / recipe.NAME).is_file():
                 _required(unpacked)
             unpacked.rename(self._path(blob))

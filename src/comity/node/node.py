@@ -29,6 +29,7 @@ from comity.node.bundles import Bundles
 from comity.node.conductor import Conductor
 from comity.node.exchange import Exchange
 from comity.node.following import Following
+from comity.node.judging import Judging
 from comity.node.link import Link, away, check, read
 from comity.node.log_letters import LogLetters
 from comity.node.place import Place
@@ -51,6 +52,7 @@ class Part:
     following: Following
     exchange: Exchange
     scheduler: Scheduler
+    judging: Judging
     building: Building
     conductor: Conductor
     releasing: Releasing
@@ -66,6 +68,7 @@ class Part:
                 # A node that was restored from a backup learns first what it did since then, lest it does it again.
                 await self.following.caught_up()
                 group.create_task(_kept(self.scheduler.run))
+                group.create_task(_kept(self.judging.run))
                 group.create_task(_kept(self.building.run))
                 group.create_task(_kept(self.conductor.run))
                 group.create_task(_kept(self.releasing.run))
@@ -139,11 +142,14 @@ async def running(place: Place, way: Way) -> AsyncGenerator[Node]:
 def part(exchange: Exchange, bundles: Bundles, *, pool: Pool, folder: Path, way: Way) -> Part:
     """Those who work in one channel; they keep what they have in a folder."""
     scheduler = Scheduler(exchange, pool, bundles, folder=folder, size=way.tasks)
-    building = Building(exchange, bundles, way.approve, way.opaque, folder=folder)
+    judging = Judging(exchange, bundles, way.approve, way.opaque)
+    building = Building(exchange, bundles, judging, folder=folder)
     conductor = Conductor(exchange.following, clock.now)
     letters = LogLetters(exchange, folder)
     exchange.logs = letters.deal
-    return Part(exchange.following, exchange, scheduler, building, conductor, Releasing(exchange), pool, letters)
+    return Part(
+        exchange.following, exchange, scheduler, judging, building, conductor, Releasing(exchange), pool, letters
+    )
 
 
 async def join(place: Place, token: Token) -> int:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from codecs import getincrementaldecoder
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 Opaque: TypeAlias = Literal["deny", "ask", "allow"]
 """Whether functions with files that nobody can read are refused, wait for a steward even where others are let in, or
 are let in like others."""
+
+PIECE = 2**16
 
 
 def unreadable(folder: Path) -> str:
@@ -16,10 +19,19 @@ def unreadable(folder: Path) -> str:
     A text may be just as hard to understand; whoever reads it sees at least that.
     """
     for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            try:
-                if "\x00" in path.read_text("utf-8"):
-                    return str(path.relative_to(folder))
-            except UnicodeDecodeError:
-                return str(path.relative_to(folder))
+        if path.is_file() and not _is_text(path):
+            return str(path.relative_to(folder))
     return ""
+
+
+def _is_text(path: Path) -> bool:
+    decoder = getincrementaldecoder("utf-8")()
+    try:
+        with path.open("rb") as file:
+            while piece := file.read(PIECE):
+                if "\x00" in decoder.decode(piece):
+                    return False
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True

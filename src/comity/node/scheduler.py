@@ -272,7 +272,7 @@ class Scheduler:
                     self._log.info("will be asked for", blob=blob, reason=str(error))
 
     def _keep_log(self, task: str, text: str) -> None:
-        with self.log_of(task).open("a") as file:
+        with self.log_of(task).open("a", errors="backslashreplace") as file:
             file.write(text)
 
 

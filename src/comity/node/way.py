@@ -10,7 +10,7 @@ from typing import final
 
 from comity.adapters.environments.builds import Builds
 from comity.adapters.execution import way
-from comity.node.building import Approve
+from comity.node.judging import Approve
 from comity.node.opaque import Opaque
 
 

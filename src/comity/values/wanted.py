@@ -64,11 +64,24 @@ class Wanted:
         >>> wanted.locked(["numpy==2.4.6", "torch==2.13.0"]).installs[0].constraints
         ('torch==2.13.0',)
         """
-        return replace(self, installs=tuple(_constrained(each, lines) for each in self.installs))
+        return replace(self, installs=tuple(_constrained(each, lines, self.python) for each in self.installs))
 
 
-def _constrained(install: Install, lines: Sequence[str]) -> Install:
-    wanted = [Requirement(line.partition(" --hash")[0]) for line in install.requirements]
+def applies(requirement: Requirement, python: Minor) -> bool:
+    """Whether its marker holds for a Python of this machine.
+
+    >>> applies(Requirement("numpy<2; python_version < '3.9'"), (3, 11))
+    False
+    """
+    if requirement.marker is None:
+        return True
+    version = f"{python[0]}.{python[1]}"
+    return requirement.marker.evaluate({"python_version": version, "python_full_version": f"{version}.0"})
+
+
+def _constrained(install: Install, lines: Sequence[str], python: Minor) -> Install:
+    every = [Requirement(line.partition(" --hash")[0]) for line in install.requirements]
+    wanted = [each for each in every if applies(each, python)]
     limits = [Requirement(line) for line in lines]
     fitting = [limit for limit in limits if not any(_contradicts(each, limit) for each in wanted)]
     return replace(install, constraints=tuple(dict.fromkeys((*install.constraints, *map(str, fitting)))))

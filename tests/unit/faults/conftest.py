@@ -253,12 +253,14 @@ class Network:
             try:
                 await asyncio.wait([work, death], return_when=asyncio.FIRST_COMPLETED)
             finally:
+                dead = process.died.is_set()
                 process.died.set()
                 ended = [work, death, *process.calls]
                 for task in ended:
                     task.cancel()
                 await asyncio.wait(ended)
-            if not work.cancelled() and (error := work.exception()) is not None:
+            # What a dead process raises is what its death looks like to it.
+            if not dead and not work.cancelled() and (error := work.exception()) is not None:
                 raise error
 
     async def _hub(self, process: Process) -> None:

@@ -18,6 +18,8 @@ class Builds:
     """Whether the node's own environment serves where it has every requirement at the version that is locked."""
     index: str = "https://pypi.org/simple"
     """Address of a package index; user and password in it never show. Empty for none."""
+    indexes: tuple[str, ...] = ("https://pypi.org/simple", "https://download.pytorch.org/whl/")
+    """How addresses of indexes begin that a function may name beside the node's own."""
     wheels: Path | None = None
     """A folder of wheels beside the index, or instead of it."""
     only_wheels: bool = True

@@ -10,7 +10,7 @@ import sys
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence, Set
 from contextlib import asynccontextmanager, suppress
-from importlib.util import find_spec
+from importlib import metadata
 from pathlib import Path
 from signal import SIGKILL
 from typing import TypeAlias
@@ -19,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 from comity.adapters.environments.builds import Builds
 from comity.adapters.environments.interpreters import OWN, Interpreter
 from comity.adapters.environments.uv import uv
+from comity.adapters.execution.folders import usage
 from comity.adapters.execution.log import Tail
 from comity.values.errors import BuildFailed
 from comity.values.requirements import Locked
@@ -32,6 +33,15 @@ PASSED_ON = (
 """What an installer may see of the node's environment: the way to the index, never settings of its own."""
 
 PIECE = 2**16
+
+FILES = 2_000_000
+"""The most of an environment."""
+
+GLANCE = 1.0
+"""Seconds between two looks at how large an environment has become."""
+
+COMPILE = 'ulimit -v 2097152; ulimit -t 600; exec "$0" -I -m compileall -qq venv/lib'
+"""With 2 GiB of memory and ten minutes at most: the sources are foreign."""
 
 
 async def install(requirements: Sequence[Locked], place: Path, builds: Builds, log: Tail) -> None:
@@ -52,15 +62,15 @@ async def install_wanted(wanted: Wanted, interpreter: Interpreter, place: Path, 
     Raises and ends as `install` does.
     """
     async with _begun(interpreter, place, builds, log) as run:
-        for number, each in enumerate(wanted.installs):
-            if not builds.index and (each.index or each.more):
-                raise BuildFailed("the function names an index, and this node is told to use none")
-            wheels = place / "wheels" / str(number)
-            wheels.mkdir(parents=True)
-            for wheel in each.wheels:
-                shutil.copyfile(wheel.path, wheels / wheel.name)
-            lines = [*each.requirements, *(str(wheels / wheel.name) for wheel in each.wheels)]
-            arguments = _listed(place, lines)
+        for each in wanted.installs:
+            for address in filter(None, (each.index, *each.more)):
+                if not _may_ask(address, builds):
+                    raise BuildFailed(
+                        f"the function names the index {address}, and this node asks none but its own and those that "
+                        "`indexes` names in the table [builds] of its settings"
+                    )
+            # `as_uri` spells out whatever a line of requirements could take for something else.
+            arguments = _listed(place, [*each.requirements, *(wheel.path.as_uri() for wheel in each.wheels)])
             if each.constraints:
                 (place / "constraints.txt").write_text("".join(f"{line}\n" for line in each.constraints))
                 arguments += ["-c", "constraints.txt"]
@@ -68,9 +78,10 @@ async def install_wanted(wanted: Wanted, interpreter: Interpreter, place: Path, 
 
 
 async def install_beside(name: str, interpreter: Interpreter, place: Path, builds: Builds, log: Tail) -> None:
-    """Put one distribution, locked, into the folder `place`/packages, for another interpreter than the node's."""
+    """Put one distribution, locked, into the folder `place`/packages, made for another interpreter than the node's."""
     async with _begun(interpreter, place, builds, log) as run:
-        await run(["--no-deps", "--target", "packages", name], builds.index, ())
+        await run(["--no-deps", name], builds.index, ())
+    _packages(interpreter, place).rename(place / "packages")
 
 
 Run: TypeAlias = Callable[[Sequence[str], str, Sequence[str]], Awaitable[None]]
@@ -79,25 +90,62 @@ Run: TypeAlias = Callable[[Sequence[str], str, Sequence[str]], Awaitable[None]]
 
 @asynccontextmanager
 async def _begun(interpreter: Interpreter, place: Path, builds: Builds, log: Tail) -> AsyncGenerator[Run]:
-    """A virtual environment with nothing in it, to install into; at the end all in it is compiled."""
-    scratch = place / "tmp"
+    """A virtual environment with nothing in it, to install into; at the end all in it is compiled.
+
+    Its own Python is never run here: it would run at its start what distributions put into `.pth` files. So that which
+    it was made of is asked to install into its folder.
+    """
+    scratch, packages = place / "tmp", _packages(interpreter, place)
     scratch.mkdir(parents=True)
 
     async def command(words: Sequence[str], index: str, more: Sequence[str]) -> int:
         return await _run(words, _environment(builds, scratch, index, more), place, log)
 
     async def run(arguments: Sequence[str], index: str, more: Sequence[str]) -> None:
-        if await command([*_command(builds, more), *arguments], index, more) != 0:
-            raise BuildFailed("what the function requires could not be installed; the installer's log tells why")
+        words = [*_command(interpreter, builds, more), "--target", str(packages), *arguments]
+        watching = asyncio.ensure_future(_outgrown(place, builds.bytes))
+        working = asyncio.ensure_future(command(words, index, more))
+        try:
+            await asyncio.wait([watching, working], return_when=asyncio.FIRST_COMPLETED)
+            if not working.done() or await asyncio.to_thread(_has_outgrown, place, builds.bytes):
+                raise BuildFailed(f"what the function requires has more than {builds.bytes} bytes")
+            if working.result() != 0:
+                raise BuildFailed("what the function requires could not be installed; the installer's log tells why")
+        finally:
+            watching.cancel()
+            working.cancel()
+            await asyncio.wait([watching, working])
 
     python = [str(interpreter.path), "-I", "-m"]
     if await command([*python, "venv", "--without-pip", "--symlinks", "venv"], "", ()) != 0:
         raise BuildFailed(f"{interpreter.path} could not make a virtual environment; its log tells why")
     yield run
-    # By the interpreter that it is made of, since the new one would run what the distributions want to be run at its
-    # start. What does not compile is not imported either.
-    await command([*python, "compileall", "-qq", "venv/lib"], "", ())
+    # What does not compile, or takes too much, is not compiled.
+    await command(["/bin/sh", "-c", COMPILE, str(interpreter.path)], "", ())
     await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
+
+
+def _may_ask(address: str, builds: Builds) -> bool:
+    """Whether an index that a function names may be asked."""
+    asked = urlsplit(address)
+    for each in map(urlsplit, (builds.index, *builds.indexes) if builds.index else ()):
+        if (asked.scheme, asked.netloc) == (each.scheme, each.netloc) and asked.path.startswith(each.path):
+            return True
+    return False
+
+
+async def _outgrown(folder: Path, most: int) -> None:
+    """Return once there is more below a folder than it may hold."""
+    while not await asyncio.to_thread(_has_outgrown, folder, most):
+        await asyncio.sleep(GLANCE)
+
+
+def _has_outgrown(folder: Path, most: int) -> bool:
+    return usage(folder, most=FILES).size > most
+
+
+def _packages(interpreter: Interpreter, place: Path) -> Path:
+    return place / "venv" / "lib" / interpreter.name / "site-packages"
 
 
 def _listed(place: Path, lines: Sequence[str]) -> list[str]:
@@ -120,15 +168,15 @@ async def _run(command: Sequence[str], environment: Mapping[str, str], place: Pa
             await process.wait()
 
 
-def _command(builds: Builds, more: Sequence[str]) -> list[str]:
+def _command(interpreter: Interpreter, builds: Builds, more: Sequence[str]) -> list[str]:
     """What to run; raises BuildFailed where there is neither uv nor pip."""
     program = uv()
     if program is not None:
-        command = [program, "pip", "install", "--python", "venv/bin/python", "--no-config", "--no-cache"]
+        command = [program, "pip", "install", "--python", str(interpreter.path), "--no-config", "--no-cache"]
         command += ["--no-progress", *(["--index-strategy", "unsafe-best-match"] if more else [])]  # as pip does
-    elif find_spec("pip") is not None:
-        command = [sys.executable, "-I", "-m", "pip", "--python", "venv/bin/python", "install", "--no-cache-dir"]
-        command += ["--no-compile", "--no-input", "--progress-bar=off", "--disable-pip-version-check"]
+    elif _has_pip():
+        command = [sys.executable, "-I", "-m", "pip", "--python", str(interpreter.path), "install", "--no-cache-dir"]
+        command += ["--upgrade", "--no-compile", "--no-input", "--progress-bar=off", "--disable-pip-version-check"]
         command += ["--root-user-action=ignore"]
     else:
         raise BuildFailed("this node has neither uv nor pip to install with; install uv beside comity")
@@ -136,6 +184,13 @@ def _command(builds: Builds, more: Sequence[str]) -> list[str]:
     command += [] if builds.index else ["--no-index"]
     command += ["--find-links", str(builds.wheels)] if builds.wheels else []
     return command
+
+
+def _has_pip() -> bool:
+    try:
+        return bool(metadata.version("pip"))
+    except metadata.PackageNotFoundError:
+        return False
 
 
 def _environment(builds: Builds, scratch: Path, index: str, more: Sequence[str]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import sysconfig
 from collections.abc import Iterable, Sequence
@@ -13,7 +14,7 @@ from typing import Protocol, final
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from packaging.version import Version
+from packaging.version import InvalidVersion, Version
 
 from comity.adapters.environments import own
 from comity.adapters.environments.builds import Builds
@@ -25,7 +26,11 @@ from comity.ports.environments import Environment
 from comity.values.digest import Digest, canonical, digest
 from comity.values.errors import InvalidInput
 from comity.values.requirements import Locked
-from comity.values.wanted import Install, Wanted
+from comity.values.wanted import Install, Wanted, applies
+
+PINNED = re.compile(r"[a-z0-9][a-z0-9-]{0,99}==[A-Za-z0-9.!]{1,60}")
+MOST = 1000
+"""Distributions of one environment."""
 
 TOOLS = frozenset(("pip", "setuptools", "wheel"))
 """What installs is there in some version; that is all anybody wants of it."""
@@ -121,7 +126,7 @@ class Wish:
             {
                 "requirements": list(each.requirements),
                 "constraints": list(each.constraints),
-                "wheels": [wheel.digest for wheel in each.wheels],
+                "wheels": [[wheel.name, wheel.digest] for wheel in each.wheels],
                 "indexes": [each.index, *each.more],
             }
             for each in wanted.installs
@@ -139,7 +144,9 @@ class Wish:
         limits = [Requirement(line) for each in self._wanted.installs for line in each.constraints]
         if hashed := next((line for line in lines if "--hash" in line), None):
             return None, f"{hashed.partition(' ')[0]} is to have a certain hash"
-        roots = [each for each in map(Requirement, lines) if each.marker is None or each.marker.evaluate()]
+        roots, limits = (
+            [each for each in some if applies(each, self._wanted.python)] for some in (map(Requirement, lines), limits)
+        )
         try:
             there = needed([_any(each) if each.name in TOOLS else each for each in roots], sys.path)
         except InvalidInput as error:
@@ -157,18 +164,31 @@ class Wish:
         return Wish(self._wanted.locked(locked), self.interpreter).digest
 
     def filled(self, packages: Path, runs: Path) -> Filled:
-        there = {canonicalize_name(each.name): each for each in metadata.distributions(path=[str(packages)])}
+        found = metadata.distributions(path=[str(packages)])
+        there = {canonicalize_name(name): each for each in found if (name := _name(each))}
         return Filled(own.worth_warming(there.keys()), _locked(there.values()))
 
 
 def _locked(there: Iterable[Distribution]) -> tuple[str, ...]:
     """Without what installs, and without wheels of a function's own, which no index has."""
-    versions = {
-        canonicalize_name(each.name): Version(each.version).public
-        for each in there
-        if not each.read_text("direct_url.json")
-    }
-    return tuple(f"{name}=={version}" for name, version in sorted(versions.items()) if name not in TOOLS)
+    from_index = [each for each in there if _name(each) and not each.read_text("direct_url.json")]
+    try:
+        versions = {canonicalize_name(each.name): Version(each.version).public for each in from_index}
+    except (InvalidVersion, TypeError) as error:
+        raise InvalidInput(f"a distribution that was installed has no version: {error}") from error
+    lines = [f"{name}=={version}" for name, version in sorted(versions.items()) if name not in TOOLS]
+    odd = [line for line in lines if not PINNED.fullmatch(line)]
+    if odd or len(lines) > MOST:
+        raise InvalidInput(f"{len(lines)} distributions were installed, of at most {MOST}; odd ones: {odd[:1]!a:.300}")
+    return tuple(lines)
+
+
+def _name(distribution: Distribution) -> str:
+    """Its name; empty where a folder only looks like one."""
+    try:
+        return distribution.metadata["Name"] or ""
+    except KeyError:
+        return ""
 
 
 def _lines(each: Install) -> list[str]:

@@ -119,13 +119,13 @@ class Venvs:
             made = self._made.pop(self._settled(ordered.order), None)
             if made is None or not _touched(self._folder / made.folder):
                 made = await self._build(ordered)
-                if (other := self._made.pop(made.digest, None)) is not None:  # another order has come to the same
-                    await asyncio.to_thread(_delete, self._folder / made.folder)
-                    made = other
                 self._found[ordered.order.digest] = made.digest
-            self._made[made.digest] = made
+            other = self._made.pop(made.digest, None)  # another order may have come to the same
+            self._made[made.digest] = kept = other or made
             self._users[made.digest] += 1
-            return made
+            if other is not None:
+                await asyncio.to_thread(_delete, self._folder / made.folder)
+            return kept
 
     def _settled(self, order: Order) -> Digest:
         """The digest of what an order has come to, if it has."""
@@ -253,6 +253,8 @@ class Venvs:
             if (made := _read(place)) is None:
                 shutil.rmtree(place, ignore_errors=True)
             else:
+                if (older := self._made.pop(made.digest, None)) is not None:
+                    _delete(self._folder / older.folder)
                 self._made[made.digest] = made
                 self._found[made.order] = made.digest
 

@@ -170,7 +170,7 @@ class Folders:
         except OSError:  # of another file system
             shutil.copyfile(path, at)
         if self._user is not None:
-            at.chmod(0o644)
+            at.chmod(0o755 if at.stat().st_mode & 0o100 else 0o644)
 
     def _readable(self, folder: Path) -> Path:
         if not folder.is_dir():

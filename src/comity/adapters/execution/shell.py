@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import stat
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from collections.abc import Iterator, Mapping
@@ -14,9 +15,9 @@ from signal import SIGKILL
 from tempfile import TemporaryDirectory
 from typing import final
 
-from comity.adapters.execution import seccomp
+from comity.adapters.execution import launching, seccomp, watch
 from comity.adapters.execution.folders import usage
-from comity.adapters.execution.isolation import OUT, Isolation, Level, Mounts
+from comity.adapters.execution.isolation import IN, OUT, Isolation, Level, Mounts
 from comity.adapters.execution.limits import Limits
 from comity.adapters.execution.log import Tail
 from comity.ports.environments import Environment
@@ -27,8 +28,7 @@ GLANCE = 0.2
 
 PIECE = 2**16
 
-LIMITED = 'ulimit -c 0; ulimit -f "$1"; ulimit -n "$2"; ulimit -v "$3"; cd "$4" && exec /bin/sh -c "$5"'
-"""Given the limits in blocks of 512 bytes, descriptors and KiB, a folder and a line."""
+LAUNCHER = "launch.py"
 
 
 @final
@@ -40,8 +40,6 @@ class Shell:
     environment: Environment
     isolation: Isolation
     limits: Limits
-    seconds: float
-    """Of wall-clock time that a line may take."""
 
     async def run(self, line: str, folder: str, variables: Mapping[str, str], log: Tail) -> None:
         """Run a line in a folder, given from `files`; what it prints is in the log.
@@ -49,15 +47,16 @@ class Shell:
         Raises BuildFailed unless it ends well, within the limits, and leaves nothing but folders and regular files:
         a link would be followed by this node.
         """
-        log.write(f"RUN {line}\n".encode())
+        log.write(f"RUN {line}\n".encode(errors="replace"))
         with ExitStack() as opened:
             given = Path(opened.enter_context(TemporaryDirectory(dir=self.files.parent)))
             given.chmod(0o755)
+            shutil.copyfile(launching.__file__, given / LAUNCHER)
+            (given / LAUNCHER).chmod(0o644)
             fault = await self._ran(line, folder, variables, log, given, opened)
         if self.isolation.user is not None:
             await asyncio.to_thread(_own, self.files, os.geteuid())
-        fault = fault or await asyncio.to_thread(_strange, self.files)
-        if fault:
+        if fault := fault or await asyncio.to_thread(_strange, self.files):
             raise BuildFailed(f"the line RUN {line[:200]} {fault}")
 
     async def _ran(
@@ -71,7 +70,7 @@ class Shell:
             await asyncio.to_thread(_own, self.files, self.isolation.user)
         process = await asyncio.create_subprocess_exec(
             *self.isolation.command(
-                self._words(line, folder, variables, sealed), mounts, self.limits, seccomp=filtered
+                self._words(line, folder, variables, mounts), mounts, self.limits, seccomp=filtered
             ),
             pass_fds=() if filtered is None else (filtered,),
             stdin=DEVNULL,
@@ -81,33 +80,44 @@ class Shell:
             cwd="/",
             start_new_session=True,
         )
-        watching = asyncio.create_task(self._watch(process))
+        watching = asyncio.create_task(self._watched(process))
         try:
-            async with asyncio.timeout(self.seconds):
-                await _copy(process, log)
-                status = await process.wait()
-        except TimeoutError:
-            return f"took longer than {self.seconds:g} seconds"
+            await _copy(process, log)
+            status = await process.wait()
         finally:
-            watching.cancel()
             _kill(process)
+            watching.cancel()
+            await asyncio.wait([watching])
             await process.wait()
-        return await asyncio.to_thread(self._excess) or (f"ended with status {status}" if status else "")
+        over = "" if watching.cancelled() else watching.result()
+        over = over or await asyncio.to_thread(self._written)
+        return over or (f"ended with status {status}" if status else "")
 
-    def _words(self, line: str, folder: str, variables: Mapping[str, str], sealed: bool) -> list[str]:
-        path = f"{self.environment.python.parent}:/usr/local/bin:/usr/bin:/bin"
-        set_here = {**variables, "PATH": path, "HOME": "/tmp", "PYTHONDONTWRITEBYTECODE": "1"}
-        limits = (self.limits.disk // 512, self.limits.open_files, self.limits.memory // 1024)
+    def _words(self, line: str, folder: str, variables: Mapping[str, str], mounts: Mounts) -> list[str]:
+        """The command; variables are set within, since a sandbox begins with none."""
+        sealed = self.isolation.level is not Level.PLAIN
+        launcher = f"{IN}/{LAUNCHER}" if sealed else str(mounts.given / LAUNCHER)
+        limits = (self.limits.processes if sealed else 0, self.limits.open_files, self.limits.disk)
         where = f"{OUT if sealed else self.files}/{folder}"
-        variables_set = [f"{name}={value}" for name, value in set_here.items()]
-        return ["/usr/bin/env", *variables_set, "/bin/sh", "-c", LIMITED, "sh", *map(str, limits), where, line]
+        path = f"{self.environment.python.parent}:/usr/local/bin:/usr/bin:/bin"
+        given = {**variables, "PATH": path, "HOME": "/tmp", "PYTHONDONTWRITEBYTECODE": "1"}
+        # Its own Python: whatever an environment has it run at its start, it runs in here.
+        python = [str(self.environment.python), "-I", "-S", launcher, *map(str, limits), where]
+        return [*python, "/usr/bin/env", *(f"{name}={value}" for name, value in given.items()), "/bin/sh", "-c", line]
 
-    async def _watch(self, process: Process) -> None:
-        while not await asyncio.to_thread(self._excess):
+    async def _watched(self, process: Process) -> str:
+        """What it takes too much of, once it does; then it is killed."""
+        while not (over := await asyncio.to_thread(self._over, process.pid)):
             await asyncio.sleep(GLANCE)
         _kill(process)
+        return over
 
-    def _excess(self) -> str:
+    def _over(self, pid: int) -> str:
+        if fault := watch.memory(pid, self.limits, tasks=1):
+            return f"took too much {fault}"
+        return self._written()
+
+    def _written(self) -> str:
         found = usage(self.files, most=self.limits.files)
         if found.size > self.limits.disk or found.files > self.limits.files or found.hidden:
             return f"wrote more than {self.limits.disk} bytes or {self.limits.files} files, or hid them"
@@ -140,6 +150,8 @@ def _strange(folder: Path) -> str:
     for path in _below(folder):
         mode = path.lstat().st_mode
         if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
-            return f"left {path.relative_to(folder)}, which is a link or a device; only files and folders are kept"
+            return (
+                f"left {str(path.relative_to(folder))!a}, which is a link or a device; only files and folders are kept"
+            )
         path.chmod(0o755 if stat.S_ISDIR(mode) or mode & 0o100 else 0o644)
     return ""

@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 Command: TypeAlias = list[str]
 
-_COMPARED = re.compile(r"(?<![\w'\"])([A-Za-z0-9][\w.\[\],-]*(?:[<>]=?|[=~!]=)\d[\w.*+!,<>=~]*)")
+_COMPARED = re.compile(r"(?<![\w.\[\],'\"-])([A-Za-z0-9][\w.\[\],-]{0,100}(?:[<>]=?|[=~!]=)\d[\w.*+!,<>=~]*)")
 """`setuptools>=70`, which a shell takes for a redirection and whoever wrote it did not."""
 
 _SPECIAL = re.compile(r"[$`*?~(){}|&;<>\n]|^(?:if|for|while|case|until|cd|export|set|source|\.)$")

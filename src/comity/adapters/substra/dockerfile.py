@@ -17,6 +17,12 @@ from comity.values.errors import DecodeError
 LONGEST = 2**18
 """Bytes."""
 
+MOST = 500
+"""Instructions."""
+
+LONGEST_LINE = 2**14
+"""Characters of an instruction, and of what becomes of a text when variables are put in."""
+
 _INSTRUCTION = re.compile(r"\s*(?P<name>[A-Za-z]+)(?:\s+(?P<rest>.*))?", re.DOTALL)
 _CONTINUED = re.compile(r"\\[ \t]*$")
 _COMMENT = re.compile(r"\s*#")
@@ -51,7 +57,11 @@ class Instruction:
             found = json.loads(self.rest)
         except (ValueError, RecursionError):
             return None
-        return found if isinstance(found, list) and all(isinstance(each, str) for each in found) else None
+        if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+            return None
+        if bad := next((each for each in found if not each.isprintable()), None):
+            raise DecodeError(f"{bad[:100]!a} holds signs that are not seen; leave them out")
+        return found
 
     def flags(self) -> tuple[list[str], str]:
         """(the flags that stand first, what stands after them)."""
@@ -72,10 +82,13 @@ def instructions(text: bytes) -> list[Instruction]:
     if len(text) > LONGEST:
         raise DecodeError(f"the Dockerfile has {len(text)} bytes, more than {LONGEST}")
     try:
-        lines = text.decode().splitlines()
+        lines = text.decode().replace("\r\n", "\n").split("\n")
     except UnicodeDecodeError as error:
         raise DecodeError(f"the Dockerfile is not UTF-8: {error}") from error
-    return [_instruction(number, joined) for number, joined in _joined(lines)]
+    found = [_instruction(number, joined) for number, joined in _joined(lines)]
+    if len(found) > MOST:
+        raise DecodeError(f"the Dockerfile has {len(found)} instructions, more than {MOST}")
+    return found
 
 
 def expanded(text: str, variables: Mapping[str, str]) -> str:
@@ -91,7 +104,10 @@ def expanded(text: str, variables: Mapping[str, str]) -> str:
             return "$"
         return variables.get(name) or found["default"] or ""
 
-    return _VARIABLE.sub(value, text)
+    made = _VARIABLE.sub(value, text)
+    if len(made) > LONGEST_LINE:
+        raise DecodeError(f"{text[:100]!r} becomes longer than {LONGEST_LINE} characters")
+    return made
 
 
 def _joined(lines: list[str]) -> Iterator[tuple[int, str]]:
@@ -110,6 +126,10 @@ def _joined(lines: list[str]) -> Iterator[tuple[int, str]]:
 
 
 def _instruction(number: int, line: str) -> Instruction:
+    if len(line) > LONGEST_LINE or "\x00" in line:
+        raise DecodeError(
+            f"line {number} of the Dockerfile is longer than {LONGEST_LINE}, or holds a zero: {line[:100]!a}"
+        )
     found = _INSTRUCTION.fullmatch(line)
     if found is None:
         raise DecodeError(f"line {number} of the Dockerfile is no instruction: {line[:100]!r}")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from comity.adapters.disk import is_full
 from comity.adapters.execution import script
 from comity.adapters.substra.recipe import NAME, Copy, Program, Recipe
 from comity.values.errors import DecodeError
@@ -34,6 +35,8 @@ def copy(step: Copy, archive: Path, folder: Path) -> None:
                 into.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(found, into)
         except (OSError, shutil.Error) as error:
+            if is_full(error):
+                raise
             raise DecodeError(f"{found.name} of the archive cannot be put at {step.to}: {error}") from error
 
 
@@ -42,7 +45,10 @@ def end(recipe: Recipe, folder: Path) -> None:
     program: Program = recipe.program
     if program.script and not place(folder, program.script).is_file():
         raise DecodeError(f"the {NAME}'s ENTRYPOINT runs {program.script}, which is not in the image; COPY it")
-    place(folder, program.folder).mkdir(parents=True, exist_ok=True)
+    home = place(folder, program.folder)
+    if home.exists() and not home.is_dir():
+        raise DecodeError(f"the {NAME}'s WORKDIR {program.folder} is a file")
+    home.mkdir(parents=True, exist_ok=True)
     said = script.Said(
         script=program.script.lstrip("/"),
         module=program.module,

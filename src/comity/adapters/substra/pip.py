@@ -7,10 +7,9 @@ sources or a repository is built by code of its own, with the rights of whoever 
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from hashlib import sha256
+from hashlib import file_digest
 from pathlib import Path
 from typing import TypeAlias, final
 from urllib.parse import unquote, urlsplit
@@ -28,11 +27,16 @@ MOST = 2000
 DEEPEST = 5
 """Files of requirements that name each other."""
 
+FILES = 20
+"""Files of requirements that are read."""
+
+WHEELS = 100
+
 LONGEST = 2**20
 """Bytes of a file of requirements."""
 
 _IGNORED = {
-    *("-U", "--upgrade", "--user", "--system", "--pre", "--prefer-binary", "--require-hashes", "--use-pep517"),
+    *("-U", "--upgrade", "--user", "--system", "--prefer-binary", "--use-pep517"),
     *("-q", "-qq", "--quiet", "-v", "--verbose", "--no-input", "--no-cache-dir", "--no-compile", "-I"),
     *("--disable-pip-version-check", "--no-warn-script-location", "--break-system-packages"),
     *("--force-reinstall", "--ignore-installed", "--no-build-isolation"),
@@ -43,6 +47,13 @@ _IGNORED_WITH_VALUE = {
     *("--only-binary", "--no-binary", "--trusted-host", "--timeout", "--default-timeout", "--retries"),
     *("--root-user-action", "--progress-bar", "--upgrade-strategy", "--cache-dir"),
 }
+
+_SUBSTRA = {"substra-tools": "substratools", "substra": "substra", "substrafl": "substrafl"}
+_REPOSITORY = re.compile(
+    r"(?:[\w.-]+ ?@ ?)?git\+https://github\.com/substra/(?P<name>[\w-]+?)(?:\.git)?(?:@(?P<at>[\w./-]+))?",
+    re.IGNORECASE,
+)
+"""Of Substra's own distributions, whose releases an index has."""
 
 _HASH = re.compile(r"\s--hash=\S+")
 _COMMENT = re.compile(r"(?:^|\s)#.*$")
@@ -65,6 +76,7 @@ class Reading:
     wheels: list[Wheel] = field(default_factory=list[Wheel])
     index: str = ""
     more: list[str] = field(default_factory=list[str])
+    files: int = 0
 
     def install(self) -> Install:
         """All of it."""
@@ -84,6 +96,9 @@ class Reading:
         """Take a file of requirements."""
         if depth >= DEEPEST:
             raise DecodeError(f"files of requirements name each other more than {DEEPEST} deep, the last is {name!r}")
+        self.files += 1
+        if self.files > FILES:
+            raise DecodeError(f"more than {FILES} files of requirements are read")
         path = self.find(name)
         try:
             data = path.read_bytes() if path.stat().st_size <= LONGEST else None
@@ -101,14 +116,16 @@ class Reading:
 
     def line(self, text: str, where: str, *, depth: int, constrains: bool) -> None:
         """Take one line: an option or a requirement."""
-        if len(self.requirements) + len(self.constraints) >= MOST:
-            raise DecodeError(f"there are more than {MOST} requirements")
+        if len(self.requirements) + len(self.constraints) >= MOST or len(self.wheels) >= WHEELS:
+            raise DecodeError(f"there are more than {MOST} requirements, or {WHEELS} wheels")
+        if not text.isprintable() or "$" in text:  # an installer puts variables of its own in
+            raise DecodeError(f"{where} has the line {text[:100]!r}; signs that are not seen, and $, are not taken")
         if text.startswith("-"):
             found = _OPTION.fullmatch(text)
             if found is None:
                 raise DecodeError(f"{where} has the line {text[:100]!r}, which is no option of pip")
             return self.option(found[1], (found[2] or "").strip(), depth=depth)
-        requirement = _HASH.sub("", text).strip()
+        requirement = _released(_HASH.sub("", text).strip())
         if (wheel := self._wheel(requirement)) is not None:
             self.wheels.append(wheel)
         elif constrains:
@@ -142,7 +159,8 @@ class Reading:
         path = self.find(unquote(re.sub(r"^file:(?://)?", "", name)))
         try:
             parse_wheel_filename(path.name)
-            made = sha256(path.read_bytes()).hexdigest()
+            with path.open("rb") as file:
+                made = file_digest(file, "sha256").hexdigest()
         except InvalidWheelFilename as error:
             raise DecodeError(f"{path.name!r} is no name of a wheel: {error}") from error
         except OSError as error:
@@ -193,11 +211,24 @@ def _checked(text: str, where: str) -> str:
         raise DecodeError(
             f"{where} wants {text[:100]!r}, which is neither a name with a version nor a wheel: {str(error)[:200]}"
         ) from error
-    if found.url is not None and not (
-        found.url.startswith("https://") and found.url.partition("#")[0].endswith(".whl")
-    ):
-        raise DecodeError(f"{where} wants {text[:100]!r}, which would be built from its source; name a wheel")
+    if found.url is not None:
+        raise DecodeError(
+            f"{where} wants {text[:100]!r}; nothing is loaded from an address, put its wheel in the archive"
+        )
     return str(found)
+
+
+def _released(text: str) -> str:
+    """A requirement, but of a repository of Substra's the release: that of a version, or any.
+
+    >>> _released("git+https://github.com/Substra/substra-tools.git@1.0.0"), _released("numpy")
+    ('substratools==1.0.0', 'numpy')
+    """
+    found = _REPOSITORY.fullmatch(text)
+    name = _SUBSTRA.get(found["name"].lower()) if found else None
+    if found is None or name is None:
+        return text
+    return f"{name}=={found['at']}" if re.fullmatch(r"\d+(\.\d+)+", found["at"] or "") else name
 
 
 def _name(requirement: str) -> str:
@@ -205,6 +236,11 @@ def _name(requirement: str) -> str:
 
 
 def _address(text: str) -> str:
-    if urlsplit(text).scheme != "https" or shlex.split(text) != [text]:
-        raise DecodeError(f"the index {text[:100]!r} is no https address")
-    return text
+    try:
+        parts = urlsplit(text)
+        plain = text.isprintable() and text.isascii() and not set(text) & set(" $\"'\\")
+        if parts.scheme == "https" and parts.hostname and plain:
+            return text
+    except ValueError:
+        pass
+    raise DecodeError(f"the index {text[:100]!r} is no https address")

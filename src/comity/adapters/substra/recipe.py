@@ -7,6 +7,7 @@ tasks run as a user of their own in a sandbox without network. Any other is refu
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,12 +31,24 @@ TOOLS = Install(requirements=("substratools",))
 OTHERS = ("HOME", "TMPDIR", "PATH", "VIRTUAL_ENV", "USER", "LOGNAME")
 """Variables that a sandbox sets."""
 
-_PYTHON_IMAGE = re.compile(r"(?:[\w.:-]+/)*python:(?P<version>3\.\d+)(?:[.\w-]*)")
+_PYTHON_IMAGE = re.compile(r"(?:[\w.:-]{1,255}/){0,9}python:(?P<version>3\.\d{1,3})(?:[.-][.\w-]*)?")
 _TOOLS_IMAGE = re.compile(r"\S*substra-?tools\S*")
-_SYSTEM_IMAGE = re.compile(r"(?:[\w.:-]+/)*(?:nvidia/cuda|ubuntu|debian):\S+")
-_MINOR = re.compile(r"python(3\.\d+)")
+_SYSTEM_IMAGE = re.compile(r"(?:[\w.:-]{1,255}/){0,9}(?:nvidia/cuda|ubuntu|debian):\S+")
+_MINOR = re.compile(r"python(3\.\d{1,3})(?!\d)")
 _PYTHON_PACKAGE = re.compile(r"python3?(\.\d+)?(-(venv|dev|pip|distutils|minimal|full))?|software-properties-common")
-_HEREDOC = re.compile(r"<<-?['\"]?\w+")
+_FOR_BUILDING = ("git", "build-essential", "gcc", "g++", "make", "ca-certificates")
+"""Packages that nobody needs where nothing is built from its source."""
+_HEREDOC = re.compile(r"(?:^|\s)<<-?['\"]?[A-Za-z_]\w*['\"]?(?=\s|$)")
+_UNPACKED = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+
+WILD = 3
+"""Signs for any name in a source of COPY."""
+
+PACKAGES = 100
+"""Of the system, at most."""
+
+LONGEST_NAME = 255
+"""Bytes of a file's or a folder's name."""
 
 
 @final
@@ -53,6 +66,8 @@ class Copy:
             parts = [part for part in source.split("/") if part not in ("", ".")]
             if ".." in parts:
                 raise DecodeError(f"{source[:100]!r} leads out of the archive")
+            if "**" in source or sum(source.count(sign) for sign in "*?[") > WILD:
+                raise DecodeError(f"{source[:100]!r}: ** is not known here, nor more than {WILD} signs for any name")
             one = archive.joinpath(*parts)
             found = sorted(archive.glob("/".join(parts))) if any(sign in source for sign in "*?[") else [one]
             if not found or not all(each.exists() for each in found):
@@ -190,6 +205,8 @@ class Stage:
         *sources, to = (self.expand(each) for each in words)
         if any("://" in each for each in sources):
             raise DecodeError("nothing is loaded from elsewhere; put it in the archive")
+        if said.name == "ADD" and any(each.endswith(_UNPACKED) for each in sources):
+            raise DecodeError("an archive within the archive is not unpacked; put its files there")
         end = "/" if to.endswith(("/", "/.")) or to == "." or len(sources) > 1 else ""
         copy = Copy(sources=tuple(sources), to=_joined(self.folder, to).rstrip("/") + end)
         list(copy.found(self.archive))  # or it is refused
@@ -208,9 +225,15 @@ class Stage:
             if (arguments := installs(command)) is not None:
                 self._install(arguments)
             elif wanted := packages(command):
-                self.packages += [each for each in wanted if not _PYTHON_PACKAGE.fullmatch(each)]
+                self.packages += [
+                    each for each in wanted if not _PYTHON_PACKAGE.fullmatch(each) and each not in _FOR_BUILDING
+                ]
+                if len(self.packages) > PACKAGES:
+                    raise DecodeError(f"more than {PACKAGES} packages of the system are wanted")
             elif not is_idle(command):
                 left.append(command)
+        if found is None and re.search(r"\bpip[\d.]*\s+install\b", line):
+            raise DecodeError("pip install stands alone, or between && and commands of the simplest kind")
         if found is None or len(left) == len(found):
             self._shell(line)
         elif left:
@@ -251,11 +274,14 @@ def read(archive: Path, *, default: Minor) -> Recipe:
     for each in found:
         try:
             stage.follow(each)
-        except (DecodeError, ValueError) as error:
+        except (DecodeError, ValueError, OSError) as error:
             raise DecodeError(f"{each} of the {NAME} cannot be followed: {error}") from error
     if stage.program is None:
         raise DecodeError(f'the {NAME} names no program; end it with ENTRYPOINT ["python3", "function.py", ...]')
-    python, program = _program(stage.program, stage)
+    try:
+        python, program = _program(stage.program, stage)
+    except ValueError as error:
+        raise DecodeError(f"the {NAME}'s ENTRYPOINT cannot be run: {error}") from error
     return Recipe(
         wanted=Wanted(python=python, installs=tuple(stage.installs)),
         packages=tuple(stage.packages),
@@ -267,7 +293,7 @@ def read(archive: Path, *, default: Minor) -> Recipe:
 def _program(words: Sequence[str], stage: Stage) -> tuple[Minor, Program]:
     """(the Python that runs it, the program)."""
     python, *rest = words
-    named = re.fullmatch(r"(?:\S*/)?python(?P<version>3\.\d+|3)?", python)
+    named = re.fullmatch(r"(?:\S*/)?python(?P<version>3\.\d{1,3}|3)?", python)
     if named is None:
         raise DecodeError(f"the {NAME}'s ENTRYPOINT runs {python!r}; only a Python program can be run here")
     minor = _minor(named["version"]) if named["version"] and "." in named["version"] else stage.python
@@ -302,6 +328,8 @@ def _joined(folder: str, path: str) -> str:
             parts.pop()
         else:
             parts.append(part)
+    if any(len(os.fsencode(part)) > LONGEST_NAME for part in parts) or "\x00" in path:
+        raise DecodeError(f"the path {path[:100]!r} has a part that is longer than a file's name may be")
     return "/" + "/".join(parts) + (end if parts else "")
 
 

@@ -15,7 +15,7 @@ from comity.node.opaque import Opaque
 from comity.values.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from comity.node.building import Approve
+    from comity.node.judging import Approve
 
 
 def command(

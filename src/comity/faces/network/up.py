@@ -20,7 +20,7 @@ from comity.hub import server as hub_server
 from comity.hub.limits import Limits
 from comity.node import place as node_place
 from comity.node import server as node_server
-from comity.node.building import Approve
+from comity.node.judging import Approve
 from comity.node.node import join
 from comity.node.opaque import Opaque
 from comity.node.way import Way

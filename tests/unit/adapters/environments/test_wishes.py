@@ -6,7 +6,7 @@ from importlib import metadata
 
 import pytest
 
-from comity.adapters.environments import interpreters
+from comity.adapters.environments import installer, interpreters
 from comity.adapters.environments.builds import Builds
 from comity.adapters.environments.interpreters import OWN
 from comity.adapters.environments.venvs import Venvs
@@ -87,10 +87,52 @@ def test_the_own_environment_serves_where_it_satisfies(tmp_path):
             had(tmp_path / "environments", builds, wanted(lacking))
 
 
-def test_an_index_is_used_only_where_the_node_uses_one(tmp_path, wheels):
-    order = wanted(Install(requirements=("tiny",), more=("https://example.org/simple",)))
-    with pytest.raises(BuildFailed, match="names an index, and this node is told to use none"):
-        had(tmp_path / "environments", Builds(index="", wheels=wheels), order)
+@pytest.mark.parametrize(
+    ("own", "others", "asked"),
+    [
+        ("", ("https://example.org/simple",), "https://example.org/simple"),
+        ("https://own.example/simple", ("https://example.org/whl/",), "https://example.org/simple"),
+        ("https://own.example/simple", ("https://example.org",), "https://example.org.other.example/simple"),
+    ],
+)
+def test_a_function_names_only_indexes_that_the_node_allows(tmp_path, wheels, own, others, asked):
+    order = wanted(Install(requirements=("tiny",), more=(asked,)))
+    with pytest.raises(BuildFailed, match=f"names the index {asked}, and this node asks none but its own"):
+        had(tmp_path / "environments", Builds(index=own, indexes=others, wheels=wheels), order)
+
+
+@pytest.mark.parametrize("tool", ["uv", "pip"])
+def test_nothing_of_what_is_installed_runs_meanwhile(tmp_path, wheel, monkeypatch, tool):
+    if tool == "pip":
+        monkeypatch.setattr(installer, "uv", lambda: None)
+    ran = tmp_path / "ran"
+    bad = wheel(tmp_path / "made", "bad", "1.0", {"bad.pth": f"import pathlib; pathlib.Path({str(ran)!r}).touch()\n"})
+    good = wheel(tmp_path / "made", "good", "1.0", {"good.py": ""})
+    installs = [
+        Install(wheels=(Wheel(name=path.name, digest=digest(path.read_bytes()), path=path),)) for path in (bad, good)
+    ]
+    (found,), _ = had(tmp_path / "environments", Builds(index=""), wanted(*installs))
+    assert not ran.exists()
+    has(found, "import good")  # here is no sandbox around it
+    assert ran.exists()
+
+
+def test_what_grows_too_large_is_ended(tmp_path, wheel):
+    big = wheel(tmp_path / "made", "big", "1.0", {f"part{number}.py": "#" * 2**20 for number in range(64)})
+    one = Install(wheels=(Wheel(name=big.name, digest=digest(big.read_bytes()), path=big),))
+    with pytest.raises(BuildFailed, match="more than 1000000 bytes"):
+        had(tmp_path / "environments", Builds(index="", bytes=1_000_000), wanted(one))
+    assert {path.name for path in (tmp_path / "environments").iterdir()} == {"logs", "runner"}
+
+
+def test_a_distribution_without_a_name_is_no_distribution(tmp_path, wheel):
+    odd = wheel(
+        tmp_path / "made", "odd", "1.0", {"odd-1.0.data/purelib/bad.dist-info/METADATA": "Version: 1\n", "odd.py": ""}
+    )
+    one = Install(wheels=(Wheel(name=odd.name, digest=digest(odd.read_bytes()), path=odd),))
+    (found,), _ = had(tmp_path / "environments", Builds(index=""), wanted(one))
+    assert has(found, "import odd; print('here')") == "here"
+    assert found.locked == ()
 
 
 def test_a_python_that_is_not_there_is_named(tmp_path, monkeypatch):

@@ -122,7 +122,9 @@ def test_a_line_sees_no_file_of_the_host_and_reaches_nobody(lines, tmp_path, mon
     assert "of the node" not in said
 
 
-@pytest.mark.parametrize("left", ["ln -s /etc/passwd a", "mkfifo a", "mkdir b && ln -s . b/c"])
+@pytest.mark.parametrize(
+    "left", ["ln -s /etc/passwd a", "mkfifo a", "mkdir b && ln -s . b/c", "ln -s x \"$(printf '\\377')\""]
+)
 def test_only_files_and_folders_are_kept(lines, tmp_path, level, left):
     with pytest.raises(BuildFailed, match="only files and folders are kept"):
         built(lines(f"RUN {left}"), tmp_path / "made", level)
@@ -134,9 +136,23 @@ def test_a_line_that_writes_too_much_is_ended(lines, tmp_path, level):
         built(lines(line), tmp_path / "made", level, disk=1_000_000)
 
 
+def test_a_line_that_takes_too_much_memory_is_ended(lines, tmp_path, level):
+    line = """RUN python3 -c "import os, time; os.fork(); held = b'a' * 300_000_000; time.sleep(100)\""""
+    with pytest.raises(BuildFailed, match="took too much memory"):
+        built(lines(line), tmp_path / "made", level, memory=400_000_000)
+
+
+@pytest.mark.skipif(shutil.which("bwrap") is None, reason="there is no bwrap here")
+def test_a_line_starts_no_more_processes_than_a_task(lines, tmp_path):
+    code = "import os, time\nfor _ in range(200):\n    if not os.fork():\n        time.sleep(100)\n"
+    line = "COPY many.py .\nRUN python3 many.py || echo refused"
+    built(lines(line, files={"many.py": code}), tmp_path / "made", processes=50)
+    assert "BlockingIOError" in log(tmp_path / "made")
+
+
 def test_a_line_that_takes_too_long_is_ended(lines, tmp_path, level, monkeypatch):
-    monkeypatch.setattr(module, "LINE", 0.5)
-    with pytest.raises(BuildFailed, match=r"took longer than 0\.5 seconds"):
+    monkeypatch.setattr(module, "SECONDS", 3.0)
+    with pytest.raises(BuildFailed, match=r"took longer than 3 seconds"):
         built(lines("RUN sleep 100"), tmp_path / "made", level)
 
 
@@ -146,6 +162,33 @@ def test_a_system_s_package_must_be_there(lines, tmp_path):
     built(lines("RUN apt-get install -y base-files"), tmp_path / "there")
     with pytest.raises(BuildFailed, match="'no-such-package', which is not on this node's machine"):
         built(lines("RUN apt-get install -y no-such-package"), tmp_path / "absent")
+
+
+def test_what_cannot_be_removed_easily_is_removed(lines, tmp_path, level):
+    archive = lines("RUN mkdir a && touch a/f && chmod 500 a && false")
+    with pytest.raises(BuildFailed):
+        built(archive, tmp_path / "made", level)
+    assert not (tmp_path / "made/one.building").exists()
+
+
+def test_copies_have_a_limit(lines, tmp_path):
+    with pytest.raises(BuildFailed, match="more than 3000000 bytes"):
+        built(
+            lines(*[f"COPY big /{n}/" for n in range(9)], files={"big": "x" * 10**6}), tmp_path / "made", disk=3_000_000
+        )
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('COPY function.py /app\nWORKDIR /app\nENTRYPOINT ["python3", "/app"]', "is a file"),
+        ('COPY function.py /app\nWORKDIR /app/b\nRUN true\nENTRYPOINT ["python3", "/app"]', "cannot be built"),
+        ('COPY function.py .\nENTRYPOINT ["python3", "function.py", "\\ud800"]', "signs that are not seen"),
+    ],
+)
+def test_what_cannot_be_is_a_build_that_fails(archive, tmp_path, text, said):
+    with pytest.raises(BuildFailed, match=said):
+        built(archive(f"FROM python:3.11\n{text}"), tmp_path / "made")
 
 
 def test_a_script_must_be_copied(archive, tmp_path):

@@ -145,7 +145,7 @@ def test_what_cares_for_a_system_has_nothing_to_do(lines, line):
     [
         ("echo 1 > file", "echo 1 > file"),
         ("mkdir -p data && apt-get update", "mkdir -p data"),
-        ("pip install numpy | tee log", "pip install numpy | tee log"),
+        ("echo pip | tee log", "echo pip | tee log"),
         ('["echo", "a b"]', "echo 'a b'"),
         ("for i in 1 2; do echo $i; done", "for i in 1 2; do echo $i; done"),
         ("error", "error"),
@@ -153,6 +153,26 @@ def test_what_cares_for_a_system_has_nothing_to_do(lines, line):
 )
 def test_the_rest_is_left_to_a_shell(lines, line, left):
     assert shells(lines(f"RUN {line}")) == [left]
+
+
+def test_what_grows_without_end_is_refused(lines):
+    doubled = [f"ENV A{number + 1}=$A{number}$A{number}" for number in range(30)]
+    with pytest.raises(DecodeError, match="becomes longer than"):
+        recipe(lines("ENV A0=0123456789", *doubled))
+    with pytest.raises(DecodeError, match="more than 20 files of requirements"):
+        recipe(lines("COPY . .", "RUN pip install -r r.txt", files={"r.txt": "-r a.txt\n" * 21, "a.txt": "numpy\n"}))
+    with pytest.raises(DecodeError, match="more than 500"):
+        recipe(lines(*["USER a"] * 500))
+
+
+def test_substras_own_repositories_are_their_releases(lines):
+    folder = lines(
+        "RUN apt-get update && apt-get install -y git build-essential",
+        "RUN pip install git+https://github.com/Substra/substra-tools.git@main",
+        "RUN pip install git+https://github.com/substra/substrafl@1.0.0",
+    )
+    assert requirements(folder) == [("substratools",), ("substrafl==1.0.0",)]
+    assert recipe(folder).packages == ()
 
 
 def test_packages_of_the_system_are_named_but_for_python(lines):
@@ -175,12 +195,23 @@ def test_packages_of_the_system_are_named_but_for_python(lines):
         ("RUN", "nothing to run"),
         ("RUN pip install .", "neither a name with a version nor a wheel"),
         ("RUN pip install git+https://example.org/x", "neither a name"),
-        ("RUN pip install 'x @ https://example.org/x.tar.gz'", "built from its source"),
+        ("RUN pip install 'x @ https://example.org/x.whl'", "nothing is loaded from an address"),
         ("RUN pip install -e .", "option -e is not known"),
         ("RUN pip install --target=/x numpy", "option --target is not known"),
         ("RUN pip install --index-url http://example.org numpy", "no https address"),
         ("RUN pip install -r", "lacks what belongs to it"),
         ("RUN pip install absent-1.0-py3-none-any.whl", "COPY it before"),
+        ('RUN ["pip", "install", "a\\n--editable=."]', "signs that are not seen"),
+        ("RUN pip install 'a==1$HOME'", "and $, are not taken"),
+        ("RUN pip install --index-url https://user:$PASSWORD@example.org a", "no https address"),
+        ("RUN pip install --pre a", "option --pre is not known"),
+        ("RUN cd /app && pip install numpy", "pip install stands alone, or between &&"),
+        ("RUN pip install numpy || true", "pip install stands alone, or between &&"),
+        ("COPY **/*.py .", "** is not known"),
+        ("COPY */*/*/*/a .", "more than 3 signs"),
+        ("ADD function.tar.gz .", "is not unpacked"),
+        (f"RUN apt-get install {' '.join(f'p{number}' for number in range(101))}", "more than 100 packages"),
+        ("WORKDIR " + "a" * 300, "longer than a file's name may be"),
         ("RUN --mount=type=secret,id=x cat", "--mount is not known"),
         ("ENV A", "no value"),
         ('ENV A="b', "closing quotation"),
