@@ -85,7 +85,7 @@ class Building:
 
     async def unpacked(self, function: Function) -> Path:
         """The folder of a function's archive, fetched if need be; raises what `Bundles.have` raises."""
-        return await self._bundles.have(self._exchange, function)
+        return await self._bundles.unpacked(self._exchange, function)
 
     def _unbuilt(self, log: Log) -> list[Function]:
         waiting = log.records.find(Function, "status", "FUNCTION_STATUS_WAITING")

@@ -112,8 +112,8 @@ async def running(place: Place, way: Way) -> AsyncGenerator[Node]:
     blobs = BlobFiles(place.folder / "blobs")
     environments = Venvs(place.folder / "environments", way.builds)
     await environments.start()
-    bundles = Bundles(place.folder / "bundles", blobs, environments)
     pool = Pool(way.tasks, place.folder / "sandboxes", way.sandbox, hidden=place.folder)
+    bundles = Bundles(place.folder / "bundles", blobs, environments, pool)
     await pool.start()
     structlog.get_logger().info("tasks are held in", sandbox=pool.level)
     if pool.trouble:

@@ -132,7 +132,8 @@ class Scheduler:
                 self._log.warning("task put off", task=task.key, reason=str(error))
                 return await asyncio.sleep(1.0)
             self._log.warning("task failed before it ran", task=task.key, exc_info=not isinstance(error, ComityError))
-            await asyncio.to_thread(self._keep_log, task.key, f"{error}\n")
+            said = await self._build_log(task) if isinstance(error, BuildFailed) else ""
+            await asyncio.to_thread(self._keep_log, task.key, f"{said}{error}\n")
             await self._commit(task, TaskFailed(key=task.key, error=_kind(error), log=True))
 
     async def _attempt(self, task: Task) -> None:
@@ -180,12 +181,12 @@ class Scheduler:
         """Where the function runs; while it is built others may run."""
         async with AsyncExitStack() as stack:
             with nullcontext() if await self._bundles.built(function) else self._elsewhere(task.key):
-                try:
-                    environment = await stack.enter_async_context(self._bundles.using(function))
-                except BuildFailed:
-                    await asyncio.to_thread(self._keep_log, task.key, await self._bundles.build_log(function))
-                    raise
+                environment = await stack.enter_async_context(self._bundles.using(function))
             yield environment
+
+    async def _build_log(self, task: Task) -> str:
+        function = await self._following.read(lambda log: need(log.records, Function, task.function))
+        return await self._bundles.build_log(function)
 
     async def _say(self, event: TaskStarted) -> None:
         await self._following.database.awrite(lambda connection: self._following.say(connection, [event], {}))

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence, Set
+from collections.abc import AsyncGenerator, Set
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, final
+from typing import Protocol, TypeAlias, final
+
+from packaging.requirements import Requirement
 
 from comity.values.digest import Digest, canonical, digest
 from comity.values.errors import BuildFailed
 from comity.values.requirements import Locked
+from comity.values.wanted import Wanted
 
 
 @final
@@ -27,10 +30,14 @@ class Environment:
     """Modules worth importing before the first task."""
 
 
-class Environments(Protocol):
-    """A store of environments by locked requirements."""
+Requirements: TypeAlias = tuple[Locked, ...] | Wanted
+"""What an environment is to have: just this, or whatever serves."""
 
-    def using(self, requirements: Sequence[Locked]) -> AbstractAsyncContextManager[Environment]:
+
+class Environments(Protocol):
+    """A store of environments by their requirements."""
+
+    def using(self, requirements: Requirements) -> AbstractAsyncContextManager[Environment]:
         """The environment, built first when it is not there, and kept while the context lasts.
 
         However many ask at once, one environment is built once. When the caller is cancelled, the build is killed.
@@ -38,11 +45,11 @@ class Environments(Protocol):
         """
         ...
 
-    async def has(self, requirements: Sequence[Locked]) -> bool:
+    async def has(self, requirements: Requirements) -> bool:
         """Whether `using` would give it at once; it may be deleted in between."""
         ...
 
-    async def log(self, requirements: Sequence[Locked]) -> str:
+    async def log(self, requirements: Requirements) -> str:
         """What the installer wrote in its last build, at most a MiB; empty when it was never built here."""
         ...
 
@@ -57,20 +64,31 @@ class EnvironmentsInMemory:
         self.built: list[Digest] = []
 
     @asynccontextmanager
-    async def using(self, requirements: Sequence[Locked]) -> AsyncGenerator[Environment]:
+    async def using(self, requirements: Requirements) -> AsyncGenerator[Environment]:
         if not await self.has(requirements):
             self.built.append(_name(requirements))
-            if failing := next((each for each in requirements if each.name in self._failing), None):
+            if failing := next((line for line in _lines(requirements) if _named(line) in self._failing), None):
                 raise BuildFailed(f"{failing} cannot be installed; name another version")
         yield self._environment
 
-    async def has(self, requirements: Sequence[Locked]) -> bool:
-        fails = any(each.name in self._failing for each in requirements)
+    async def has(self, requirements: Requirements) -> bool:
+        fails = any(_named(line) in self._failing for line in _lines(requirements))
         return not requirements or (_name(requirements) in self.built and not fails)
 
-    async def log(self, requirements: Sequence[Locked]) -> str:
-        return "".join(f"{each}\n" for each in requirements) if _name(requirements) in self.built else ""
+    async def log(self, requirements: Requirements) -> str:
+        there = _name(requirements) in self.built
+        return "".join(f"{each}\n" for each in _lines(requirements)) if there else ""
 
 
-def _name(requirements: Sequence[Locked]) -> Digest:
-    return digest(canonical([str(each) for each in requirements]))
+def _lines(requirements: Requirements) -> list[str]:
+    if isinstance(requirements, Wanted):
+        return [line for each in requirements.installs for line in each.requirements]
+    return [str(each) for each in requirements]
+
+
+def _named(line: str) -> str:
+    return Requirement(line.partition(" --hash")[0]).name
+
+
+def _name(requirements: Requirements) -> Digest:
+    return digest(canonical(_lines(requirements)))

@@ -281,9 +281,9 @@ class Network:
             following = Following(watched, 1, wire, identity(process.name))  # type: ignore[arg-type]
             blobs = Stored(BlobFiles(folder / "blobs"), process)
             exchange = Exchange(following, blobs)  # type: ignore[arg-type]
-            bundles = Bundles(folder / "bundles", blobs, EnvironmentsInMemory(own.environment(())))  # type: ignore[arg-type]
-            way, place = Way(tasks=1, approve="allow"), folder / "channels" / "1"
             worker: Any = Worker(process)
+            bundles = Bundles(folder / "bundles", blobs, EnvironmentsInMemory(own.environment(())), worker)  # type: ignore[arg-type]
+            way, place = Way(tasks=1, approve="allow"), folder / "channels" / "1"
             part = node_module.part(exchange, bundles, pool=worker, folder=place, way=way)
             self.parts[process.name] = part
             await part.run()

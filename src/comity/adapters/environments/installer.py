@@ -8,17 +8,21 @@ import re
 import shutil
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
-from collections.abc import Iterable, Mapping, Sequence, Set
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence, Set
+from contextlib import asynccontextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from signal import SIGKILL
+from typing import TypeAlias
 from urllib.parse import unquote, urlsplit
 
 from comity.adapters.environments.builds import Builds
+from comity.adapters.environments.interpreters import OWN, Interpreter
+from comity.adapters.environments.uv import uv
 from comity.adapters.execution.log import Tail
 from comity.values.errors import BuildFailed
 from comity.values.requirements import Locked
+from comity.values.wanted import Wanted
 
 PASSED_ON = (
     *("PATH", "LANG", "LD_LIBRARY_PATH"),
@@ -35,22 +39,70 @@ async def install(requirements: Sequence[Locked], place: Path, builds: Builds, l
 
     Raises BuildFailed when that fails. When the caller is cancelled, the installer and its children are killed.
     """
-    scratch = place / "tmp"
-    scratch.mkdir()
     # Their markers hold; they are said without, so that the installer cannot see it otherwise.
     lines = [str(Locked(each.name, each.version, each.extras, "", each.hashes)) for each in requirements]
-    (place / "requirements.txt").write_text("".join(f"{line}\n" for line in lines))
-    python = [sys.executable, "-I", "-m"]
-    commands = [[*python, "venv", "--without-pip", "--symlinks", "venv"]]
-    if requirements:
-        commands.append(_command(builds))
-    for command in commands:
-        if await _run(command, _environment(builds, scratch), place, log) != 0:
-            raise BuildFailed(f"{Path(command[0]).name} could not install the locked requirements; its log tells why")
-    # By the node's interpreter, since the new one would run what the distributions want to be run at its start. What
-    # does not compile is not imported either.
-    await _run([*python, "compileall", "-qq", "venv/lib"], _environment(builds, scratch), place, log)
+    async with _begun(OWN, place, builds, log) as run:
+        if lines:
+            await run(["--no-deps", *_listed(place, lines)], builds.index, ())
+
+
+async def install_wanted(wanted: Wanted, interpreter: Interpreter, place: Path, builds: Builds, log: Tail) -> None:
+    """Make a virtual environment at `place`/venv with what is wanted, and what that needs in turn.
+
+    Raises and ends as `install` does.
+    """
+    async with _begun(interpreter, place, builds, log) as run:
+        for number, each in enumerate(wanted.installs):
+            if not builds.index and (each.index or each.more):
+                raise BuildFailed("the function names an index, and this node is told to use none")
+            wheels = place / "wheels" / str(number)
+            wheels.mkdir(parents=True)
+            for wheel in each.wheels:
+                shutil.copyfile(wheel.path, wheels / wheel.name)
+            lines = [*each.requirements, *(str(wheels / wheel.name) for wheel in each.wheels)]
+            arguments = _listed(place, lines)
+            if each.constraints:
+                (place / "constraints.txt").write_text("".join(f"{line}\n" for line in each.constraints))
+                arguments += ["-c", "constraints.txt"]
+            await run(arguments, each.index or builds.index, each.more)
+
+
+async def install_beside(name: str, interpreter: Interpreter, place: Path, builds: Builds, log: Tail) -> None:
+    """Put one distribution, locked, into the folder `place`/packages, for another interpreter than the node's."""
+    async with _begun(interpreter, place, builds, log) as run:
+        await run(["--no-deps", "--target", "packages", name], builds.index, ())
+
+
+Run: TypeAlias = Callable[[Sequence[str], str, Sequence[str]], Awaitable[None]]
+"""Runs the installer with arguments, an index and more indexes; raises BuildFailed when it fails."""
+
+
+@asynccontextmanager
+async def _begun(interpreter: Interpreter, place: Path, builds: Builds, log: Tail) -> AsyncGenerator[Run]:
+    """A virtual environment with nothing in it, to install into; at the end all in it is compiled."""
+    scratch = place / "tmp"
+    scratch.mkdir(parents=True)
+
+    async def command(words: Sequence[str], index: str, more: Sequence[str]) -> int:
+        return await _run(words, _environment(builds, scratch, index, more), place, log)
+
+    async def run(arguments: Sequence[str], index: str, more: Sequence[str]) -> None:
+        if await command([*_command(builds, more), *arguments], index, more) != 0:
+            raise BuildFailed("what the function requires could not be installed; the installer's log tells why")
+
+    python = [str(interpreter.path), "-I", "-m"]
+    if await command([*python, "venv", "--without-pip", "--symlinks", "venv"], "", ()) != 0:
+        raise BuildFailed(f"{interpreter.path} could not make a virtual environment; its log tells why")
+    yield run
+    # By the interpreter that it is made of, since the new one would run what the distributions want to be run at its
+    # start. What does not compile is not imported either.
+    await command([*python, "compileall", "-qq", "venv/lib"], "", ())
     await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
+
+
+def _listed(place: Path, lines: Sequence[str]) -> list[str]:
+    (place / "requirements.txt").write_text("".join(f"{line}\n" for line in lines))
+    return ["-r", "requirements.txt"]
 
 
 async def _run(command: Sequence[str], environment: Mapping[str, str], place: Path, log: Tail) -> int:
@@ -59,7 +111,7 @@ async def _run(command: Sequence[str], environment: Mapping[str, str], place: Pa
         *command, stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, env=environment, cwd=place, start_new_session=True
     )
     try:
-        await _keep(process, _secrets(environment.values()), log)
+        await _keep(process, _secrets(each for value in environment.values() for each in value.split()), log)
         return await process.wait()
     finally:
         if process.returncode is None:
@@ -68,35 +120,31 @@ async def _run(command: Sequence[str], environment: Mapping[str, str], place: Pa
             await process.wait()
 
 
-def _command(builds: Builds) -> list[str]:
+def _command(builds: Builds, more: Sequence[str]) -> list[str]:
     """What to run; raises BuildFailed where there is neither uv nor pip."""
-    uv = _uv()
-    if uv is not None:
-        command = [uv, "pip", "install", "--python", "venv/bin/python", "--no-config", "--no-cache", "--no-progress"]
+    program = uv()
+    if program is not None:
+        command = [program, "pip", "install", "--python", "venv/bin/python", "--no-config", "--no-cache"]
+        command += ["--no-progress", *(["--index-strategy", "unsafe-best-match"] if more else [])]  # as pip does
     elif find_spec("pip") is not None:
         command = [sys.executable, "-I", "-m", "pip", "--python", "venv/bin/python", "install", "--no-cache-dir"]
         command += ["--no-compile", "--no-input", "--progress-bar=off", "--disable-pip-version-check"]
         command += ["--root-user-action=ignore"]
     else:
         raise BuildFailed("this node has neither uv nor pip to install with; install uv beside comity")
-    command += ["--no-deps", "-r", "requirements.txt"]
     command += ["--only-binary", ":all:"] if builds.only_wheels else []
     command += [] if builds.index else ["--no-index"]
     command += ["--find-links", str(builds.wheels)] if builds.wheels else []
     return command
 
 
-def _uv() -> str | None:
-    beside = Path(sys.executable).with_name("uv")
-    return str(beside) if beside.exists() else shutil.which("uv")
-
-
-def _environment(builds: Builds, scratch: Path) -> dict[str, str]:
-    """The index goes here, since everybody on the machine may read a command line."""
+def _environment(builds: Builds, scratch: Path, index: str, more: Sequence[str]) -> dict[str, str]:
+    """The indexes go here, since everybody on the machine may read a command line."""
     passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     own = {"HOME": str(scratch), "TMPDIR": str(scratch), "PIP_CONFIG_FILE": os.devnull}
-    index = {"PIP_INDEX_URL": builds.index, "UV_DEFAULT_INDEX": builds.index} if builds.index else {}
-    return {**passed, **own, **index}
+    indexes = {"PIP_INDEX_URL": index, "UV_DEFAULT_INDEX": index} if index else {}
+    beside = {"PIP_EXTRA_INDEX_URL": " ".join(more), "UV_INDEX": " ".join(more)} if more else {}
+    return {**passed, **own, **indexes, **beside}
 
 
 async def _keep(process: Process, secrets: Set[bytes], log: Tail) -> None:

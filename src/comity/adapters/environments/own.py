@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import sysconfig
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from importlib import metadata
 from pathlib import Path
 
@@ -13,7 +13,10 @@ from comity.values.digest import Digest, canonical, digest
 from comity.values.errors import BuildFailed
 from comity.values.requirements import SELF, Locked
 
-WARM = {"numpy": "numpy", "scipy": "scipy", "torch": "torch", "scikit-learn": "sklearn", "pandas": "pandas"}
+WARM = {
+    **{"numpy": "numpy", "scipy": "scipy", "torch": "torch", "scikit-learn": "sklearn", "pandas": "pandas"},
+    **{"substratools": "substratools", "substrafl": "substrafl"},
+}
 """Distributions whose import is worth being paid once, and the module to import."""
 
 PACKAGE = Path(__file__).parents[2]
@@ -59,13 +62,18 @@ def lacks(requirements: Sequence[Locked]) -> str:
 
 
 def environment(requirements: Sequence[Locked]) -> Environment:
-    """The node's own environment."""
+    """The node's own environment, for locked requirements."""
+    return serving(digest_of(requirements), warm(requirements))
+
+
+def serving(name: Digest, warm: tuple[str, ...]) -> Environment:
+    """The node's own environment, under the digest of what it serves for."""
     folders = {Path(sys.base_prefix), Path(sys.prefix), *map(Path, sysconfig.get_paths().values()), PACKAGE}
     return Environment(
-        digest=digest_of(requirements),
+        digest=name,
         python=Path(sys.executable),
         mounts=outermost(folders),
-        warm=warm(requirements),
+        warm=warm,
     )
 
 
@@ -77,5 +85,9 @@ def outermost(paths: set[Path]) -> tuple[Path, ...]:
 
 def warm(requirements: Sequence[Locked]) -> tuple[str, ...]:
     """What to import before the first task, numpy always: comity's own code needs it."""
-    names = {each.name for each in requirements}
-    return tuple(module for name, module in WARM.items() if name == "numpy" or name in names)
+    return worth_warming({"numpy", *(each.name for each in requirements)})
+
+
+def worth_warming(names: Set[str]) -> tuple[str, ...]:
+    """Of these distributions what to import before the first task."""
+    return tuple(module for name, module in WARM.items() if name in names)

@@ -17,6 +17,16 @@ NEEDS = ("msgspec", "numpy", "packaging", "rfc8785", "scipy", "threadpoolctl")
 """Of comity's requirements those that its code imports within a task."""
 
 
+PROTOCOL = "msgspec"
+"""What is needed by the process that runs scripts of another Python: it has a part for each."""
+
+
+def linked_beside(folder: Path) -> tuple[Path, ...]:
+    """Link comity alone into a folder where another Python has what it needs; where the link leads."""
+    (folder / PACKAGE.name).symlink_to(PACKAGE)
+    return (PACKAGE,)
+
+
 def link(folder: Path) -> tuple[Path, ...]:
     """Make the folder anew; where its links lead."""
     shutil.rmtree(folder, ignore_errors=True)

@@ -5,32 +5,36 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import sys
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from secrets import token_hex
 from typing import final
 
 import msgspec
 import structlog
-from packaging.requirements import Requirement
 
 from comity.adapters import durable
-from comity.adapters.environments import own, runner
+from comity.adapters.environments import interpreters, own, runner
 from comity.adapters.environments.builds import Builds
-from comity.adapters.environments.closure import needed
-from comity.adapters.environments.installer import install
+from comity.adapters.environments.installer import install_beside
+from comity.adapters.environments.interpreters import OWN, Interpreter
+from comity.adapters.environments.orders import Lock, Order, Wish
 from comity.adapters.execution.log import Tail, add_line
-from comity.ports.environments import Environment
+from comity.ports.environments import Environment, Requirements
 from comity.values.digest import Digest
 from comity.values.errors import BuildFailed, InvalidInput
-from comity.values.requirements import Locked
+from comity.values.wanted import Minor, Wanted
 
 READY = "ready.json"
 """Written last: a folder without it is what a crash left behind."""
+
+RUNNER = "runner"
+"""Begins the names of folders with what every environment gets from the node."""
 
 LOGS = 200
 """How many logs of builds are kept, the newest."""
@@ -43,6 +47,18 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
     requirements: tuple[str, ...]
     bytes: int
     folder: str
+    warm: tuple[str, ...]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Ordered:
+    """What is asked for, and the node's own environment where that serves."""
+
+    order: Order
+    own: Environment | None
+    lacks: str
+    """Why it does not serve."""
 
 
 @final
@@ -56,8 +72,8 @@ class Venvs:
         self._users = Counter[Digest]()
         self._locks: dict[Digest, asyncio.Lock] = {}
         self._slots = asyncio.Semaphore(builds.at_once)
-        self._own: dict[tuple[Locked, ...], Environment | None] = {}
-        self._linked: tuple[Path, ...] = ()
+        self._orders: dict[Requirements, Ordered] = {}
+        self._runners: dict[Minor, tuple[Path, ...]] = {}
         self._linking = asyncio.Lock()
         self._log = structlog.get_logger()
 
@@ -66,24 +82,22 @@ class Venvs:
         await asyncio.to_thread(self._look)
 
     @asynccontextmanager
-    async def using(self, requirements: Sequence[Locked]) -> AsyncGenerator[Environment]:
+    async def using(self, requirements: Requirements) -> AsyncGenerator[Environment]:
         """As the port says."""
-        if (found := self._offered(tuple(requirements))) is not None:
-            yield found
+        ordered = await self._ordered(requirements)
+        if ordered.own is not None:
+            yield ordered.own
             return
-        own.check_comity(requirements)
-        applying = own.applying(requirements)
-        name = own.digest_of(applying)
+        name = ordered.order.digest
         self._users[name] += 1
         try:
-            async with self._linking:
-                self._linked = self._linked or await asyncio.to_thread(runner.link, self._folder / "runner")
+            reads = await self._runner(ordered.order.interpreter)
             async with self._locks.setdefault(name, asyncio.Lock()):
                 made = self._made.pop(name, None)
                 if made is None or not _touched(self._folder / made.folder):
-                    made = await self._build(name, applying)
+                    made = await self._build(ordered)
                 self._made[name] = made
-            yield self._environment(made, applying)
+            yield self._environment(made, ordered.order.interpreter, reads)
         finally:
             self._users[name] -= 1
             if not self._users[name]:
@@ -91,33 +105,64 @@ class Venvs:
                 self._locks.pop(name, None)
             await self._make_room()
 
-    async def has(self, requirements: Sequence[Locked]) -> bool:
+    async def has(self, requirements: Requirements) -> bool:
         """As the port says."""
-        if self._offered(tuple(requirements)) is not None:
-            return True
-        return own.digest_of(own.applying(requirements)) in self._made
+        ordered = await self._ordered(requirements)
+        return ordered.own is not None or ordered.order.digest in self._made
 
-    async def log(self, requirements: Sequence[Locked]) -> str:
+    async def log(self, requirements: Requirements) -> str:
         """As the port says."""
-        path = self._log_of(own.digest_of(own.applying(requirements)))
+        path = self._log_of((await self._ordered(requirements)).order.digest)
         return await asyncio.to_thread(lambda: path.read_text(errors="replace") if path.is_file() else "")
 
-    def _offered(self, requirements: tuple[Locked, ...]) -> Environment | None:
-        """The node's own environment, where it is offered and will do."""
-        if requirements not in self._own:
-            applying = own.applying(requirements)
-            fits = not own.lacks(requirements) and (self._builds.own or not requirements)
-            self._own[requirements] = own.environment(applying) if fits else None
-        return self._own[requirements]
+    async def _ordered(self, requirements: Requirements) -> Ordered:
+        if requirements not in self._orders:
+            self._orders[requirements] = await asyncio.to_thread(self._considered, requirements)
+        return self._orders[requirements]
 
-    def _environment(self, made: Made, requirements: Sequence[Locked]) -> Environment:
+    def _considered(self, requirements: Requirements) -> Ordered:
+        if isinstance(requirements, Wanted):
+            order: Order = Wish(requirements, interpreters.found(requirements.python))
+        else:
+            order = Lock(requirements)
+        return Ordered(order, *order.own(self._builds))
+
+    async def _runner(self, interpreter: Interpreter) -> tuple[Path, ...]:
+        """What a process for tasks needs of comity in an environment of that interpreter, and where it leads."""
+        async with self._linking:
+            if interpreter.minor not in self._runners:
+                folder = self._folder / _runner(interpreter)
+                if interpreter == OWN:
+                    made = await asyncio.to_thread(runner.link, folder)
+                else:
+                    made = await self._beside(interpreter, folder)
+                self._runners[interpreter.minor] = made
+        return self._runners[interpreter.minor]
+
+    async def _beside(self, interpreter: Interpreter, folder: Path) -> tuple[Path, ...]:
+        place = self._folder / f"{interpreter.name}-{token_hex(4)}"
+        log = Tail(self._folder / "logs" / f"{interpreter.name}.txt")
+        try:
+            line = f"{runner.PROTOCOL}=={metadata.version(runner.PROTOCOL)}"
+            await install_beside(line, interpreter, place, self._builds, log)
+            made = await asyncio.to_thread(runner.linked_beside, place / "packages")
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+            (place / "packages").rename(folder)
+        except BuildFailed as error:
+            said = (self._folder / "logs" / f"{interpreter.name}.txt").read_text(errors="replace")[-2000:]
+            raise BuildFailed(f"this node cannot have {interpreter.name} run its tasks: {error}\n{said}") from error
+        finally:
+            log.close()
+            await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)
+        return made
+
+    def _environment(self, made: Made, interpreter: Interpreter, reads: tuple[Path, ...]) -> Environment:
         place = self._folder / made.folder / "venv"
-        mounts = own.outermost({place, self._folder / "runner", Path(sys.base_prefix), *self._linked})
-        return Environment(
-            digest=made.digest, python=place / "bin" / "python", mounts=mounts, warm=own.warm(requirements)
-        )
+        mounts = own.outermost({place, self._folder / _runner(interpreter), interpreter.prefix, *reads})
+        return Environment(digest=made.digest, python=place / "bin" / "python", mounts=mounts, warm=made.warm)
 
-    async def _build(self, name: Digest, requirements: tuple[Locked, ...]) -> Made:
+    async def _build(self, ordered: Ordered) -> Made:
+        name = ordered.order.digest
         async with self._slots:
             place = self._folder / f"{_hexadecimal(name)[:16]}-{token_hex(4)}"
             place.mkdir()
@@ -126,7 +171,7 @@ class Venvs:
             began = time.monotonic()
             said = ""
             try:
-                made = await self._filled(name, requirements, place, log)
+                made = await self._filled(ordered, place, log)
                 said = f"built in {time.monotonic() - began:.1f} seconds, {made.bytes / 2**20:.0f} MiB"
             except BaseException as error:
                 said = str(error) or "the build was cancelled"
@@ -138,26 +183,25 @@ class Venvs:
         self._log.info("environment built", digest=name, bytes=made.bytes)
         return made
 
-    async def _filled(self, name: Digest, requirements: tuple[Locked, ...], place: Path, log: Tail) -> Made:
+    async def _filled(self, ordered: Ordered, place: Path, log: Tail) -> Made:
+        order = ordered.order
         if self._builds.own:
-            log.write(f"{own.lacks(requirements)}; so this is built:\n".encode())
-        log.write("".join(f"{each}\n" for each in requirements).encode())
-        packages, runs = _packages(place), self._folder / "runner"
-        roots = [Requirement(str(Locked(each.name, each.version, each.extras))) for each in requirements]
+            log.write(f"{ordered.lacks}; so this is built:\n".encode())
+        log.write("".join(f"{each}\n" for each in order.lines).encode())
+        packages, runs = _packages(place, order.interpreter), self._folder / _runner(order.interpreter)
         try:
             async with asyncio.timeout(self._builds.seconds):
-                await install(requirements, place, self._builds, log)
-                await asyncio.to_thread(needed, roots, [str(packages), str(runs)])
+                await order.fill(place, self._builds, log)
+                warm = await asyncio.to_thread(order.warm, packages, runs)
                 (packages / "comity-of-the-node.pth").write_text(f"{runs}\n")
                 used = await asyncio.to_thread(_settled, place)
         except InvalidInput as error:
-            raise BuildFailed(f"the locked requirements are not complete: {error}; lock that as well") from error
+            raise BuildFailed(str(error)) from error
         except TimeoutError as error:
             raise BuildFailed(f"the build took longer than {self._builds.seconds:g} seconds") from error
         except OSError as error:
             raise BuildFailed(f"the environment could not be built: {error.strerror}: {error.filename}") from error
-        lines = tuple(str(each) for each in requirements)
-        made = Made(digest=name, requirements=lines, bytes=used, folder=place.name)
+        made = Made(digest=order.digest, requirements=order.lines, bytes=used, folder=place.name, warm=warm)
         # Not in a thread, which a cancelled build would leave behind to write this into nothing.
         durable.write(place / READY, msgspec.json.encode(made), sync=True)
         return made
@@ -179,7 +223,7 @@ class Venvs:
         for old in sorted((self._folder / "logs").iterdir(), key=_age)[:-LOGS]:
             old.unlink()
         for place in sorted(self._folder.iterdir(), key=_age):
-            if place.name in ("runner", "logs"):
+            if place.name == "logs" or place.name.startswith(RUNNER):
                 continue
             if (made := _read(place)) is None:
                 shutil.rmtree(place, ignore_errors=True)
@@ -190,8 +234,12 @@ class Venvs:
         return self._folder / "logs" / f"{_hexadecimal(name)}.txt"
 
 
-def _packages(place: Path) -> Path:
-    return place / "venv" / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
+def _packages(place: Path, interpreter: Interpreter) -> Path:
+    return place / "venv" / "lib" / interpreter.name / "site-packages"
+
+
+def _runner(interpreter: Interpreter) -> str:
+    return RUNNER if interpreter == OWN else f"{RUNNER}-{interpreter.name}"
 
 
 def _settled(place: Path) -> int:

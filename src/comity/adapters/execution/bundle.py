@@ -25,6 +25,8 @@ from typing import Annotated, Any, TypeAlias
 
 import msgspec
 
+from comity.adapters.execution import script
+from comity.adapters.execution.script import Script
 from comity.values.errors import DecodeError, InvalidInput
 
 NAME = "function.json"
@@ -33,6 +35,9 @@ LONGEST = 2**20
 _DOTTED = r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*"
 
 Callee: TypeAlias = Callable[[dict[str, Any], dict[str, str], dict[str, Any]], object]
+
+Loaded: TypeAlias = Callee | Script
+"""What a bundle, or an image, has to run."""
 
 
 class Function(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,11 +75,14 @@ def read(folder: Path) -> Function:
         raise DecodeError(f"the bundle has no readable {NAME} at its root ({error.strerror}); add one") from error
 
 
-def load(folder: Path) -> Callee:
+def load(folder: Path) -> Loaded:
     """Import the bundle under its own name and give its callable; this process can load no second bundle.
 
-    Raises what its modules raise; InvalidInput when the entry is not the bundle's or cannot be called.
+    An image gives its script, of which nothing has run. Raises what its modules raise; InvalidInput when the entry is
+    not the bundle's or cannot be called.
     """
+    if (folder / script.NAME).is_file():
+        return Script(folder)
     entry = read(folder).entry
     name, _, path = entry.partition(":")
     sys.path.insert(0, str(folder))

@@ -17,18 +17,19 @@ from types import TracebackType
 from typing import Any, NoReturn
 
 from comity.adapters.execution import opener
-from comity.adapters.execution.bundle import Callee
+from comity.adapters.execution.bundle import Loaded
 from comity.adapters.execution.linux import adopt_orphans, die_first, die_with
 from comity.adapters.execution.messages import STEPS, Report, Start, Step, encode
+from comity.adapters.execution.script import Script
 
 REPORT = 3
 """The only descriptor that a child has beside the standard ones."""
 
-QUIET = ("comity.adapters.execution", "importlib")
+QUIET = ("comity.adapters.execution", "importlib", "runpy")
 """Modules whose frames tell a function's author nothing."""
 
 
-def run(start: Start, load: Callable[[], Callee], *, parent: int, log: int, report: int) -> NoReturn:
+def run(start: Start, load: Callable[[], Loaded], *, parent: int, log: int, report: int) -> NoReturn:
     """Run the task, its output to the pipe `log`, its Report to the pipe `report`, and end this process."""
     status = 1
     try:
@@ -70,18 +71,22 @@ def _settle(start: Start) -> None:
         random.seed()
 
 
-def _perform(start: Start, load: Callable[[], Callee]) -> Report:
+def _perform(start: Start, load: Callable[[], Loaded]) -> Report:
     marks = [monotonic_ns()]
     exception = ""
     try:
         function = load()
         marks.append(monotonic_ns())
-        inputs: dict[str, Any] = dict(start.inputs)
-        if start.opener is not None:
-            inputs["datasamples"] = opener.load(Path(start.opener)).get_data(list(start.samples))
-        marks.append(monotonic_ns())
-        keys = {"compute_task_key": start.task_key, "compute_plan_key": start.plan_key}
-        function(inputs, dict(start.outputs), {"rank": start.rank, **keys})
+        if isinstance(function, Script):
+            marks.append(marks[-1])  # it reads the data itself
+            function.run(start)
+        else:
+            inputs: dict[str, Any] = dict(start.inputs)
+            if start.opener is not None:
+                inputs["datasamples"] = opener.load(Path(start.opener)).get_data(list(start.samples))
+            marks.append(monotonic_ns())
+            keys = {"compute_task_key": start.task_key, "compute_plan_key": start.plan_key}
+            function(inputs, dict(start.outputs), {"rank": start.rank, **keys})
     except BaseException as error:  # the edge of this program: whatever it is, the log tells it
         exception = type(error).__name__ if type(error).__name__.isascii() else "Exception"
         traceback.print_exception(type(error), error, _users(error.__traceback__))

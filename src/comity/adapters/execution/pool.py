@@ -100,6 +100,11 @@ class Pool:
         return self._isolation
 
     @property
+    def limits(self) -> Limits:
+        """What a task may use up."""
+        return self._way.limits
+
+    @property
     def trouble(self) -> str:
         """Why tasks are held in less well than they should be, and what to do; empty when they are not."""
         return trouble(self.isolation, self._way)

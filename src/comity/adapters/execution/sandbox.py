@@ -170,7 +170,7 @@ async def begun(domain: Domain, folder: Path, isolation: Isolation, limits: Limi
     ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ExitStack() as opened:
         opened.enter_context(its)
-        filtered = _filter(opened, devices) if sealed else None
+        filtered = seccomp.opened(opened, memfd=bool(devices)) if sealed else None
         said = Begin(
             control=its.fileno(),
             warm=domain.environment.warm,
@@ -226,18 +226,6 @@ async def _ready(control: socket.socket, process: Process) -> str | None:
         with suppress(ProcessLookupError):
             process.kill()
         raise
-
-
-def _filter(opened: ExitStack, devices: Sequence[str]) -> int | None:
-    """A descriptor to read the filter of system calls from."""
-    program = seccomp.filter_for(memfd=bool(devices))
-    if program is None:
-        return None
-    reading, writing = os.pipe()
-    opened.callback(os.close, reading)
-    with os.fdopen(writing, "wb") as file:  # a pipe holds more than the longest program
-        file.write(program)
-    return reading
 
 
 def _kill_marked(mark: str) -> None:

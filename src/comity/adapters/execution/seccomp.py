@@ -7,9 +7,11 @@ whatever makes or enters a namespace. Of prlimit only the caller's own limits ar
 """
 
 import errno
+import os
 import platform
 import struct
 from collections.abc import Mapping
+from contextlib import ExitStack
 
 ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 """AUDIT_ARCH_* of linux/audit.h."""
@@ -96,6 +98,18 @@ def filter_for(machine: str = platform.machine(), *, memfd: bool = False) -> byt
         program += [_code(EQUAL, family, 0, 1), _code(RETURN, ALLOW)]
     program.append(_code(RETURN, FAIL | errno.EAFNOSUPPORT))
     return b"".join(program)
+
+
+def opened(stack: ExitStack, *, memfd: bool = False) -> int | None:
+    """A descriptor to read the program from, for as long as the stack lasts."""
+    program = filter_for(memfd=memfd)
+    if program is None:
+        return None
+    reading, writing = os.pipe()
+    stack.callback(os.close, reading)
+    with os.fdopen(writing, "wb") as file:  # a pipe holds more than the longest program
+        file.write(program)
+    return reading
 
 
 def _code(code: int, k: int, true: int = 0, false: int = 0) -> bytes:

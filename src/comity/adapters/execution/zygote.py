@@ -74,11 +74,11 @@ def run(descriptor: int, told: Fork, *, parent: int, spare: Path) -> NoReturn:
         os._exit(status)
 
 
-def _later(folder: Path) -> Callable[[], bundle.Callee]:
+def _later(folder: Path) -> Callable[[], bundle.Loaded]:
     return partial(bundle.load, folder)
 
 
-def _imported(folder: Path, spare: Path) -> tuple[Callable[[], bundle.Callee], bytes]:
+def _imported(folder: Path, spare: Path) -> tuple[Callable[[], bundle.Loaded], bytes]:
     """What gives the bundle's function or raises what its import raised, and what the import printed."""
     with TemporaryFile(dir=spare, buffering=0) as file:
         kept = [os.dup(descriptor) for descriptor in (1, 2)]
@@ -86,7 +86,7 @@ def _imported(folder: Path, spare: Path) -> tuple[Callable[[], bundle.Callee], b
             os.dup2(file.fileno(), descriptor)
         try:
             function = bundle.load(folder)
-            load: Callable[[], bundle.Callee] = partial(lambda function: function, function)
+            load: Callable[[], bundle.Loaded] = partial(lambda function: function, function)
         except BaseException as error:  # each task tells it in its log
             load = partial(_raise, error)
         for stream in (sys.stdout, sys.stderr):
@@ -109,7 +109,7 @@ def _raise(error: BaseException) -> NoReturn:
 class Children:
     """The children of this process, and its conversation with the host."""
 
-    def __init__(self, host: socket.socket, load: Callable[[], bundle.Callee], printed: bytes) -> None:
+    def __init__(self, host: socket.socket, load: Callable[[], bundle.Loaded], printed: bytes) -> None:
         self._host: socket.socket | None = host
         self._load = load
         self._printed = printed

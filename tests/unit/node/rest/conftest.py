@@ -371,7 +371,6 @@ class Network:
         link = Link(NoHub(), Address("https://hub.example"), digest, place.name, node.identity)  # type: ignore[arg-type]
         following = Following(node.database, mine, link, node.identity)
         exchange = Exchange(following, node.blobs)
-        bundles = Bundles(place.folder / "bundles", node.blobs, EnvironmentsInMemory(own.environment(())))
 
         async def write(events: Sequence[AnyEvent], texts: Texts) -> None:
             await following.check(events)
@@ -391,6 +390,7 @@ class Network:
         here = place.folder / "channels" / name
         pool = Pool(1, here / "sandboxes", execution.Way(level=Level.PLAIN))
         asyncio.run(pool.start())
+        bundles = Bundles(place.folder / "bundles", node.blobs, EnvironmentsInMemory(own.environment(())), pool)
         node.parts[mine] = part(exchange, bundles, pool=pool, folder=here, way=Way(tasks=1))
         node.parts[mine].log_letters.have = have_log  # type: ignore[method-assign]
         place.numbers[name] = mine

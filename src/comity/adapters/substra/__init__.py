@@ -1,0 +1,1 @@
+"""What Substra calls a function: an archive with a Dockerfile, run here without Docker."""
