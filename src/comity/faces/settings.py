@@ -27,6 +27,7 @@ from pydantic_settings import (
 from comity.adapters.environments.builds import Builds
 from comity.adapters.execution.way import Way
 from comity.hub.limits import Limits
+from comity.node.opaque import Opaque
 from comity.values.errors import InvalidInput, unknown
 
 Level: TypeAlias = Literal["debug", "info", "warning", "error"]
@@ -97,6 +98,9 @@ class NodeSettings(BaseSettings):
     """Folders below which data samples may lie; in the environment with `:` between."""
     tasks: Annotated[int, Field(ge=1, le=1000)] = 2
     """How many tasks run at once; as many more at most for plans that would wait for tasks that do not end."""
+    opaque: Opaque = "deny"
+    """Functions with files that nobody can read, such as SubstraFL's pickles: `deny` refuses them, `ask` and `allow`
+    leave them to a steward."""
     ca_file: Annotated[FilePath, AfterValidator(_absolute)] | None = None
     """PEM file of the authorities that are trusted for the hub instead of its own certificate: that of a proxy which
     inspects TLS."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from pathlib import Path
 from typing import Literal, TypeAlias, final
@@ -12,6 +13,7 @@ import structlog
 from comity.adapters.disk import is_full
 from comity.adapters.sql.log import Log
 from comity.domain import sums
+from comity.domain.entry import Texts
 from comity.domain.events import (
     AnyEvent,
     Event,
@@ -23,9 +25,11 @@ from comity.domain.events import (
     FunctionRegistered,
 )
 from comity.domain.records import Approval, Function
+from comity.domain.words import SALT, written
 from comity.node.bundles import Bundles
 from comity.node.exchange import Exchange
 from comity.node.logs import log_file
+from comity.node.opaque import Opaque, unreadable
 from comity.values.errors import BuildFailed, ComityError, Unavailable
 
 Approve: TypeAlias = Literal["ask", "allow"]
@@ -52,11 +56,14 @@ PAUSE = 1.0
 class Building:
     """One channel's functions at one node; `run` does the work."""
 
-    def __init__(self, exchange: Exchange, bundles: Bundles, approve: Approve, *, folder: Path) -> None:
+    def __init__(self, exchange: Exchange, bundles: Bundles, approve: Approve, opaque: Opaque, *, folder: Path) -> None:
         self._following = exchange.following
         self._exchange = exchange
         self._bundles = bundles
         self._approve: Approve = approve
+        self._opaque: Opaque = opaque
+        self._left: set[str] = set()
+        """Archives that are left to a steward."""
         self._folder = folder
         self._under_way: set[str] = set()
         self._slots = asyncio.Semaphore(AT_ONCE)
@@ -75,8 +82,8 @@ class Building:
                     self._under_way.add(function.key)
                     build = group.create_task(self._build(function))
                     build.add_done_callback(lambda _, key=function.key: self._under_way.discard(key))
-                for archive in unjudged:
-                    await self._say(FunctionApproved(archive=archive, by="policy"))
+                for function in unjudged:
+                    group.create_task(self._judge(function))
                 await changed.wait()
 
     def log_of(self, function: str) -> Path:
@@ -93,13 +100,46 @@ class Building:
         me, under_way = self._following.organization, self._under_way
         return [each for each in [*waiting, *building] if each.owner == me and each.key not in under_way]
 
-    def _unjudged(self, log: Log) -> list[str]:
-        if self._approve != "allow":
-            return []
-        me = self._following.organization
+    def _unjudged(self, log: Log) -> list[Function]:
+        """Functions of others that could run here and have no word yet, one for each archive."""
+        me, left = self._following.organization, self._left
         ready = log.records.find(Function, "status", "FUNCTION_STATUS_READY")
-        archives = sorted({each.archive for each in ready if each.owner != me and each.key != sums.SUM})
-        return [each for each in archives if log.records.get(Approval, f"{me}|{each}") is None]
+        theirs = {
+            each.archive: each
+            for each in ready
+            if each.owner != me
+            and each.key != sums.SUM
+            and each.archive not in left
+            and each.permission.allows(me, each.owner)
+        }
+        found = [each for each in theirs.values() if log.records.get(Approval, f"{me}|{each.archive}") is None]
+        left.update(each.archive for each in found)
+        return found
+
+    async def _judge(self, function: Function) -> None:
+        """Give this organization's word on another's function where policy has one; else it is left to a steward."""
+        if self._approve == "ask" and self._opaque != "deny":
+            return
+        try:
+            path = await self._unreadable(function) if self._opaque != "allow" else ""
+        except ComityError as error:
+            self._log.warning("not judged", function=function.key, reason=str(error))
+            await asyncio.sleep(PAUSE)
+            return self._left.discard(function.archive)
+        if path and self._opaque == "deny":
+            await self._refuse(function, path)
+        elif self._approve == "allow" and not path:
+            await self._say(FunctionApproved(archive=function.archive, by="policy"))
+
+    async def _unreadable(self, function: Function) -> str:
+        """The first file of a function that is no text, or nothing."""
+        folder = await self._bundles.unpacked(self._exchange, function)
+        return await asyncio.to_thread(unreadable, folder)
+
+    async def _refuse(self, function: Function, path: str) -> None:
+        reason = f"policy: nobody can read {path}, and code that nobody can read does not run here"
+        text, texts = written(reason, secrets.token_bytes(SALT))
+        await self._say(FunctionRefused(archive=function.archive, by="policy", reason=text), texts)
 
     async def _build(self, function: Function) -> None:
         while True:
@@ -118,6 +158,8 @@ class Building:
             began = time.monotonic_ns()
             try:
                 await self._bundles.have(self._exchange, function)
+                if self._opaque == "deny" and (path := await self._unreadable(function)):
+                    await self._refuse(function, path)  # before any task of it can begin here
                 async with self._bundles.using(function):
                     pass  # its tasks will find it there
             except Unavailable:
@@ -136,9 +178,9 @@ class Building:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
 
-    async def _say(self, event: AnyEvent) -> None:
+    async def _say(self, event: AnyEvent, texts: Texts | None = None) -> None:
         """Say an event and wait until it is so; what the rules refuse has been overtaken by other news."""
         try:
-            await self._following.insist([event], {})
+            await self._following.insist([event], texts or {})
         except ComityError as error:
             self._log.info("not said", reason=str(error))

@@ -6,7 +6,7 @@ import asyncio
 
 from comity.adapters.sql.log import Log
 from comity.domain.letter import Holds, Wanted
-from comity.domain.records import Dataset, Function, Model, need
+from comity.domain.records import Approval, Dataset, Function, Model, Task, need
 from comity.node.asked import check
 from comity.node.logs import whereabouts
 from comity.node.node import Part
@@ -44,12 +44,14 @@ async def fetch(part: Part, holds: Holds, asset: str) -> tuple[Digest, int] | No
 
 
 async def fetch_log(part: Part, task: str) -> bytes:
-    """The log of a failed task, brought from its owner if need be.
+    """The log of a failed task, brought from its owner if need be; of one that was refused, why.
 
     Raises NotFound when there is none, Forbidden when this organization may not read it, Unavailable when its owner
     does not answer.
     """
     me = part.following.organization
+    if reason := await part.following.read(lambda log: _refused(log, task)):
+        return f"{reason}\n".encode()
     where = await part.following.read(lambda log: whereabouts(log, me, task))
     if where.owner == me:
         return await part.log_letters.given(me, task)
@@ -60,6 +62,19 @@ async def fetch_log(part: Part, task: str) -> bytes:
         raise Unavailable(
             f"the node of {where.owner} has not sent the log of task {task} yet; it may be away, try again"
         ) from None
+
+
+def _refused(log: Log, key: str) -> str:
+    """Why its worker let a task not begin, in words that stand in the log for all; empty where that is not so."""
+    task = need(log.records, Task, key)
+    if task.status != "STATUS_FAILED" or task.log:
+        return ""
+    function = need(log.records, Function, task.function)
+    word = log.records.get(Approval, f"{task.worker}|{function.archive}")
+    if word is None or word.approved:
+        return ""
+    said = log.texts([word.reason]).get(word.reason, "") if word.reason else ""
+    return f"{task.worker} does not let this function run: {said or 'no reason was given'}"
 
 
 def _of(log: Log, holds: Holds, asset: str) -> tuple[str, str]:

@@ -139,7 +139,7 @@ async def running(place: Place, way: Way) -> AsyncGenerator[Node]:
 def part(exchange: Exchange, bundles: Bundles, *, pool: Pool, folder: Path, way: Way) -> Part:
     """Those who work in one channel; they keep what they have in a folder."""
     scheduler = Scheduler(exchange, pool, bundles, folder=folder, size=way.tasks)
-    building = Building(exchange, bundles, way.approve, folder=folder)
+    building = Building(exchange, bundles, way.approve, way.opaque, folder=folder)
     conductor = Conductor(exchange.following, clock.now)
     letters = LogLetters(exchange, folder)
     exchange.logs = letters.deal

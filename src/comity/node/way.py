@@ -11,6 +11,7 @@ from typing import final
 from comity.adapters.environments.builds import Builds
 from comity.adapters.execution import way
 from comity.node.building import Approve
+from comity.node.opaque import Opaque
 
 
 @final
@@ -22,6 +23,8 @@ class Way:
     """How many run at once."""
     approve: Approve = "ask"
     """Whether functions of others wait for a steward."""
+    opaque: Opaque = "deny"
+    """Whether functions with files that nobody can read may run here."""
     sample_roots: Sequence[Path] = ()
     """Folders below which data samples may be registered in place."""
     builds: Builds = Builds()  # noqa: RUF009 frozen

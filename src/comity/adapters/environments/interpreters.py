@@ -12,7 +12,6 @@ from typing import final
 
 import msgspec
 
-from comity.adapters.environments.uv import uv
 from comity.values.errors import BuildFailed
 from comity.values.wanted import Minor
 
@@ -65,14 +64,17 @@ def found(minor: Minor) -> Interpreter:
 
 
 def _candidates(name: str) -> Iterator[Path]:
+    """On the path, and where pyenv and uv keep those that they install."""
     for folder in os.get_exec_path():
         if (path := Path(folder, name)).is_file():
             yield path
-    if (program := uv()) is not None:
-        command = [program, "python", "find", "--no-python-downloads", "--no-project", "--no-config", name[6:]]
-        said = _said(command)
-        if said:
-            yield Path(said)
+    version = name.removeprefix("python")
+    home = Path.home()
+    for folder, pattern in (
+        (Path(os.environ.get("PYENV_ROOT", home / ".pyenv")), f"versions/{version}.*/bin/{name}"),
+        (home / ".local" / "share" / "uv", f"python/cpython-{version}.*/bin/{name}"),
+    ):
+        yield from sorted(folder.glob(pattern), reverse=True)
 
 
 def _asked(path: Path) -> Interpreter | None:

@@ -114,7 +114,8 @@ class Wish:
             return None, f"the node itself runs in {OWN.name}"
         if any(each.wheels for each in self._wanted.installs):
             return None, "the function brings wheels of its own"
-        lines = [line for each in self._wanted.installs for line in (*each.requirements, *each.constraints)]
+        lines = [line for each in self._wanted.installs for line in each.requirements]
+        limits = [Requirement(line) for each in self._wanted.installs for line in each.constraints]
         if hashed := next((line for line in lines if "--hash" in line), None):
             return None, f"{hashed.partition(' ')[0]} is to have a certain hash"
         roots = [each for each in map(Requirement, lines) if each.marker is None or each.marker.evaluate()]
@@ -122,6 +123,10 @@ class Wish:
             there = needed([_any(each) if each.name in TOOLS else each for each in roots], sys.path)
         except InvalidInput as error:
             return None, str(error)
+        for limit in limits:
+            version = there[name].version if (name := canonicalize_name(limit.name)) in there else None
+            if version is not None and not limit.specifier.contains(version, prereleases=True):
+                return None, f"{name} is {version} for the node itself, not {limit.specifier}"
         return own.serving(self.digest, own.worth_warming(there.keys())), ""
 
     async def fill(self, place: Path, builds: Builds, log: Tail) -> None:

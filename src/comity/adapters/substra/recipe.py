@@ -152,7 +152,7 @@ class Stage:
             case "ENV":
                 self.variables |= {name: self.expand(value) for name, value in _pairs(said.rest).items()}
             case "WORKDIR":
-                self.folder = _joined(self.folder, self.expand(_unquoted(said.rest)))
+                self.folder = _joined(self.folder, self.expand(_unquoted(said.rest))).rstrip("/") or "/"
             case "COPY" | "ADD":
                 self._copy(said)
             case "RUN":

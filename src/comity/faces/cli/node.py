@@ -73,6 +73,7 @@ def start(
     url = f"http://{given.host}:{port_of(listening)}"
     way = Way(
         tasks=given.tasks,
+        opaque=given.opaque,
         sample_roots=given.data,
         builds=given.builds,
         sandbox=given.sandbox,

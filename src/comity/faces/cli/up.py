@@ -11,6 +11,7 @@ import typer
 
 from comity.faces.cli.installing import Index, Wheels, builds
 from comity.faces.cli.show import json_line
+from comity.node.opaque import Opaque
 from comity.values.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -23,6 +24,10 @@ def command(
     directory: Annotated[Path, typer.Option("--dir", help="Where everything is kept.")] = Path(".comity"),
     port: Annotated[int, typer.Option(help="Of the first node; the others follow. 0: the system chooses.")] = 0,
     ask: Annotated[bool, typer.Option("--ask", help="Functions of others wait for: comity approve.")] = False,
+    opaque: Annotated[
+        Opaque | None,
+        typer.Option(help="Functions with files that nobody can read: let in unless told, with --ask a steward's."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line when ready.")] = False,
     attached: Annotated[bool, typer.Option("--attached", help="End when standard input is closed.")] = False,
     index: Index = None,
@@ -41,6 +46,7 @@ def command(
         organizations=called,
         port=port,
         approve=approve,
+        opaque=opaque or approve,
         builds=builds(index, wheels),
     )
     forked, said = start(network)

@@ -22,6 +22,7 @@ from comity.node import place as node_place
 from comity.node import server as node_server
 from comity.node.building import Approve
 from comity.node.node import join
+from comity.node.opaque import Opaque
 from comity.node.way import Way
 from comity.values.errors import InvalidInput
 
@@ -44,6 +45,8 @@ class Embedded:
     """How many run at once at each node."""
     approve: Approve = "allow"
     """Whether functions of others wait for a steward."""
+    opaque: Opaque = "allow"
+    """Whether functions with files that nobody can read may run."""
     builds: Builds = Builds()  # noqa: RUF009 frozen
     """How each node comes by the environments of tasks."""
 
@@ -119,6 +122,7 @@ def _node(here: Path, token: str, port: int, network: Embedded) -> Callable[[Rep
         way = Way(
             tasks=network.tasks,
             approve=network.approve,
+            opaque=network.opaque,
             sample_roots=[Path("/")],
             builds=network.builds,
             log_level=logging.WARNING,
