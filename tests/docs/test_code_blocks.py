@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 RUN = {"python", "bash"}
-NOT_RUN = {"", "sh", "mermaid", "json", "toml"}
+NOT_RUN = {"", "sh", "mermaid", "json", "toml", "dockerfile"}
 
 
 def blocks(page: Path) -> list[tuple[str, str]]:

@@ -137,7 +137,7 @@ def function_built(records: Draft, act: Act, event: Build) -> None:
     if isinstance(event, FunctionBuilding):
         found = replace(found, building_at=act.at)
     if isinstance(event, FunctionReady):
-        found = replace(found, ready_at=act.at, durations=event.durations)
+        found = replace(found, ready_at=act.at, durations=event.durations, locked=event.locked)
     build(records, act, found, to)
 
 

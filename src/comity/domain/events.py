@@ -12,7 +12,7 @@ from typing import Annotated, Literal, TypeAlias, final
 import msgspec
 from msgspec import Meta
 
-from comity.domain.words import BlobDigest, Identifier, Key, Number, OrganizationId, Permission, Stage, Text
+from comity.domain.words import BlobDigest, Identifier, Key, Number, OrganizationId, Permission, Pinned, Stage, Text
 from comity.values.keys import PublicKeys
 
 Version: TypeAlias = Annotated[int, Meta(ge=1, le=1000)]
@@ -198,6 +198,8 @@ class FunctionReady(Event, frozen=True, kw_only=True, tag="function_ready"):
     key: Key
     durations: dict[Identifier, Count] = {}
     """Microseconds by step."""
+    locked: Annotated[tuple[Pinned, ...], Meta(max_length=1000)] = ()
+    """What was installed for it where its requirements name no versions: all others install the same."""
 
 
 @final

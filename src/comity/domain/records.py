@@ -136,6 +136,7 @@ class Function(Record, frozen=True, kw_only=True):
     building_at: int = 0
     ready_at: int = 0
     durations: dict[str, int] = {}
+    locked: tuple[str, ...] = ()
 
 
 @final

@@ -32,6 +32,9 @@ Text: TypeAlias = Annotated[str, Meta(pattern=DIGEST)]
 Number: TypeAlias = Annotated[str, Meta(pattern=r"^(-?([0-9]{1,17}(\.[0-9]{1,21})?(e[+-][0-9]{2,3})?|inf)|nan)\Z")]
 """A float as Python's `repr` writes it: the shortest digits that give it back."""
 
+Pinned: TypeAlias = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,99}==[A-Za-z0-9.!]{1,60}\Z")]
+"""A distribution, by its canonical name, at one version."""
+
 Stage: TypeAlias = Literal["init", "local", "sum", "step", "evaluate", "scores", "finish"]
 """What a task of an experiment is for: the first state, a site's part of a round, their sum, the next state; and of the
 state that comes out of a round a site's measurement, their sum, and the metrics."""

@@ -160,8 +160,8 @@ class Building:
                 await self._bundles.have(self._exchange, function)
                 if self._opaque == "deny" and (path := await self._unreadable(function)):
                     await self._refuse(function, path)  # before any task of it can begin here
-                async with self._bundles.using(function):
-                    pass  # its tasks will find it there
+                async with self._bundles.using(function) as environment:  # its tasks will find it there
+                    locked = environment.locked
             except Unavailable:
                 raise
             except ComityError as error:
@@ -171,7 +171,7 @@ class Building:
                 await self._say(FunctionFailed(key=function.key))
                 return
             took = (time.monotonic_ns() - began) // 1000
-            await self._say(FunctionReady(key=function.key, durations={"build_image": took}))
+            await self._say(FunctionReady(key=function.key, durations={"build_image": took}, locked=locked))
 
     def _keep_log(self, function: str, text: str) -> None:
         path = self.log_of(function)

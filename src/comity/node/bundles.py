@@ -19,6 +19,7 @@ from comity.ports.environments import Environment, Environments, Requirements
 from comity.values import requirements
 from comity.values.digest import Digest
 from comity.values.errors import ComityError
+from comity.values.wanted import Wanted
 
 
 @final
@@ -30,7 +31,7 @@ class Bundles:
         self._blobs = blobs
         self._environments = environments
         self._images = Images(environments, pool)
-        self._requirements: dict[str, Requirements] = {}
+        self._requirements: dict[tuple[str, tuple[str, ...]], Requirements] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._there: set[str] = set()
 
@@ -48,7 +49,7 @@ class Bundles:
         async with self._lock(function):
             source = await self._unpacked(exchange, function)
             if not (source / bundle.NAME).is_file() and not (image := self._image(function.archive)).exists():
-                await self._images.build(source, image)
+                await self._images.build(source, image, locked=function.locked)
         self._there.add(function.archive)
         return self._runs(function.archive)
 
@@ -59,24 +60,26 @@ class Bundles:
 
     def using(self, function: Function) -> AbstractAsyncContextManager[Environment]:
         """The environment of a function that is unpacked, built if need be; raises what `Environments.using` raises."""
-        return self._environments.using(self._required(function.archive))
+        return self._environments.using(self._required(function))
 
     async def built(self, function: Function) -> bool:
         """Whether its environment is there already."""
-        return await self._environments.has(self._required(function.archive))
+        return await self._environments.has(self._required(function))
 
     async def build_log(self, function: Function) -> str:
         """What was written when its environment was built, and its image."""
         try:
-            installed = await self._environments.log(self._required(function.archive))
+            installed = await self._environments.log(self._required(function))
         except ComityError:  # what is wrong is said elsewhere
             installed = ""
         return installed + await asyncio.to_thread(self._images.log, self._image(function.archive))
 
-    def _required(self, blob: str) -> Requirements:
-        if blob not in self._requirements:
-            self._requirements[blob] = _required(self._path(blob))
-        return self._requirements[blob]
+    def _required(self, function: Function) -> Requirements:
+        named = function.archive, function.locked
+        if named not in self._requirements:
+            found = _required(self._path(function.archive))
+            self._requirements[named] = found.locked(function.locked) if isinstance(found, Wanted) else found
+        return self._requirements[named]
 
     def _lock(self, function: Function) -> asyncio.Lock:
         return self._locks.setdefault(function.archive, asyncio.Lock())

@@ -28,6 +28,8 @@ class Environment:
     """Folders that it reads: each to be seen, read-only, at the same path by whoever runs in it."""
     warm: tuple[str, ...]
     """Modules worth importing before the first task."""
+    locked: tuple[str, ...] = ()
+    """What is installed for requirements that name no versions, each as `name==version`."""
 
 
 Requirements: TypeAlias = tuple[Locked, ...] | Wanted

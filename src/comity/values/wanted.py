@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import final
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from comity.values.digest import Digest
 
@@ -52,3 +56,25 @@ class Wanted:
 
     python: Minor
     installs: tuple[Install, ...] = ()
+
+    def locked(self, lines: Sequence[str]) -> Wanted:
+        """The same with these versions, each as `name==version`, but where an installation itself wants another.
+
+        >>> wanted = Wanted(python=(3, 11), installs=(Install(requirements=("torch>=2", "numpy==1.26")),))
+        >>> wanted.locked(["numpy==2.4.6", "torch==2.13.0"]).installs[0].constraints
+        ('torch==2.13.0',)
+        """
+        return replace(self, installs=tuple(_constrained(each, lines) for each in self.installs))
+
+
+def _constrained(install: Install, lines: Sequence[str]) -> Install:
+    wanted = [Requirement(line.partition(" --hash")[0]) for line in install.requirements]
+    limits = [Requirement(line) for line in lines]
+    fitting = [limit for limit in limits if not any(_contradicts(each, limit) for each in wanted)]
+    return replace(install, constraints=tuple(dict.fromkeys((*install.constraints, *map(str, fitting)))))
+
+
+def _contradicts(wanted: Requirement, limit: Requirement) -> bool:
+    version = str(limit.specifier).removeprefix("==")
+    same = canonicalize_name(wanted.name) == canonicalize_name(limit.name)
+    return same and not wanted.specifier.contains(version, prereleases=True)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 import sysconfig
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from importlib import metadata
+from importlib.metadata import Distribution
 from pathlib import Path
 from typing import Protocol, final
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from comity.adapters.environments import own
 from comity.adapters.environments.builds import Builds
@@ -26,6 +29,17 @@ from comity.values.wanted import Install, Wanted
 
 TOOLS = frozenset(("pip", "setuptools", "wheel"))
 """What installs is there in some version; that is all anybody wants of it."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """What an environment has."""
+
+    warm: tuple[str, ...]
+    """What is worth importing before the first task."""
+    locked: tuple[str, ...] = ()
+    """See `Environment`."""
 
 
 class Order(Protocol):
@@ -54,8 +68,12 @@ class Order(Protocol):
         """Make a virtual environment in `place`/venv; raises BuildFailed."""
         ...
 
-    def warm(self, packages: Path, runs: Path) -> tuple[str, ...]:
-        """What is worth importing, of an environment that is filled; raises InvalidInput when that is not complete."""
+    def settled(self, locked: Sequence[str]) -> Digest:
+        """The digest of the order that names the versions which this one was filled with."""
+        ...
+
+    def filled(self, packages: Path, runs: Path) -> Filled:
+        """What there is when it is filled; raises InvalidInput when that is not complete."""
         ...
 
 
@@ -79,13 +97,16 @@ class Lock:
     async def fill(self, place: Path, builds: Builds, log: Tail) -> None:
         await install(self._applying, place, builds, log)
 
-    def warm(self, packages: Path, runs: Path) -> tuple[str, ...]:
+    def settled(self, locked: Sequence[str]) -> Digest:
+        return self.digest
+
+    def filled(self, packages: Path, runs: Path) -> Filled:
         roots = [Requirement(str(Locked(each.name, each.version, each.extras))) for each in self._applying]
         try:
             needed(roots, [str(packages), str(runs)])
         except InvalidInput as error:
             raise InvalidInput(f"the locked requirements are not complete: {error}; lock that as well") from error
-        return own.warm(self._applying)
+        return Filled(own.warm(self._applying))
 
 
 @final
@@ -127,14 +148,27 @@ class Wish:
             version = there[name].version if (name := canonicalize_name(limit.name)) in there else None
             if version is not None and not limit.specifier.contains(version, prereleases=True):
                 return None, f"{name} is {version} for the node itself, not {limit.specifier}"
-        return own.serving(self.digest, own.worth_warming(there.keys())), ""
+        return own.serving(self.digest, own.worth_warming(there.keys()), _locked(there.values())), ""
 
     async def fill(self, place: Path, builds: Builds, log: Tail) -> None:
         await install_wanted(self._wanted, self.interpreter, place, builds, log)
 
-    def warm(self, packages: Path, runs: Path) -> tuple[str, ...]:
-        there = {canonicalize_name(each.name) for each in metadata.distributions(path=[str(packages)])}
-        return own.worth_warming(there)
+    def settled(self, locked: Sequence[str]) -> Digest:
+        return Wish(self._wanted.locked(locked), self.interpreter).digest
+
+    def filled(self, packages: Path, runs: Path) -> Filled:
+        there = {canonicalize_name(each.name): each for each in metadata.distributions(path=[str(packages)])}
+        return Filled(own.worth_warming(there.keys()), _locked(there.values()))
+
+
+def _locked(there: Iterable[Distribution]) -> tuple[str, ...]:
+    """Without what installs, and without wheels of a function's own, which no index has."""
+    versions = {
+        canonicalize_name(each.name): Version(each.version).public
+        for each in there
+        if not each.read_text("direct_url.json")
+    }
+    return tuple(f"{name}=={version}" for name, version in sorted(versions.items()) if name not in TOOLS)
 
 
 def _lines(each: Install) -> list[str]:

@@ -66,7 +66,7 @@ def environment(requirements: Sequence[Locked]) -> Environment:
     return serving(digest_of(requirements), warm(requirements))
 
 
-def serving(name: Digest, warm: tuple[str, ...]) -> Environment:
+def serving(name: Digest, warm: tuple[str, ...], locked: tuple[str, ...] = ()) -> Environment:
     """The node's own environment, under the digest of what it serves for."""
     folders = {Path(sys.base_prefix), Path(sys.prefix), *map(Path, sysconfig.get_paths().values()), PACKAGE}
     return Environment(
@@ -74,6 +74,7 @@ def serving(name: Digest, warm: tuple[str, ...]) -> Environment:
         python=Path(sys.executable),
         mounts=outermost(folders),
         warm=warm,
+        locked=locked,
     )
 
 

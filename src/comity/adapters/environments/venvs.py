@@ -44,10 +44,13 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of an environment that is there."""
 
     digest: Digest
+    order: Digest
+    """What was asked for when it was built, without versions."""
     requirements: tuple[str, ...]
     bytes: int
     folder: str
     warm: tuple[str, ...]
+    locked: tuple[str, ...]
 
 
 @final
@@ -69,6 +72,8 @@ class Venvs:
         self._folder = folder.resolve()
         self._builds = builds
         self._made: dict[Digest, Made] = {}  # the one used last comes last
+        self._found: dict[Digest, Digest] = {}
+        """What orders have come to that name no versions, by their own digests."""
         self._users = Counter[Digest]()
         self._locks: dict[Digest, asyncio.Lock] = {}
         self._slots = asyncio.Semaphore(builds.at_once)
@@ -88,32 +93,43 @@ class Venvs:
         if ordered.own is not None:
             yield ordered.own
             return
-        name = ordered.order.digest
-        self._users[name] += 1
+        reads = await self._runner(ordered.order.interpreter)
+        made = await self._taken(ordered)
         try:
-            reads = await self._runner(ordered.order.interpreter)
-            async with self._locks.setdefault(name, asyncio.Lock()):
-                made = self._made.pop(name, None)
-                if made is None or not _touched(self._folder / made.folder):
-                    made = await self._build(ordered)
-                self._made[name] = made
             yield self._environment(made, ordered.order.interpreter, reads)
         finally:
-            self._users[name] -= 1
-            if not self._users[name]:
-                del self._users[name]
-                self._locks.pop(name, None)
+            self._users[made.digest] -= 1
+            if not self._users[made.digest]:
+                del self._users[made.digest]
             await self._make_room()
 
     async def has(self, requirements: Requirements) -> bool:
         """As the port says."""
         ordered = await self._ordered(requirements)
-        return ordered.own is not None or ordered.order.digest in self._made
+        return ordered.own is not None or self._settled(ordered.order) in self._made
 
     async def log(self, requirements: Requirements) -> str:
         """As the port says."""
         path = self._log_of((await self._ordered(requirements)).order.digest)
         return await asyncio.to_thread(lambda: path.read_text(errors="replace") if path.is_file() else "")
+
+    async def _taken(self, ordered: Ordered) -> Made:
+        """The environment, with one more user, built when it is not there."""
+        async with self._locks.setdefault(ordered.order.digest, asyncio.Lock()):
+            made = self._made.pop(self._settled(ordered.order), None)
+            if made is None or not _touched(self._folder / made.folder):
+                made = await self._build(ordered)
+                if (other := self._made.pop(made.digest, None)) is not None:  # another order has come to the same
+                    await asyncio.to_thread(_delete, self._folder / made.folder)
+                    made = other
+                self._found[ordered.order.digest] = made.digest
+            self._made[made.digest] = made
+            self._users[made.digest] += 1
+            return made
+
+    def _settled(self, order: Order) -> Digest:
+        """The digest of what an order has come to, if it has."""
+        return self._found.get(order.digest, order.digest)
 
     async def _ordered(self, requirements: Requirements) -> Ordered:
         if requirements not in self._orders:
@@ -159,7 +175,8 @@ class Venvs:
     def _environment(self, made: Made, interpreter: Interpreter, reads: tuple[Path, ...]) -> Environment:
         place = self._folder / made.folder / "venv"
         mounts = own.outermost({place, self._folder / _runner(interpreter), interpreter.prefix, *reads})
-        return Environment(digest=made.digest, python=place / "bin" / "python", mounts=mounts, warm=made.warm)
+        python = place / "bin" / "python"
+        return Environment(digest=made.digest, python=python, mounts=mounts, warm=made.warm, locked=made.locked)
 
     async def _build(self, ordered: Ordered) -> Made:
         name = ordered.order.digest
@@ -192,7 +209,7 @@ class Venvs:
         try:
             async with asyncio.timeout(self._builds.seconds):
                 await order.fill(place, self._builds, log)
-                warm = await asyncio.to_thread(order.warm, packages, runs)
+                filled = await asyncio.to_thread(order.filled, packages, runs)
                 (packages / "comity-of-the-node.pth").write_text(f"{runs}\n")
                 used = await asyncio.to_thread(_settled, place)
         except InvalidInput as error:
@@ -201,7 +218,15 @@ class Venvs:
             raise BuildFailed(f"the build took longer than {self._builds.seconds:g} seconds") from error
         except OSError as error:
             raise BuildFailed(f"the environment could not be built: {error.strerror}: {error.filename}") from error
-        made = Made(digest=order.digest, requirements=order.lines, bytes=used, folder=place.name, warm=warm)
+        made = Made(
+            digest=order.settled(filled.locked),
+            order=order.digest,
+            requirements=order.lines,
+            bytes=used,
+            folder=place.name,
+            warm=filled.warm,
+            locked=filled.locked,
+        )
         # Not in a thread, which a cancelled build would leave behind to write this into nothing.
         durable.write(place / READY, msgspec.json.encode(made), sync=True)
         return made
@@ -229,6 +254,7 @@ class Venvs:
                 shutil.rmtree(place, ignore_errors=True)
             else:
                 self._made[made.digest] = made
+                self._found[made.order] = made.digest
 
     def _log_of(self, name: Digest) -> Path:
         return self._folder / "logs" / f"{_hexadecimal(name)}.txt"

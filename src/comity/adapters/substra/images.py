@@ -38,8 +38,11 @@ class Images:
         except DecodeError as error:
             raise BuildFailed(str(error)) from error
 
-    async def build(self, archive: Path, folder: Path) -> None:
-        """Make the folder: whole, or not at all. Raises BuildFailed; `log` tells what was printed."""
+    async def build(self, archive: Path, folder: Path, *, locked: Sequence[str] = ()) -> None:
+        """Make the folder: whole, or not at all. Raises BuildFailed; `log` tells what was printed.
+
+        `locked` are the versions that its environment has where the Dockerfile names none.
+        """
         found = await asyncio.to_thread(self.recipe, archive)
         made = folder.with_suffix(".building")
         log = Tail(self._log(folder))
@@ -47,7 +50,7 @@ class Images:
             await asyncio.to_thread(shutil.rmtree, made, ignore_errors=True)
             await asyncio.to_thread(_check_packages, found.packages)
             await asyncio.to_thread(image.begin, made)
-            await self._follow(found, archive, made, log)
+            await self._follow(found, archive, made, log, locked)
             await asyncio.to_thread(image.end, found, made)
             made.rename(folder)
         except DecodeError as error:
@@ -61,13 +64,13 @@ class Images:
         path = self._log(folder)
         return path.read_text(errors="replace") if path.is_file() else ""
 
-    async def _follow(self, found: Recipe, archive: Path, made: Path, log: Tail) -> None:
+    async def _follow(self, found: Recipe, archive: Path, made: Path, log: Tail, locked: Sequence[str]) -> None:
         if not found.shells:
             for step in found.steps:
                 assert isinstance(step, Copy)
                 await asyncio.to_thread(image.copy, step, archive, made)
             return
-        async with self._environments.using(found.wanted) as environment:
+        async with self._environments.using(found.wanted.locked(locked)) as environment:
             way = self._pool.isolation, self._pool.limits
             files = image.place(made, "/")
             shell = Shell(files=files, environment=environment, isolation=way[0], limits=way[1], seconds=LINE)

@@ -100,3 +100,27 @@ def test_a_python_that_is_not_there_is_named(tmp_path, monkeypatch):
     absent = (3, 10) if OWN.minor != (3, 10) else (3, 12)
     with pytest.raises(BuildFailed, match="which is not on this node's machine; install it there"):
         had(tmp_path / "environments", Builds(index=""), wanted(python=absent))
+
+
+def test_the_versions_found_are_those_of_all_others_and_nothing_is_built_twice(tmp_path, wheels):
+    builds = Builds(index="", wheels=wheels)
+    order = wanted(Install(requirements=("big",)))
+    (found,), _ = had(tmp_path / "environments", builds, order)
+    assert found.locked == ("big==1.0", "tiny==1.0")
+    again, _ = had(tmp_path / "environments", builds, order, order.locked(found.locked), order)
+    assert {each.python for each in again} == {found.python}
+    assert {each.locked for each in again} == {found.locked}
+    # another node, whose index has moved on
+    order = wanted(Install(requirements=("tiny",)))
+    (newer, older), _ = had(tmp_path / "others", builds, order, order.locked(("tiny==1.0",)))
+    assert (newer.locked, older.locked) == (("tiny==2.0",), ("tiny==1.0",))
+
+
+def test_the_own_environment_names_its_versions_and_serves_only_with_them(tmp_path):
+    order = wanted(Install(requirements=("scipy",)))
+    (found,), _ = had(tmp_path / "environments", Builds(index=""), order)
+    assert set(found.locked) == {f"{name}=={metadata.version(name)}" for name in ("numpy", "scipy")}
+    (again,), _ = had(tmp_path / "environments", Builds(index=""), order.locked(found.locked))
+    assert again.python == OWN.path
+    with pytest.raises(BuildFailed):
+        had(tmp_path / "environments", Builds(index=""), order.locked(("numpy==1.0",)))
