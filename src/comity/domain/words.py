@@ -19,8 +19,8 @@ Key: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]
 
 OrganizationId: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}\Z")]
 
-Identifier: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.|-]{0,99}\Z")]
-"""How an input or output of a function is called."""
+Identifier: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][ -.0-\[\]-~]{0,99}\Z")]
+"""How an input or output of a function is called: printable ASCII without slashes, since files are named by it."""
 
 DIGEST = r"^sha256:[0-9a-f]{64}\Z"
 

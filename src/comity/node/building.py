@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Literal, TypeAlias, final
 
@@ -19,18 +21,21 @@ from comity.domain.events import (
     Event,
     FunctionApproved,
     FunctionBuilding,
+    FunctionCancelled,
     FunctionFailed,
     FunctionReady,
     FunctionRefused,
     FunctionRegistered,
 )
-from comity.domain.records import Approval, Function
+from comity.domain.plans import status_of
+from comity.domain.records import Approval, Function, Plan, Task, need
+from comity.domain.states import OVER
 from comity.domain.words import SALT, written
 from comity.node.bundles import Bundles
 from comity.node.exchange import Exchange
 from comity.node.logs import log_file
 from comity.node.opaque import Opaque, unreadable
-from comity.values.errors import BuildFailed, ComityError, Unavailable
+from comity.values.errors import BuildFailed, ComityError, DecodeError, Unavailable
 
 Approve: TypeAlias = Literal["ask", "allow"]
 """Whether functions of other organizations wait for a steward or are let in."""
@@ -46,7 +51,10 @@ CHANGES: tuple[type[Event], ...] = (
 """What makes a difference to what is to be built or approved."""
 
 AT_ONCE = 8
-"""Functions that are built at the same time; how many of them install something is limited elsewhere."""
+"""Bundles that are built at the same time; how many of them install something is limited elsewhere.
+
+Images of Dockerfiles are built one after another, in the order in which they were registered, as Substra's builders do.
+"""
 
 PAUSE = 1.0
 """Seconds after which what found no room is built anew."""
@@ -67,6 +75,7 @@ class Building:
         self._folder = folder
         self._under_way: set[str] = set()
         self._slots = asyncio.Semaphore(AT_ONCE)
+        self._arriving, self._image = asyncio.Lock(), asyncio.Lock()
         self._log = structlog.get_logger().bind(organization=self._following.organization)
 
     async def run(self) -> None:
@@ -98,7 +107,8 @@ class Building:
         waiting = log.records.find(Function, "status", "FUNCTION_STATUS_WAITING")
         building = log.records.find(Function, "status", "FUNCTION_STATUS_BUILDING")
         me, under_way = self._following.organization, self._under_way
-        return [each for each in [*waiting, *building] if each.owner == me and each.key not in under_way]
+        found = [each for each in [*waiting, *building] if each.owner == me and each.key not in under_way]
+        return sorted(found, key=lambda each: (not each.building_at, each.created_at, each.key))
 
     def _unjudged(self, log: Log) -> list[Function]:
         """Functions of others that could run here and have no word yet, one for each archive."""
@@ -151,9 +161,22 @@ class Building:
                 self._log.warning("build put off", function=function.key, reason=str(error))
                 await asyncio.sleep(PAUSE)
 
+    @asynccontextmanager
+    async def _turn(self, function: Function) -> AsyncGenerator[bool]:
+        """Hold a place among those that are built; gives whether it is an image."""
+        async with self._arriving:  # so that they line up as they came
+            try:
+                is_image = await self._bundles.is_image(self._exchange, function)
+            except DecodeError:  # its build says so
+                is_image = False
+        async with self._image if is_image else self._slots:
+            yield is_image
+
     async def _built(self, function: Function) -> None:
-        async with self._slots:
+        async with self._turn(function) as is_image:
             if function.status == "FUNCTION_STATUS_WAITING":
+                if is_image and await self._following.read(lambda log: given_up(log, function.key)):
+                    return await self._say(FunctionCancelled(key=function.key))
                 await self._say(FunctionBuilding(key=function.key))
             began = time.monotonic_ns()
             try:
@@ -184,3 +207,10 @@ class Building:
             await self._following.insist([event], texts or {})
         except ComityError as error:
             self._log.info("not said", reason=str(error))
+
+
+def given_up(log: Log, function: str) -> bool:
+    """Whether there were plans for a function, and all of them have failed or were cancelled."""
+    plans = {task.plan for task in log.records.find(Task, "function", function)}
+    ended = [status_of(need(log.records, Plan, each)) for each in plans]
+    return bool(ended) and all(each in OVER and each != "PLAN_STATUS_DONE" for each in ended)

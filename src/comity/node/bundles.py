@@ -58,6 +58,10 @@ class Bundles:
         async with self._lock(function):
             return await self._unpacked(exchange, function)
 
+    async def is_image(self, exchange: Exchange, function: Function) -> bool:
+        """Whether a function runs from the image of a Dockerfile; raises what `Exchange.have` raises."""
+        return not (await self.unpacked(exchange, function) / bundle.NAME).is_file()
+
     def using(self, function: Function) -> AbstractAsyncContextManager[Environment]:
         """The environment of a function that is unpacked, built if need be; raises what `Environments.using` raises."""
         return self._environments.using(self._required(function))

@@ -31,24 +31,34 @@ def log_file(folder: Path, key: str) -> Path:
 
 
 def whereabouts(log: Log, organization: str, key: str) -> Where:
-    """Where the log of a failed task lies, for an organization that may read it.
+    """Where the log of a failed task, or of a function's failed build, lies, for an organization that may read it.
 
     Raises NotFound when there is none, Forbidden when the organization may not read it. A task whose function was never
     ready has that build's log, which all may read who may use the function.
     """
+    if (function := log.records.get(Function, key)) is not None:
+        return _of_build(organization, function)
     task = need(log.records, Task, key)
     if task.error == "BUILD_ERROR" and not task.log:
-        function = need(log.records, Function, task.function)
-        if not function.permission.allows(organization, function.owner):
-            raise Forbidden(
-                f"OE0102: {organization} may not use the function {function.key}, nor read the log of its build"
-            )
-        return Where(function.owner, function.key)
+        return _of_build(organization, need(log.records, Function, task.function))
     if not task.logs_permission.allows(organization, task.worker):
         raise Forbidden(f"OE0102: {organization} may not read the log of task {key}")
     if not task.log:
         raise NotFound(f"there is no log of task {key}; it is {task.status}, and logs are kept of tasks that failed")
     return Where(task.worker, task.key)
+
+
+def _of_build(organization: str, function: Function) -> Where:
+    if not function.permission.allows(organization, function.owner):
+        raise Forbidden(
+            f"OE0102: {organization} may not use the function {function.key}, nor read the log of its build"
+        )
+    if function.status != "FUNCTION_STATUS_FAILED":
+        raise NotFound(
+            f"there is no log of the function {function.key}; it is {function.status}, and logs are kept of builds "
+            "that failed"
+        )
+    return Where(function.owner, function.key)
 
 
 def read_end(folder: Path, where: Where) -> bytes:

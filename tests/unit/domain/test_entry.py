@@ -61,7 +61,7 @@ def of_info(info):
     inspect = msgspec.inspect
     match info:
         case inspect.StrType(pattern=None):
-            return st.text(max_size=min(info.max_length or 20, 20))
+            return st.text(min_size=info.min_length or 0, max_size=min(info.max_length or 20, 20))
         case inspect.StrType():
             return st.from_regex(info.pattern, alphabet=st.characters(codec="ascii"))
         case inspect.IntType():
@@ -73,7 +73,8 @@ def of_info(info):
         case inspect.VarTupleType():
             return st.lists(of_info(info.item_type), min_size=info.min_length or 0, max_size=3).map(tuple)
         case inspect.DictType():
-            return st.dictionaries(of_info(info.key_type), of_info(info.value_type), max_size=3)
+            pairs = of_info(info.key_type), of_info(info.value_type)
+            return st.dictionaries(*pairs, min_size=info.min_length or 0, max_size=3)
         case inspect.StructType():
             return values(info.cls)
         case inspect.UnionType():

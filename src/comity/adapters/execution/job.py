@@ -14,7 +14,7 @@ from comity.adapters.execution.messages import Ended, Step
 from comity.values import bounds
 from comity.values.errors import InvalidInput
 
-_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.|-]{0,99}")
+_PLAIN = re.compile(r"[A-Za-z0-9_][ -.0-\[\]-~]{0,99}")
 
 
 class Status(StrEnum):

@@ -9,7 +9,7 @@ from typing import Any
 from comity.adapters.openapi import BYTES, FORM, JSON, PARTS, Binary, Operation, Program, document
 from comity.domain.words import Key
 from comity.node.accounts.roles import Right
-from comity.node.rest import nouns
+from comity.node.rest import measured, news_feed, nouns, profiling, users, workflow
 from comity.node.rest.approvals import Reason
 from comity.node.rest.bodies import Name, NewPlan, NewSamples, NewTasks, NewToken
 from comity.node.rest.forms import DatasetForm, FunctionForm, Links, Login, SamplesForm
@@ -32,6 +32,10 @@ PLAIN = {"text/plain": str}
 TAKES: Mapping[str, Any] = {
     "POST /api-token-auth/": {FORM: Login},
     "POST /api-token/": {JSON: NewToken},
+    "POST /users/": {JSON: users.NewUser},
+    "PUT /users/{key}/": {JSON: users.NewRole},
+    "PUT /users/{key}/password/": {JSON: users.NewPassword},
+    "POST /users/{key}/set_password/": {JSON: users.Renewal},
     "POST /log/redact/": {JSON: Redaction},
     "POST /data_manager/": {PARTS: DatasetForm},
     "PUT /data_manager/{key}/": {JSON: Name},
@@ -52,9 +56,19 @@ GIVES: Mapping[str, Any] = {
     "GET /active-api-tokens/": {JSON: nouns.Tokens},
     "DELETE /active-api-tokens/": {JSON: nouns.Refusal},
     "POST /api-token/": {JSON: nouns.NotedIssued},
+    "GET /users/": {JSON: nouns.Page[users.Shown]},
+    "POST /users/": {JSON: users.Shown},
+    "GET /users/{key}/": {JSON: users.Shown},
+    "PUT /users/{key}/": {JSON: users.Shown},
+    "DELETE /users/{key}/": {},
+    "PUT /users/{key}/password/": {JSON: users.Shown},
+    "POST /users/{key}/reset_password/": {JSON: users.Reset},
+    "GET /users/{key}/verify_token/": {JSON: nouns.Nothing},
+    "POST /users/{key}/set_password/": {JSON: nouns.Nothing},
     "GET /info/": {JSON: nouns.Info},
     "GET /organization/": {JSON: list[nouns.Organization]},
     "GET /network/": {JSON: nouns.Network},
+    "GET /news_feed/": {JSON: nouns.Page[news_feed.Item]},
     "GET /log/": {JSON: nouns.Entries},
     "GET /log/leaves/": {JSON: nouns.Leaves},
     "GET /log/checkpoint/": {JSON: nouns.Checkpoint},
@@ -76,6 +90,7 @@ GIVES: Mapping[str, Any] = {
     "PUT /function/{key}/": {JSON: nouns.Nothing},
     "GET /function/{key}/file/": {BYTES: Binary},
     "GET /function/{key}/description/": PLAIN,
+    "GET /function/{key}/profiling/": {JSON: profiling.FunctionProfile},
     "GET /approval/": {JSON: nouns.Page[nouns.Judged]},
     "GET /function/{key}/review/": {JSON: nouns.Review},
     "POST /function/{key}/approve/": {JSON: nouns.Nothing},
@@ -86,6 +101,12 @@ GIVES: Mapping[str, Any] = {
     "PUT /compute_plan/{key}/": {JSON: nouns.Nothing},
     "POST /compute_plan/{key}/cancel/": {JSON: nouns.Nothing},
     "GET /compute_plan/{key}/perf/": {JSON: nouns.Measurements},
+    "GET /compute_plan/{key}/task/": {JSON: nouns.Page[nouns.Task]},
+    "GET /compute_plan/{key}/functions/": {JSON: nouns.Page[nouns.Function]},
+    "GET /compute_plan/{key}/workflow_graph/": {JSON: workflow.Graph},
+    "GET /compute_plan_metadata/": {JSON: list[str]},
+    "GET /performance/": {JSON: nouns.Page[measured.Measured]},
+    "GET /performance/export/": {"text/csv": str},
     "GET /compute_plan/{key}/rounds/": {JSON: nouns.Rounds},
     "POST /task/bulk_create/": {JSON: list[nouns.Task]},
     "GET /task/": {JSON: nouns.Page[nouns.Task]},
@@ -93,6 +114,9 @@ GIVES: Mapping[str, Any] = {
     "GET /task/{key}/input_assets/": {JSON: nouns.Page[nouns.Asset]},
     "GET /task/{key}/output_assets/": {JSON: nouns.Page[nouns.Asset]},
     "GET /task/{key}/logs/": PLAIN,
+    "GET /logs/{key}/file/": PLAIN,
+    "GET /task_profiling/": {JSON: nouns.Page[profiling.TaskProfile]},
+    "GET /task_profiling/{key}/": {JSON: profiling.TaskProfile},
     "GET /model/": {JSON: nouns.Page[nouns.Model]},
     "GET /model/{key}/": {JSON: nouns.Model},
     "GET /model/{key}/file/": {BYTES: Binary},
@@ -101,10 +125,13 @@ GIVES: Mapping[str, Any] = {
     "GET /metrics": PLAIN,
     "GET /docs": {"text/html": str},
     "GET /openapi.json": {JSON: dict[str, Any]},
+    "GET /schema/": {JSON: dict[str, Any]},
 }
 """The types of an answer by their media types."""
 
 STATUS: Mapping[str, Any] = {
+    "POST /users/": (201,),
+    "DELETE /users/{key}/": (204,),
     "POST /data_manager/": (201,),
     "POST /data_sample/": (201,),
     "POST /function/": (201,),
@@ -133,7 +160,7 @@ def _needs(route: Route) -> str:
 
 def _operation(route: Route) -> Operation:
     name = f"{route.method} {route.path}"
-    at = {"key": Key} if "{key}" in route.path else {}
+    at = {"key": users.Username if route.path.startswith("/users/") else Key} if "{key}" in route.path else {}
     return Operation(
         method=route.method,
         path=route.path,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
@@ -49,7 +49,7 @@ def _is_tagged(view: View, each: Plan | Task, given: str) -> bool:
 
 def _has_metadata(view: View, each: Named | Task, given: str) -> bool:
     """The stock client takes every space out of what it sends, so that values are compared without."""
-    held = {_bare(key): _bare(value) for key, value in view.metadata(each.metadata).items()}
+    held = {bare(key): bare(value) for key, value in view.metadata(each.metadata).items()}
     return all(_holds(held, asked) for asked in _asked(given))
 
 
@@ -61,13 +61,14 @@ def _asked(given: str) -> list[_Metadata]:
 
 
 def _holds(held: dict[str, str], asked: _Metadata) -> bool:
-    value = held.get(_bare(asked.key))
+    value = held.get(bare(asked.key))
     if value is None or asked.type == "exists":
         return value is not None
-    return value == _bare(asked.value) if asked.type == "is" else _bare(asked.value) in value
+    return value == bare(asked.value) if asked.type == "is" else bare(asked.value) in value
 
 
-def _bare(text: str) -> str:
+def bare(text: str) -> str:
+    """A text without its spaces, as the stock client sends it."""
     return text.replace(" ", "")
 
 
@@ -91,11 +92,11 @@ def _created_by(view: View, each: Plan, given: str) -> bool:
     return view.creator(each) in given.split(",")
 
 
-def _after(field: str) -> Callable[[View, Plan | Task, str], bool]:
+def _after(field: str) -> Callable[[View, Any, str], bool]:
     return lambda view, each, given: getattr(each, field) >= moment(given)
 
 
-def _before(field: str) -> Callable[[View, Plan | Task, str], bool]:
+def _before(field: str) -> Callable[[View, Any, str], bool]:
     return lambda view, each, given: 0 < getattr(each, field) <= moment(given)
 
 
@@ -148,9 +149,13 @@ def _plans_with(view: View, assets: Sequence[str]) -> set[str]:
 
 OWN = {"key": "key", "owner": "owner"}
 
-TIMES: Mapping[str, Callable[[View, Plan | Task, str], bool]] = {
+CREATION: Mapping[str, Callable[[View, Any, str], bool]] = {
     "creation_date_after": _after("created_at"),
     "creation_date_before": _before("created_at"),
+}
+
+TIMES: Mapping[str, Callable[[View, Plan | Task, str], bool]] = {
+    **CREATION,
     "start_date_after": _after("started_at"),
     "start_date_before": _before("started_at"),
     "end_date_after": _after("ended_at"),
@@ -175,6 +180,7 @@ DATASETS = Listing(
         "permissions": _permits,
         "can_process": _permits,
         "can_access_logs": _permits_logs,
+        **CREATION,
     },
 )
 
@@ -187,6 +193,7 @@ SAMPLES = Listing(
         "compute_plan_key": lambda view, plans: _assets(_tasks(view, "plan", plans)),
         "function_key": lambda view, functions: _assets(_tasks(view, "function", functions)),
     },
+    tests=CREATION,
 )
 
 FUNCTIONS = Listing(
@@ -204,6 +211,7 @@ FUNCTIONS = Listing(
         "metadata": _has_metadata,
         "permissions": _permits,
         "can_process": _permits,
+        **CREATION,
     },
 )
 
@@ -252,5 +260,5 @@ MODELS = Listing(
     kind=Model,
     write=View.model,
     indexed={**OWN, "compute_task_key": "task"},
-    tests={"match": _key_matches, "permissions": _permits, "can_process": _permits},
+    tests={"match": _key_matches, "permissions": _permits, "can_process": _permits, **CREATION},
 )

@@ -308,7 +308,7 @@ class Measurements(TypedDict):
 
 
 class Statistics(TypedDict):
-    """Which ranks and rounds were measured."""
+    """Which ranks and rounds the tasks of a plan have, measured or not."""
 
     compute_tasks_distinct_ranks: list[int]
     compute_tasks_distinct_rounds: list[str]

@@ -79,26 +79,38 @@ def page_of(parameters: Mapping[str, str], size: int) -> Page:
 
 def listed(view: View, listing: Listing[R], parameters: Mapping[str, str]) -> tuple[int, list[Any]]:
     """(how many match, those on the page); raises InvalidInput for a parameter that is not known."""
+    check(parameters, listing.parameters)
+    count, found = matching(view, listing, parameters, page_of(parameters, listing.size))
+    view.learn(found)
+    return count, [listing.write(view, each) for each in found]
+
+
+def check(parameters: Mapping[str, str], known: Mapping[str, Any]) -> None:
+    """Raise InvalidInput for a parameter that is not known."""
     for name in parameters:
-        if name not in listing.parameters:
-            raise unknown("parameter", name, listing.parameters)
-    page, order = page_of(parameters, listing.size), _order(listing, parameters.get("ordering", "-creation_date"))
+        if name not in known:
+            raise unknown("parameter", name, known)
+
+
+def matching(
+    view: View, listing: Listing[R], parameters: Mapping[str, str], page: Page | None = None
+) -> tuple[int, list[R]]:
+    """(how many match, those of them on a page, or all without one)."""
+    order = _order(listing, parameters.get("ordering", "-creation_date"))
+    start, size = (page.start, page.size) if page else (0, None)
     where = {at: _values(parameters[name]) for name, at in listing.indexed.items() if name in parameters}
     related = [keys(view, _values(parameters[name])) for name, keys in listing.related.items() if name in parameters]
     tests = [(test, parameters[name]) for name, test in listing.tests.items() if name in parameters]
     if not related and not tests:
-        count, found = view.records.search(listing.kind, where, order=order, limit=page.size, offset=page.start)
-    else:
-        _, every = view.records.search(listing.kind, where, order=order)
-        view.learn(every)
-        kept = [
-            each
-            for each in every
-            if all(each.key in keys for keys in related) and all(test(view, each, given) for test, given in tests)
-        ]
-        count, found = len(kept), kept[page.start : page.start + page.size]
-    view.learn(found)
-    return count, [listing.write(view, each) for each in found]
+        return view.records.search(listing.kind, where, order=order, limit=size, offset=start)
+    _, every = view.records.search(listing.kind, where, order=order)
+    view.learn(every)
+    kept = [
+        each
+        for each in every
+        if all(each.key in keys for keys in related) and all(test(view, each, given) for test, given in tests)
+    ]
+    return len(kept), kept[start : None if size is None else start + size]
 
 
 def paged(url: str, parameters: Mapping[str, str], *, page: Page, count: int, results: list[Any]) -> nouns.Page[Any]:

@@ -16,7 +16,7 @@ from comity.node.rest.render import View
 
 
 async def register(call: Call) -> Response:
-    """Register a plan without tasks; one that is there already, and the same, is shown."""
+    """Register a plan without tasks; one of this organization's that is there already is shown."""
     new = decoded(await call.body(), NewPlan)
     known = await call.read(lambda view: _is_known(view, new))
     if not known:
@@ -38,6 +38,17 @@ async def cancel(call: Call) -> Response:
     return answer({})
 
 
+async def metadata_keys(call: Call) -> Response:
+    """The keys of all plans' metadata, each once."""
+
+    def work(view: View) -> list[str]:
+        _, every = view.records.search(Plan, {})
+        view.learn(every)
+        return sorted({key for each in every for key in view.metadata(each.metadata)})
+
+    return answer(await call.read(work))
+
+
 async def performances(call: Call) -> Response:
     """What a plan's tasks have measured."""
     return answer(await call.read(lambda view: _performances(view, call.key)))
@@ -47,8 +58,7 @@ def _is_known(view: View, new: NewPlan) -> bool:
     plan = view.records.get(Plan, new.key)
     if plan is None or plan.owner != view.organization:
         return False
-    texts = view.text(plan.name), view.text(plan.tag_text), view.metadata(plan.metadata)
-    return texts == (new.name, new.tag or "", new.metadata or {}) and plan.growth == new.growth
+    return plan.growth == new.growth
 
 
 def _performances(view: View, key: str) -> nouns.Measurements:
@@ -57,15 +67,16 @@ def _performances(view: View, key: str) -> nouns.Measurements:
     every = [each for each in view.records.find(Performance, "plan", plan.key) if isfinite(float(each.value))]
     found = [(need(view.records, Task, each.task), each) for each in every]
     found.sort(key=lambda each: (each[0].rank, each[0].worker, each[1].key))
-    view.learn(task for task, _ in found)
-    rounds = {named for task, _ in found if (named := _round(view, task)) is not None}
+    tasks = list(view.records.find(Task, "plan", plan.key))
+    view.learn(tasks)
+    rounds = {named for task in tasks if (named := round_of(view, task)) is not None}
     return {
         "count": len(found),
         "next": None,
         "previous": None,
-        "results": [_measured(task, each, _round(view, task)) for task, each in found],
+        "results": [_measured(task, each, round_of(view, task)) for task, each in found],
         "compute_plan_statistics": {
-            "compute_tasks_distinct_ranks": sorted({task.rank for task, _ in found}),
+            "compute_tasks_distinct_ranks": sorted({task.rank for task in tasks}),
             "compute_tasks_distinct_rounds": sorted(rounds, key=int),
         },
     }
@@ -85,7 +96,7 @@ def _measured(task: Task, each: Performance, round: str | None) -> nouns.Measure
     }
 
 
-def _round(view: View, task: Task) -> str | None:
+def round_of(view: View, task: Task) -> str | None:
     """The round as a task's metadata name it; None where that is no number, which the stock client cannot read."""
     named = str(task.round) if task.stage else view.metadata(task.metadata).get("round_idx", "")
     return named if named.isascii() and named.isdigit() else None

@@ -9,7 +9,7 @@ from fastapi import Response
 from fastapi.responses import StreamingResponse
 
 from comity.domain.letter import Holds
-from comity.domain.records import Record, need
+from comity.domain.records import Plan, Record, need
 from comity.node.fetching import fetch
 from comity.node.rest.call import Call, Endpoint, answer
 from comity.node.rest.pages import Listing, listed, page_of
@@ -36,6 +36,22 @@ def several(listing: Listing[R]) -> Endpoint:
     async def show(call: Call) -> Response:
         count, results = await call.read(lambda view: listed(view, listing, call.parameters))
         return call.paged(page_of(call.parameters, listing.size), count, results)
+
+    return show
+
+
+def within_plan(listing: Listing[R]) -> Endpoint:
+    """An endpoint that shows a page of what a list holds of the plan with the key in the path."""
+
+    async def show(call: Call) -> Response:
+        given = {**call.parameters, "compute_plan_key": call.key}
+
+        def work(view: View) -> tuple[int, list[Any]]:
+            need(view.records, Plan, call.key)
+            return listed(view, listing, given)
+
+        count, results = await call.read(work)
+        return call.paged(page_of(given, listing.size), count, results)
 
     return show
 

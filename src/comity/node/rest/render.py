@@ -131,7 +131,7 @@ class View:
         at = f"function/{each.key}"
         return {
             "key": each.key,
-            "name": sums.NAME if each.key == sums.SUM else self.text(each.name),
+            "name": self.function_name(each),
             "owner": each.owner,
             "permissions": _permissions(each.permission, each.owner),
             "metadata": self.metadata(each.metadata),
@@ -145,6 +145,10 @@ class View:
             "status": each.status,
             "creation_date": date(each.created_at),
         }
+
+    def function_name(self, each: Function) -> str:
+        """What a function is called; the one that adds is every channel's and has a name of its own."""
+        return sums.NAME if each.key == sums.SUM else self.text(each.name)
 
     def plan(self, each: Plan) -> nouns.Plan:
         """A `compute_plan`; its counts are of required tasks."""

@@ -13,18 +13,23 @@ from comity.node.rest import (
     datasets,
     functions,
     log,
+    measured,
+    news_feed,
     operations,
     organizations,
     plans,
+    profiling,
     rounds,
     samples,
     tasks,
     tokens,
+    users,
+    workflow,
 )
 from comity.node.rest.call import Endpoint
 from comity.node.rest.filters import DATASETS, FUNCTIONS, MODELS, PLANS, SAMPLES, TASKS
 from comity.node.rest.pages import PAGING
-from comity.node.rest.reading import BINARY, TEXT, file, one, several
+from comity.node.rest.reading import BINARY, TEXT, file, one, several, within_plan
 from comity.node.rest.render import View
 
 Access: TypeAlias = Right | Literal["anyone", "anyone or user", "user"]
@@ -51,16 +56,37 @@ class Route:
         return self.method == "POST" and isinstance(self.needs, Right)
 
 
+def _without(parameters: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    return {each: kind for each, kind in parameters.items() if each != name}
+
+
 ROUTES = (
     # Users
     Route("POST", "/api-token-auth/", "anyone", tokens.log_in, "Log in"),
     Route("GET", "/active-api-tokens/", "user", tokens.active, "List one's tokens"),
     Route("DELETE", "/active-api-tokens/", "user", tokens.revoke, "End one of one's tokens", {"id": str}),
     Route("POST", "/api-token/", "user", tokens.create, "Make a token for programs"),
+    Route("GET", "/users/", Right.MANAGE_USERS, users.listed, "List users", users.LISTED),
+    Route("POST", "/users/", Right.MANAGE_USERS, users.add, "Add a user"),
+    Route("GET", "/users/{key}/", Right.MANAGE_USERS, users.one, "Show a user"),
+    Route("PUT", "/users/{key}/", Right.MANAGE_USERS, users.change, "Give a user another role"),
+    Route("DELETE", "/users/{key}/", Right.MANAGE_USERS, users.remove, "Remove a user"),
+    Route("PUT", "/users/{key}/password/", "user", users.set_own_password, "Set one's own password"),
+    Route("POST", "/users/{key}/reset_password/", Right.MANAGE_USERS, users.offer_reset, "Offer a new password"),
+    Route(
+        "GET",
+        "/users/{key}/verify_token/",
+        "anyone",
+        users.verify_reset,
+        "Whether a reset can be used",
+        {"token": str},
+    ),
+    Route("POST", "/users/{key}/set_password/", "anyone", users.use_reset, "Set a password with a reset"),
     # The node and its network
     Route("GET", "/info/", "anyone or user", organizations.info, "What this node is"),
     Route("GET", "/organization/", Right.READ, organizations.organizations, "List organizations"),
     Route("GET", "/network/", Right.READ, log.network, "Show the channel at a glance"),
+    Route("GET", "/news_feed/", Right.READ, news_feed.listed, "List what happened lately", news_feed.PARAMETERS),
     Route("GET", "/log/", Right.READ, log.entries, "List entries of the log", log.ENTRIES),
     Route("GET", "/log/leaves/", Right.READ, log.leaves, "Download leaves of the log", log.LEAVES),
     Route("GET", "/log/checkpoint/", Right.READ, log.checkpoint, "Download the log's last signed checkpoint"),
@@ -108,6 +134,13 @@ ROUTES = (
         file("function description", name="description.md", media=TEXT),
         "Download a function's description",
     ),
+    Route(
+        "GET",
+        "/function/{key}/profiling/",
+        Right.READ,
+        one(Function, profiling.of_function),
+        "Show how long a function's build took",
+    ),
     Route("GET", "/approval/", Right.READ, approvals.listed, "List functions to approve of", PAGING),
     Route("GET", "/function/{key}/review/", Right.READ, approvals.review, "Show a function's source and its changes"),
     Route("POST", "/function/{key}/approve/", Right.APPROVE, approvals.approve, "Let a function run here"),
@@ -119,6 +152,26 @@ ROUTES = (
     Route("PUT", "/compute_plan/{key}/", Right.RUN, plans.rename, "Rename a plan"),
     Route("POST", "/compute_plan/{key}/cancel/", Right.RUN, plans.cancel, "Cancel a plan"),
     Route("GET", "/compute_plan/{key}/perf/", Right.READ, plans.performances, "Show what a plan measured"),
+    Route(
+        "GET",
+        "/compute_plan/{key}/task/",
+        Right.READ,
+        within_plan(TASKS),
+        "List a plan's tasks",
+        _without(TASKS.parameters, "compute_plan_key"),
+    ),
+    Route(
+        "GET",
+        "/compute_plan/{key}/functions/",
+        Right.READ,
+        within_plan(FUNCTIONS),
+        "List the functions of a plan's tasks",
+        _without(FUNCTIONS.parameters, "compute_plan_key"),
+    ),
+    Route("GET", "/compute_plan/{key}/workflow_graph/", Right.READ, workflow.show, "Show a plan's tasks as a graph"),
+    Route("GET", "/compute_plan_metadata/", Right.READ, plans.metadata_keys, "List the keys of plans' metadata"),
+    Route("GET", "/performance/", Right.READ, measured.listed, "List what plans measured", measured.LISTED),
+    Route("GET", "/performance/export/", Right.READ, measured.export, "Download what plans measured", measured.EXPORT),
     Route(
         "GET", "/compute_plan/{key}/rounds/", Right.READ, rounds.show, "Show an experiment's rounds", rounds.PARAMETERS
     ),
@@ -143,6 +196,18 @@ ROUTES = (
         tasks.ASSETS,
     ),
     Route("GET", "/task/{key}/logs/", Right.READ, tasks.logs, "Download the log of a failed task"),
+    Route("GET", "/logs/{key}/file/", Right.READ, tasks.logs, "Download the log of a failed task or build"),
+    Route(
+        "GET",
+        "/task_profiling/",
+        Right.READ,
+        several(profiling.TASKS),
+        "List how long tasks took",
+        profiling.TASKS.parameters,
+    ),
+    Route(
+        "GET", "/task_profiling/{key}/", Right.READ, one(Task, profiling.of_task), "Show how long a task's steps took"
+    ),
     # Models
     Route("GET", "/model/", Right.READ, several(MODELS), "List models", MODELS.parameters),
     Route("GET", "/model/{key}/", Right.READ, one(Model, View.model), "Show a model"),
@@ -153,4 +218,5 @@ ROUTES = (
     Route("GET", "/metrics", Right.READ, operations.metrics, "Figures for Prometheus"),
     Route("GET", "/docs", "anyone", operations.page, "This document, to be read"),
     Route("GET", "/openapi.json", "anyone", operations.openapi, "This document"),
+    Route("GET", "/schema/", "anyone", operations.openapi, "This document, where Substra has it"),
 )

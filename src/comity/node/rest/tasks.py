@@ -14,6 +14,7 @@ from comity.node.fetching import fetch_log
 from comity.node.rest import nouns
 from comity.node.rest.bodies import NewTask, NewTasks, decoded
 from comity.node.rest.call import Call, Endpoint, answer
+from comity.node.rest.filters import bare
 from comity.node.rest.pages import PAGING, page_of
 from comity.node.rest.reading import TEXT
 from comity.node.rest.render import View
@@ -46,11 +47,16 @@ def assets(found: Callable[[View, Task], list[nouns.Asset]]) -> Endpoint:
     async def show(call: Call) -> Response:
         every = await call.read(lambda view: found(view, need(view.records, Task, call.key)))
         wanted = call.parameters.get("identifier")
-        results = [each for each in every if wanted is None or each["identifier"] in wanted.split(",")]
+        results = [each for each in every if wanted is None or _is_called(each["identifier"], wanted)]
         page = page_of(call.parameters, 100)
         return call.paged(page, len(results), results[page.start : page.start + page.size])
 
     return show
+
+
+def _is_called(identifier: str, wanted: str) -> bool:
+    """Whether it is one of several names; the stock client takes every space out of them."""
+    return identifier in wanted.split(",") or bare(identifier) in map(bare, wanted.split(","))
 
 
 def inputs(view: View, task: Task) -> list[nouns.Asset]:

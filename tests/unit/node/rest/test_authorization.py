@@ -28,6 +28,15 @@ POST /api-token-auth/                anyone   200  -    -    -
 GET /active-api-tokens/              user     200  -    -    -
 DELETE /active-api-tokens/           user     200  -    404  404
 POST /api-token/                     user     200  -    -    -
+GET /users/                          A        in   -    -    out
+POST /users/                         A        201  -    -    -
+GET /users/{key}/                    A        200  -    -    404
+PUT /users/{key}/                    A        200  -    -    404
+DELETE /users/{key}/                 A        204  -    -    404
+PUT /users/{key}/password/           user     200  -    403  403
+POST /users/{key}/reset_password/    A        200  -    -    404
+GET /users/{key}/verify_token/       anyone   200  -    401  -
+POST /users/{key}/set_password/      anyone   200  -    401  -
 GET /info/                           anyone   200  -    -    -
 GET /organization/                   A S W R  200  -    -    -
 GET /network/                        A S W R  200  -    -    -
@@ -36,6 +45,8 @@ GET /live                            anyone   200  -    -    -
 GET /ready                           anyone   200  -    -    -
 GET /docs                            anyone   200  -    -    -
 GET /openapi.json                    anyone   200  -    -    -
+GET /schema/                         anyone   200  -    -    -
+GET /news_feed/                      A S W R  in   in   in   out
 GET /log/                            A S W R  in   in   in   out
 GET /log/leaves/                     A S W R  in   in   in   out
 GET /log/checkpoint/                 A S W R  200  -    -    -
@@ -57,6 +68,7 @@ GET /function/{key}/                 A S W R  200  200  200  404
 PUT /function/{key}/                 A S      200  403  403  404
 GET /function/{key}/file/            A S W R  200  200  403  404
 GET /function/{key}/description/     A S W R  200  200  403  404
+GET /function/{key}/profiling/       A S W R  200  200  200  404
 GET /approval/                       A S W R  out  in   out  out
 GET /function/{key}/review/          A S W R  200  200  403  404
 POST /function/{key}/approve/        A W      200  200  403  404
@@ -67,6 +79,12 @@ GET /compute_plan/{key}/             A S W R  200  200  200  404
 PUT /compute_plan/{key}/             A S      200  403  403  404
 POST /compute_plan/{key}/cancel/     A S      200  403  403  404
 GET /compute_plan/{key}/perf/        A S W R  200  200  200  404
+GET /compute_plan/{key}/task/        A S W R  200  200  200  404
+GET /compute_plan/{key}/functions/   A S W R  200  200  200  404
+GET /compute_plan/{key}/workflow_graph/ A S W R 200 200 200  404
+GET /compute_plan_metadata/          A S W R  200  -    -    -
+GET /performance/                    A S W R  200  -    -    -
+GET /performance/export/             A S W R  200  -    -    -
 GET /compute_plan/{key}/rounds/      A S W R  400  400  400  404
 POST /task/bulk_create/              A S      200  403  403  404
 GET /task/                           A S W R  in   in   in   out
@@ -74,6 +92,9 @@ GET /task/{key}/                     A S W R  200  200  200  404
 GET /task/{key}/input_assets/        A S W R  200  200  200  404
 GET /task/{key}/output_assets/       A S W R  200  200  200  404
 GET /task/{key}/logs/                A S W R  200  200  403  404
+GET /logs/{key}/file/                A S W R  200  200  403  404
+GET /task_profiling/                 A S W R  in   in   in   out
+GET /task_profiling/{key}/           A S W R  200  200  200  404
 GET /model/                          A S W R  in   in   in   out
 GET /model/{key}/                    A S W R  200  200  200  404
 GET /model/{key}/file/               A S W R  200  200  403  404
@@ -85,6 +106,9 @@ NOWHERE = "11111111-2222-4333-8444-555555555555"
 NOUNS = {
     "GET approval": "function",
     "GET log": "text",
+    "GET logs": "logs",
+    "GET news_feed": "compute_plan",
+    "GET task_profiling": "task",
     "POST data_sample": "data_manager",
     "POST task": "compute_plan",
 }
@@ -214,10 +238,21 @@ class World:
             accounts.add(channel, name, password=self.network.PASSWORD, role=role)
         return accounts.login(name, self.network.PASSWORD, address="192.0.2.2").token.id
 
+    def person(self, rule: Rule, whose: str, role: Role) -> str:
+        """The name of a user of the channel main; with a password of one's own, of the very one who asks."""
+        place = self.network.places["a"]
+        if "/password/" in rule.path and whose == "own":
+            return f"{role.value}-main"
+        name = f"{'withheld-' * (whose == 'withheld')}{uuid.uuid4()}"
+        place.accounts.add(place.numbers["main"], name, password=self.network.PASSWORD, role=Role.AUDITOR)
+        return name
+
     def thing(self, rule: Rule, whose: str, role: Role) -> str:
         """Its key; of what ends when it is asked for, a new one each time."""
-        whose = "own" if whose == "elsewhere" else whose
         words = rule.path.strip("/").split("/")
+        if words[0] == "users":
+            return self.person(rule, whose, role)
+        whose = "own" if whose == "elsewhere" else whose
         if words[0] == "active-api-tokens":
             return self.token("own" if rule.outcomes.get(whose) == "200" else whose, role)
         if words[-1] in ONCE and rule.method == "POST":
@@ -233,6 +268,23 @@ class World:
         match str(rule):
             case "POST /api-token-auth/":
                 return client.form(path, {"username": "admin-main", "password": network.PASSWORD})
+            case "POST /users/":
+                name = f"new-{uuid.uuid4().hex[:8]}"
+                return client.post(path, {"username": name, "password": network.PASSWORD, "role": "USER"})
+            case "PUT /users/{key}/":
+                return client.put(path, {"role": "ADMIN"})
+            case "PUT /users/{key}/password/":
+                return self.change_password(client, path)
+            case "GET /users/{key}/verify_token/":
+                return client.get(path, token=self.reset(key))
+            case "POST /users/{key}/set_password/":
+                return client.post(path, {"token": self.reset(key), "password": network.PASSWORD})
+            case "GET /users/":
+                return client.get(path, match=key)
+            case "GET /news_feed/":
+                return client.get(path, page_size=1000)
+            case "GET /task_profiling/":
+                return client.get(path, compute_task_key=key)
             case "POST /api-token/":
                 return client.post(path, {"expires_at": "2030-01-01", "scopes": ["read"]})
             case "DELETE /active-api-tokens/":
@@ -260,6 +312,22 @@ class World:
         if rule.method != "GET":
             return client.call(rule.method, path, b'{"name": "renamed"}')
         return client.get(path, **({"key": key} if "in" in rule.outcomes.values() else {}))
+
+    def change_password(self, client: Any, path: str) -> Any:
+        """With the same password; those who have asked log in anew, since it ends their tokens."""
+        password = self.network.PASSWORD
+        reply = client.put(path, {"old_password": password, "password": password})
+        if reply.status == 200:
+            for place in self.network.places.values():
+                place.forget()
+        return reply
+
+    def reset(self, user: str) -> str:
+        """A reset for a user; for one that is withheld, another's."""
+        place = self.network.places["a"]
+        if user == NOWHERE or user.startswith("withheld"):
+            user = self.person(TABLE[0], "own", Role.AUDITOR)
+        return place.accounts.offer_reset(place.numbers["main"], user).secret
 
     def link(self, client: Any, sample: str, dataset: str) -> Any:
         return client.form("/data_sample/bulk_update/", {"data_sample_keys": sample, "data_manager_keys": dataset})
@@ -382,9 +450,10 @@ def worthless(world) -> dict[str, str]:
 
 @each_rule
 def test_a_token_that_does_not_count(world, worthless, rule):
+    key = world.person(rule, "own", Role.AUDITOR) if rule.open else NOWHERE
     for name, secret in worthless.items():
         for scheme in ("Token", "Bearer"):
-            reply = world.ask(world.network.places["a"].shows(secret, scheme), rule, NOWHERE)
+            reply = world.ask(world.network.places["a"].shows(secret, scheme), rule, key)
             if rule.open and not (secret and rule.path == "/info/"):
                 assert reply.status in (200, 503), name
             else:

@@ -16,6 +16,7 @@ from schemathesis import GenerationMode
 from schemathesis.core.transport import Response
 from schemathesis.specs.openapi import checks
 
+from comity.node.accounts.roles import Role
 from comity.node.rest.described import described
 
 HOST = "http://node.example"
@@ -58,9 +59,12 @@ def keys(steady) -> dict[str, list[str]]:
         (task,) = steady.add(steady.task(plan, function, owner), owner=owner)
         made = {"data_manager": dataset, "function": function, "compute_plan": plan, "task": task["key"]}
         made |= {"data_sample": steady.sample(dataset, owner), "model": steady.run(task["key"])}
+        made |= {"task_profiling": task["key"], "logs": task["key"]}
         for noun, key in made.items():
             found.setdefault(noun, []).append(key)
-    return found
+    place = steady.places["a"]
+    place.accounts.add(place.numbers["main"], "somebody", password=steady.PASSWORD, role=Role.STEWARD)
+    return {**found, "users": ["somebody"]}
 
 
 @pytest.mark.parametrize("label", OPERATIONS)

@@ -227,7 +227,7 @@ def test_performances(network, ran):
     }
     assert (only["identifier"], only["perf"]) == ("auc", 0.75)
     assert found["compute_plan_statistics"] == {
-        "compute_tasks_distinct_ranks": [1],
+        "compute_tasks_distinct_ranks": [0, 1],
         "compute_tasks_distinct_rounds": ["3"],
     }
 
