@@ -31,7 +31,7 @@ def main(name, rounds, nodes=None):
         data = register(clients, experiment.ROWS, Path.cwd(), HERE / "opener.py")
         begun = time.monotonic()
         plan = experiment.experiment(clients[0], data, int(rounds))
-        clients[0].wait_compute_plan(plan.key, polling_period=0.1)
+        clients[0].wait_compute_plan(plan.key, polling_period=0.5)
         seconds = time.monotonic() - begun
         performances = clients[0].get_performances(plan.key)
         scores = zip(performances.worker, performances.task_rank, performances.performance, strict=True)
