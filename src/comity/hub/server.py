@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import uvicorn
 
-from comity.adapters import logs
+from comity.adapters import arenas, logs
 from comity.hub import desk
 from comity.hub.app import app
 from comity.hub.hub import hub
@@ -22,6 +22,7 @@ GRACE = 2
 def serve(place: Place, listening: socket.socket, *, ready: Callable[[], None], limits: Limits, log_level: int) -> None:
     """Serve until a signal ends it; `ready` is called once requests are answered."""
     logs.configure(log_level)
+    arenas.limit()
     with locked(place):
         made = hub(place.database, place.identity.signing, place.founder, place.folder, limits)
         orders = desk.listen(place.folder)

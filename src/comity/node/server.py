@@ -9,7 +9,7 @@ from collections.abc import Callable
 import uvicorn
 import uvloop
 
-from comity.adapters import folder, logs
+from comity.adapters import arenas, folder, logs
 from comity.adapters.sql.log import Log
 from comity.domain.entry import RULES
 from comity.domain.events import RulesSupported
@@ -27,6 +27,7 @@ GRACE = 1
 def serve(place: Place, listening: socket.socket, way: Way, *, ready: Callable[[], None]) -> None:
     """Serve until a signal ends it; `ready` is called once each channel is known, and a write of this node in it."""
     logs.configure(way.log_level)
+    arenas.limit()
     with folder.lock(place.folder):
         check_whole(place)
         uvloop.run(_serve(place, listening, way, ready))
