@@ -50,6 +50,8 @@ class Cost:
 
 def main(turns: int) -> None:
     """Print the figures."""
+    if sys.version_info >= (3, 12):
+        return print("SubstraFL 1.0 needs distutils, which this Python has not: measure it with Python 3.11")
     local: list[Cost] = []
     across: list[Cost] = []
     clients: list[float] = []

@@ -40,7 +40,9 @@ def main(name, rounds, nodes=None):
             "seconds": seconds,
             "performances": sorted(scores),
         }
-        np.savez("arrays.npz", **arrays(states(clients, plan.key, experiment.learned)))
+        kept = getattr(experiment, "KEPT", ())
+        found = {str(when): states(clients, plan.key, experiment.learned, when) for when in ({}, *kept)}
+        np.savez("arrays.npz", **arrays(found))
     Path("figures.json").write_text(json.dumps(figures))
 
 
@@ -62,14 +64,14 @@ def remote(nodes):
     ]
 
 
-def states(clients, plan, learned):
-    """What each organization has at the end: by its own client, as somebody who looks at a model would."""
+def states(clients, plan, learned, when):
+    """What each organization has, of a round or rank or else at the end: by its own client, as a user looks at it."""
     found = {}
     for name, client in zip(NAMES, clients, strict=True):
         for state, download in (
-            ("algorithm", lambda client: learned(download_algo_state(client, plan))),
-            ("shared", lambda client: download_train_shared_state(client, plan)),
-            ("aggregate", lambda client: download_aggregate_shared_state(client, plan)),
+            ("algorithm", lambda client: learned(download_algo_state(client, plan, **when))),
+            ("shared", lambda client: download_train_shared_state(client, plan, **when)),
+            ("aggregate", lambda client: download_aggregate_shared_state(client, plan, **when)),
         ):
             try:
                 found[f"{name} {state}"] = download(client)

@@ -22,6 +22,7 @@ def test_two_rounds_with_scikit_learn(nodes, play, record_property):
 
 
 @pytest.mark.substra
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_an_experiment(name, nodes, play, record_property):
     compare(name, EXPERIMENTS[name], nodes, play, record_property)

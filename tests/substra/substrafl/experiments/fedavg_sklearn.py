@@ -15,6 +15,8 @@ from substrafl.strategies import FedAvg
 from substrafl.strategies.schemas import FedAvgSharedState, StrategyName
 
 ROWS = "iris"
+KEPT = [{"round_idx": 1}, {"rank_idx": 1}]
+"""States before the last, which are there as well: none is deleted."""
 
 
 class Regression(Algo):
