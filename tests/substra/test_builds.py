@@ -38,7 +38,6 @@ def slowly(assets: Any, seconds: int, word: str) -> Any:
 
 def test_functions_are_built_in_the_order_they_came(assets, clients, wait, said):
     keys = [assets.function(clients[0], archive=slowly(assets, 1, f"order{each}")) for each in range(3)]
-    assert [clients[0].get_function(each).status for each in keys[1:]] == ["FUNCTION_STATUS_WAITING"] * 2
     for key in keys:
         assert wait(clients[0].wait_function, key).status == "FUNCTION_STATUS_READY"
     steps = ("function_building", "function_ready")
@@ -49,7 +48,7 @@ def test_functions_are_built_in_the_order_they_came(assets, clients, wait, said)
 def test_a_function_that_nobody_waits_for_any_more(assets, clients, wait):
     dataset = assets.dataset(clients[0])
     data = assets.data(dataset, assets.sample(clients[0], dataset))
-    archives = [slowly(assets, 3, "first"), slowly(assets, 0, "given up"), slowly(assets, 0, "wanted")]
+    archives = [slowly(assets, 5, "first"), slowly(assets, 0, "given up"), slowly(assets, 0, "wanted")]
     first, second, third = (assets.function(clients[0], archive=each) for each in archives)
     plan = assets.plan(*(assets.task(each, FIRST, data) for each in (first, second)))
     clients[0].add_compute_plan(plan)

@@ -158,6 +158,11 @@ def test_data_samples(substra, assets, one, study):
     )
     assert len(set(keys)) == 3
     lying = one.add_data_sample({"path": assets.rows("9,9\n"), "data_manager_keys": [dataset]}, local=False)
+    folders = substra.schemas.DataSampleSpec(
+        paths=[assets.rows("9,9\n") for _ in range(2)], data_manager_keys=[dataset]
+    )
+    there = one.add_data_samples(folders, local=False)
+    keys += there
     for each in (*keys, lying):
         shown = valid(substra, one.get_data_sample(each), "DataSample")
         assert (shown.owner, shown.data_manager_keys) == (FIRST, [dataset])

@@ -156,7 +156,7 @@ def test_a_build_that_fails(assets, clients, datasets, wait, tmp_path):
         folder = tmp_path / str(number)
         folder.mkdir()
         said = client.get_logs(key)
-        assert "invalid_command" in said
+        assert "invalid_command: not found" in said
         assert Path(client.download_logs(key, str(folder))).read_text() == said
 
 

@@ -44,7 +44,8 @@ async def fetch(part: Part, holds: Holds, asset: str) -> tuple[Digest, int] | No
 
 
 async def fetch_log(part: Part, task: str) -> bytes:
-    """The log of a failed task, brought from its owner if need be; of one that was refused, why.
+    """The log of a failed task, brought from its owner if need be; of one that was refused, why. Of a function, by its
+    key, that of its failed build.
 
     Raises NotFound when there is none, Forbidden when this organization may not read it, Unavailable when its owner
     does not answer.
@@ -66,8 +67,8 @@ async def fetch_log(part: Part, task: str) -> bytes:
 
 def _refused(log: Log, key: str) -> str:
     """Why its worker let a task not begin, in words that stand in the log for all; empty where that is not so."""
-    task = need(log.records, Task, key)
-    if task.status != "STATUS_FAILED" or task.log:
+    task = log.records.get(Task, key)
+    if task is None or task.status != "STATUS_FAILED" or task.log:
         return ""
     function = need(log.records, Function, task.function)
     word = log.records.get(Approval, f"{task.worker}|{function.archive}")

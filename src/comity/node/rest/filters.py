@@ -234,6 +234,15 @@ PLANS = Listing(
         "creator": _created_by,
         **TIMES,
     },
+    sorts={
+        "key": lambda _, each: each.key,
+        "owner": lambda _, each: each.owner,
+        "name": lambda view, each: view.text(each.name),
+        "tag": lambda view, each: view.text(each.tag_text),
+        "status": lambda _, each: status_of(each),
+        "duration": View.duration,
+        "creator": View.creator,
+    },
     size=10,
 )
 

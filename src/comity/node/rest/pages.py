@@ -25,6 +25,9 @@ Ordering: TypeAlias = Literal[
     "creation_date", "-creation_date", "start_date", "-start_date", "end_date", "-end_date", "rank", "-rank"
 ]
 
+METADATA = "metadata__"
+"""With which the order by a key of metadata begins."""
+
 PAGING: Mapping[str, Any] = {"page": Whole, "page_size": Whole}
 """Parameters of a list in pages, and their types."""
 
@@ -49,13 +52,15 @@ class Listing(Generic[R]):
         default_factory=dict[str, Callable[[View, R, str], bool]]
     )
     """Whether a record passes a filter, given as it was sent."""
+    sorts: Mapping[str, Callable[[View, R], Any]] = field(default_factory=dict[str, Callable[[View, R], Any]])
+    """What a list can be ordered by beside dates; with any, by a key of metadata too: `metadata__KEY`."""
     size: int = 100
 
     @property
     def parameters(self) -> Mapping[str, Any]:
         """All that a request may ask for, and of which type it is."""
         filters = (*self.indexed, *self.related, *self.tests)
-        return {"ordering": Ordering, **PAGING, **{name: _type(name) for name in filters}}
+        return {"ordering": str if self.sorts else Ordering, **PAGING, **{name: _type(name) for name in filters}}
 
 
 @final
@@ -96,20 +101,24 @@ def matching(
     view: View, listing: Listing[R], parameters: Mapping[str, str], page: Page | None = None
 ) -> tuple[int, list[R]]:
     """(how many match, those of them on a page, or all without one)."""
-    order = _order(listing, parameters.get("ordering", "-creation_date"))
+    given = parameters.get("ordering", "-creation_date")
+    sort = _sort(listing, given.removeprefix("-"))
+    order = "-created_at" if sort else _order(listing, given)
     start, size = (page.start, page.size) if page else (0, None)
     where = {at: _values(parameters[name]) for name, at in listing.indexed.items() if name in parameters}
     related = [keys(view, _values(parameters[name])) for name, keys in listing.related.items() if name in parameters]
     tests = [(test, parameters[name]) for name, test in listing.tests.items() if name in parameters]
-    if not related and not tests:
+    if not (related or tests or sort):
         return view.records.search(listing.kind, where, order=order, limit=size, offset=start)
     _, every = view.records.search(listing.kind, where, order=order)
     view.learn(every)
     kept = [
         each
         for each in every
-        if all(each.key in keys for keys in related) and all(test(view, each, given) for test, given in tests)
+        if all(each.key in keys for keys in related) and all(test(view, each, value) for test, value in tests)
     ]
+    if sort:
+        kept.sort(key=lambda each: sort(view, each), reverse=given.startswith("-"))
     return len(kept), kept[start : None if size is None else start + size]
 
 
@@ -137,10 +146,19 @@ def _values(given: str) -> list[str]:
     return [each.strip() for each in given.split(",")]
 
 
+def _sort(listing: Listing[R], name: str) -> Callable[[View, R], Any] | None:
+    """What a list is ordered by, if that is no column."""
+    key = name.removeprefix(METADATA)
+    if listing.sorts and key != name:
+        return lambda view, each: view.metadata(getattr(each, "metadata", "")).get(key, "")
+    return listing.sorts.get(name)
+
+
 def _order(listing: Listing[R], given: str) -> str:
     column = ORDERS.get(given.removeprefix("-"))
     if column is None or column not in schema.records[listing.kind].columns:
         known = [name for name, each in ORDERS.items() if each in schema.records[listing.kind].columns]
+        known += listing.sorts
         raise unknown("ordering", given, [*known, *(f"-{name}" for name in known)])
     return "-" + column if given.startswith("-") else column
 

@@ -48,12 +48,13 @@ class Route:
     summary: str
     parameters: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Of the query, and their types."""
+    secret: bool = False
+    """Whether the request or its answer holds a password or a token, of which nothing is kept, not even a digest."""
 
     @property
     def repeats(self) -> bool:
-        """Whether it honours an `Idempotency-Key`: what makes something in a channel, but no token, which is kept
-        nowhere."""
-        return self.method == "POST" and isinstance(self.needs, Right)
+        """Whether it honours an `Idempotency-Key`: what makes something in a channel, and no secret."""
+        return self.method == "POST" and isinstance(self.needs, Right) and not self.secret
 
 
 def _without(parameters: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -67,12 +68,19 @@ ROUTES = (
     Route("DELETE", "/active-api-tokens/", "user", tokens.revoke, "End one of one's tokens", {"id": str}),
     Route("POST", "/api-token/", "user", tokens.create, "Make a token for programs"),
     Route("GET", "/users/", Right.MANAGE_USERS, users.listed, "List users", users.LISTED),
-    Route("POST", "/users/", Right.MANAGE_USERS, users.add, "Add a user"),
+    Route("POST", "/users/", Right.MANAGE_USERS, users.add, "Add a user", secret=True),
     Route("GET", "/users/{key}/", Right.MANAGE_USERS, users.one, "Show a user"),
     Route("PUT", "/users/{key}/", Right.MANAGE_USERS, users.change, "Give a user another role"),
     Route("DELETE", "/users/{key}/", Right.MANAGE_USERS, users.remove, "Remove a user"),
     Route("PUT", "/users/{key}/password/", "user", users.set_own_password, "Set one's own password"),
-    Route("POST", "/users/{key}/reset_password/", Right.MANAGE_USERS, users.offer_reset, "Offer a new password"),
+    Route(
+        "POST",
+        "/users/{key}/reset_password/",
+        Right.MANAGE_USERS,
+        users.offer_reset,
+        "Offer a new password",
+        secret=True,
+    ),
     Route(
         "GET",
         "/users/{key}/verify_token/",

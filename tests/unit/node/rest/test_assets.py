@@ -299,7 +299,7 @@ def test_a_bomb_is_refused(network):
     [
         {"inputs": {"x": {"kind": "ASSET_PERFORMANCE"}}},
         {"inputs": {"opener": {"kind": "ASSET_DATA_MANAGER"}}},
-        {"inputs": {"bad name": {"kind": "ASSET_MODEL"}}},
+        {"inputs": {"bad/name": {"kind": "ASSET_MODEL"}}},
         {"outputs": {"x": {"kind": "ASSET_DATA_SAMPLE"}}},
         {"outputs": {"x": {"kind": "ASSET_PERFORMANCE", "multiple": True}}},
     ],

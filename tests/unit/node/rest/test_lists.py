@@ -67,7 +67,8 @@ def test_pages_of_plans(network):
         ({"page": "-1"}, 400),
         ({"page": "9" * 30}, 400),
         ({"page_size": "0"}, 400),
-        ({"ordering": "name"}, 400),
+        ({"ordering": "size"}, 400),
+        ({"ordering": "metadata"}, 400),
         ({"ordering": "--creation_date"}, 400),
         ({"metadata": "x"}, 400),
         ({"metadata": '[{"key": "a", "type": "was"}]'}, 400),
@@ -88,6 +89,27 @@ def test_what_cannot_be_asked(network, query, status):
 def test_an_order_that_a_noun_has_not(network):
     assert network.client().get("/function/", ordering="start_date").status == 400
     assert network.client().get("/task/", ordering="rank").status == 200
+
+
+def test_plans_are_ordered_by_what_they_show(network):
+    for name, site, tag in (("b", "2", "x"), ("c", "1", "x"), ("a", "3", "y")):
+        network.plan(name=name, tag=tag, metadata={"site": site})
+    network.plan(name="d")
+    client = network.client()
+    for ordering, found in (
+        ("name", "abcd"),
+        ("-name", "dcba"),
+        ("metadata__site", "dcba"),
+        ("-metadata__site", "abcd"),
+        ("tag", "dcba"),
+        ("creator", "dacb"),  # of the same, the latest first
+        ("status", "dacb"),
+        ("duration", "dacb"),
+    ):
+        assert "".join(names(client.get("/compute_plan/", ordering=ordering))) == found, ordering
+    first = client.get("/compute_plan/", ordering="name", page_size=3)
+    assert names(first) + names(client.get(first.json["next"])) == ["a", "b", "c", "d"]
+    assert client.get("/function/", ordering="name").status == 400
 
 
 def test_plans_are_found(network):

@@ -9,7 +9,7 @@ import uuid
 import pytest
 
 from comity.domain.events import FunctionBuilding, FunctionFailed, FunctionReady
-from comity.domain.records import Plan, Task
+from comity.domain.records import Plan
 from comity.node.rest import workflow
 from comity.node.rest.profiling import STEPS
 
@@ -160,9 +160,8 @@ def test_how_long_the_steps_of_a_task_took(network, study):
     network.run(
         task["key"], durations={"save_outputs": 4, "task_execution": 3, "prepare_inputs": 2, "download_function": 1}
     )
-    held = network.places["a"].read(Task, task["key"])
     shown = network.client("b").get(f"/task_profiling/{task['key']}/").json
-    assert shown["task_duration"] == (held.ended_at - held.started_at) * 1000
+    assert shown["task_duration"] == 10  # its start and end stand in one entry
     assert [each["step"] for each in shown["execution_rundown"]] == list(STEPS)
     assert [each["duration"] for each in shown["execution_rundown"]] == [1, 2, 3, 4]
     listed = network.client().get("/task_profiling/", compute_task_key=task["key"]).json

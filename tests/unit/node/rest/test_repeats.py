@@ -193,10 +193,20 @@ def test_they_go_with_their_user(network):
     assert not rows(network)
 
 
-def test_what_makes_a_token_is_never_kept(network):
+SECRETS = {
+    "/api-token/": ({"expires_at": "2030-01-01"}, [200, 200]),
+    "/users/": ({"username": "ada", "password": "a horse of another colour"}, [201, 409]),
+    "/users/{key}/reset_password/": ({}, [200, 200]),
+}
+
+
+def test_what_holds_a_secret_is_never_kept(network):
+    """Nor a digest of it: whoever reads that could try passwords on it."""
     kept = {route.path for route in ROUTES if route.repeats}
-    assert kept == {route.path for route in ROUTES if route.method == "POST"} - {"/api-token/", "/api-token-auth/"}
+    anyone = {"/api-token-auth/", "/users/{key}/set_password/"}
+    assert kept == {route.path for route in ROUTES if route.method == "POST"} - anyone - SECRETS.keys()
     client = network.client()
-    body = json.dumps({"expires_at": "2030-01-01"}).encode()
-    made = [client.call("POST", "/api-token/", body, "application/json", idempotency_key="k").status for _ in range(2)]
-    assert (made, rows(network)) == ([200, 200], [])
+    for path, (value, statuses) in SECRETS.items():
+        path, body = path.replace("{key}", "admin-main"), json.dumps(value).encode()
+        made = [client.call("POST", path, body, "application/json", idempotency_key="k").status for _ in range(2)]
+        assert (made, rows(network)) == (statuses, [])
