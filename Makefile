@@ -3,9 +3,9 @@
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do command -v $$p && break; done)
 BIN := .venv/bin
 SOURCES := pyproject.toml constraints.txt
-FIGURES := simulation many_sites codec seal task_start log start plans relay round many iris flaky
+FIGURES := simulation many_sites codec seal task_start log start plans relay round many iris substra flaky
 
-.PHONY: help setup demo test check bench chaos fuzz docs
+.PHONY: help setup demo test check bench chaos substra fuzz docs
 
 help: ## say what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -29,6 +29,9 @@ bench: .venv/.dev ## our figures beside their floors
 
 chaos: .venv/.dev ## kill hub, nodes and workers while plans run; write docs/chaos.md
 	$(BIN)/python -m bench.chaos --seeds 1 2 3 4 --kills 4 --rounds 43 --write docs/chaos.md
+
+substra: .venv/.dev ## drive nodes by Substra's stock clients, and compare them with their local mode
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m "substra or not substra" tests/substra
 
 fuzz: .venv/.dev ## ask node and hub for whatever their OpenAPI documents allow, and for what they do not
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --hypothesis-profile=fuzz tests/unit/node/rest/test_fuzz.py \

@@ -112,8 +112,8 @@ def _wait(node: Node, plan: str, tasks: int) -> None:
 
 
 def cpu(network: Network) -> float:
-    """Processor seconds of hub and nodes and of all that came of them, what has ended included."""
-    ticks, left = 0, list(network.daemons().values())
+    """Processor seconds of all processes of a network since it began, those that have ended included."""
+    ticks, left = 0, [network.pid]
     while left:
         pid = left.pop()
         left += children(pid)

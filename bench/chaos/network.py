@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from http.client import HTTPResponse
 from pathlib import Path
@@ -108,6 +108,7 @@ class Network:
 
     def __init__(self, folder: Path, pid: int, said: Mapping[str, Any]) -> None:
         self.folder = folder
+        self.said = said
         self.nodes = {each["organization"]: Node(each) for each in said["nodes"]}
         self.pid = pid
 
@@ -145,10 +146,12 @@ class Network:
 
 
 @contextmanager
-def started(folder: Path, organizations: int) -> Iterator[Network]:
-    """A network in this folder, new or as it was left; told to end at the end."""
+def started(folder: Path, organizations: int | Sequence[str]) -> Iterator[Network]:
+    """A network of so many organizations, or of these, in this folder, new or as it was left; ended at the end."""
     program = Path(sys.executable).with_name("comity")
-    command = [program, "up", "--json", "--organizations", str(organizations), "--dir", folder]
+    number = isinstance(organizations, int)
+    who = ["--organizations", str(organizations)] if number else ["--names", ",".join(organizations)]
+    command = [program, "up", "--json", *who, "--dir", folder]
     folder.parent.mkdir(parents=True, exist_ok=True)
     with (
         (folder.parent / f"{folder.name}.log").open("ab") as log,

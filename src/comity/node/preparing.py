@@ -23,6 +23,7 @@ from comity.engine.parameters import PARAMETERS, Parameters
 from comity.node import materials, samples
 from comity.node.bundles import Bundles
 from comity.node.exchange import SOON, Exchange
+from comity.node.plan_samples import PlanSamples
 from comity.ports.blobs import Blobs
 from comity.values.errors import NotFound
 
@@ -48,6 +49,8 @@ class Needed:
     samples: Sequence[str]
     models: Mapping[str, Sequence[Model]]
     """By input."""
+    seen: Sequence[Path]
+    """Folders of all data samples that its plan's tasks name here: they can share a sandbox."""
     growth: Growth | None
     """Of the experiment that it is a stage of."""
     missed: bool
@@ -62,6 +65,7 @@ class Preparing:
     exchange: Exchange
     bundles: Bundles
     pool: Pool
+    plans: PlanSamples
 
     async def begin(self, task: Task, folder: Path) -> Needed:
         """What the task needs, when its folder is empty; raises NotFound for a model that is gone."""
@@ -70,7 +74,7 @@ class Preparing:
             shutil.rmtree(folder, ignore_errors=True)
             if task.outputs:
                 (folder / "outputs").mkdir(parents=True)
-            return _needed(log, task)
+            return self._needed(log, task)
 
         return await self.exchange.following.read(begun)
 
@@ -125,41 +129,37 @@ class Preparing:
         return inputs
 
     async def _samples(self, needed: Needed) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
-        """(the folders of its samples, the data that all stages of its experiment see here).
-
-        They are stages of one bundle, and the experiment names this organization's samples for it: so they can share a
-        sandbox.
-        """
-        following = self.exchange.following
-        site = needed.growth.sites.get(following.organization) if needed.growth else None
-        if not needed.samples and site is None:
+        """(the folders of its samples, those that the sandbox of its plan sees)."""
+        site = needed.growth.sites.get(self.exchange.following.organization) if needed.growth else None
+        if not needed.samples and not needed.seen and site is None:
             return (), ()
 
         def found(log: Log) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
             taken = samples.folders(log.connection, log.channel, needed.samples)
             seen = samples.folders(log.connection, log.channel, site.samples if site else ())
-            return tuple(taken), tuple(seen)
+            # What is gone is missed by the tasks that take it, and by no other.
+            return tuple(taken), (*seen, *(each for each in needed.seen if each.is_dir()))
 
-        return await following.read(found)
+        return await self.exchange.following.read(found)
 
-
-def _needed(log: Log, task: Task) -> Needed:
-    function = need(log.records, Function, task.function)
-    dataset: Dataset | None = None
-    keys: list[str] = []
-    models: dict[str, list[Model]] = {}
-    for each in task.inputs:
-        match function.inputs[each.identifier].kind:
-            case "ASSET_DATA_MANAGER":
-                dataset = need(log.records, Dataset, each.asset)
-            case "ASSET_DATA_SAMPLE":
-                keys.append(each.asset)
-            case "ASSET_MODEL":
-                model = _model(log, each)
-                models.setdefault(each.identifier, []).append(model)
-    plan = need(log.records, Plan, task.plan)
-    growth = growth_of(plan) if task.stage else None
-    return Needed(function, dataset, keys, models, growth, task.worker in plan.absent)
+    def _needed(self, log: Log, task: Task) -> Needed:
+        function = need(log.records, Function, task.function)
+        dataset: Dataset | None = None
+        keys: list[str] = []
+        models: dict[str, list[Model]] = {}
+        for each in task.inputs:
+            match function.inputs[each.identifier].kind:
+                case "ASSET_DATA_MANAGER":
+                    dataset = need(log.records, Dataset, each.asset)
+                case "ASSET_DATA_SAMPLE":
+                    keys.append(each.asset)
+                case "ASSET_MODEL":
+                    model = _model(log, each)
+                    models.setdefault(each.identifier, []).append(model)
+        plan = need(log.records, Plan, task.plan)
+        growth = growth_of(plan) if task.stage else None
+        seen = () if task.stage else self.plans.of(log, plan)
+        return Needed(function, dataset, keys, models, seen, growth, task.worker in plan.absent)
 
 
 def _model(log: Log, taken: TaskInput) -> Model:

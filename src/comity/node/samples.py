@@ -20,6 +20,9 @@ from comity.values.errors import Conflict, InvalidInput, NotFound
 
 PIECE = 1 << 20
 
+SOME = 500
+"""Keys in one question to the database."""
+
 
 @final
 class SampleFile(msgspec.Struct, frozen=True):
@@ -77,6 +80,16 @@ def folders(connection: Connection, channel: int, keys: Sequence[str]) -> list[P
         folder = Path(row.path)
         _check_unchanged(key, folder, _MANIFEST.decode(row.manifest))
         found.append(folder)
+    return found
+
+
+def places(connection: Connection, channel: int, keys: Sequence[str]) -> list[Path]:
+    """Where those of the keys lie that are data samples of this node; whether they have changed is not looked at."""
+    table = schema.samples
+    found: list[Path] = []
+    for at in range(0, len(keys), SOME):
+        here = table.c.channel == channel, table.c.key.in_(keys[at : at + SOME])
+        found += [Path(each) for each in connection.execute(select(table.c.path).where(*here)).scalars()]
     return found
 
 

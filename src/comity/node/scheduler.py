@@ -30,6 +30,7 @@ from comity.node.beginning import Beginning
 from comity.node.bundles import Bundles
 from comity.node.exchange import Exchange
 from comity.node.logs import log_file
+from comity.node.plan_samples import PlanSamples
 from comity.node.preparing import Needed, Preparing
 from comity.node.queue import AHEAD, Attempt, Ready, committed, consumers, look
 from comity.ports.environments import Environment
@@ -55,7 +56,7 @@ class Scheduler:
         self._blobs = exchange.blobs
         self._pool = pool
         self._bundles = bundles
-        self._preparing = Preparing(exchange, bundles, pool)
+        self._preparing = Preparing(exchange, bundles, pool, PlanSamples(exchange.following.organization))
         self._folder = folder
         self._size = size
         self._running: dict[str, Attempt] = {}

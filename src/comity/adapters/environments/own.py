@@ -14,10 +14,13 @@ from comity.values.errors import BuildFailed
 from comity.values.requirements import SELF, Locked
 
 WARM = {
-    **{"numpy": "numpy", "scipy": "scipy", "torch": "torch", "scikit-learn": "sklearn", "pandas": "pandas"},
-    **{"substratools": "substratools", "substrafl": "substrafl"},
+    **{"numpy": "numpy", "scipy": "scipy", "torch": "torch", "scikit-learn": "sklearn.linear_model"},
+    **{"pandas": "pandas", "substratools": "substratools", "substrafl": "substrafl"},
 }
-"""Distributions whose import is worth being paid once, and the module to import."""
+"""Distributions whose import is worth being paid once, and the module to import.
+
+That of scikit-learn is one that brings what most of its models need.
+"""
 
 PACKAGE = Path(__file__).parents[2]
 

@@ -163,7 +163,7 @@ class Pool:
         return Domain(
             environment=environment,
             plan=job.plan_key,
-            data=tuple(sorted({*job.samples, *job.mounts})),
+            data=tuple(sorted({*job.samples, *(job.mounts if self._way.shared else ())})),
             built=tuple(path.stat().st_ino for path in environment.mounts),
             alone="" if self._way.shared else job.task_key,
         )

@@ -12,6 +12,12 @@ from comity.adapters.execution import script
 from comity.adapters.substra.recipe import NAME, Copy, Program, Recipe
 from comity.values.errors import DecodeError
 
+SUBSTRAFL = "substrafl_internal"
+"""The folder by which SubstraFL's archives are known."""
+
+AS_BEFORE = {"TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1"}
+"""SubstraFL 1.0 keeps objects of its own in its states; torch.load refuses those from 2.6 on, unless it is told to."""
+
 
 def begin(folder: Path) -> None:
     """Make an image without files."""
@@ -54,6 +60,6 @@ def end(recipe: Recipe, folder: Path) -> None:
         module=program.module,
         arguments=program.arguments,
         folder=program.folder.lstrip("/"),
-        variables=dict(program.variables),
+        variables={**(AS_BEFORE if (home / SUBSTRAFL).is_dir() else {}), **program.variables},
     )
     (folder / script.NAME).write_bytes(msgspec.json.encode(said))

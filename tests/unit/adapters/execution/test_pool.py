@@ -653,3 +653,16 @@ def test_a_job_under_way_is_not_begun_twice(bundle, job, pipe):
 def test_a_job_that_makes_no_sense_is_refused(bundle, job, given):
     with pytest.raises(InvalidInput):
         job(**{"bundle": bundle("pass"), **given})
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_tasks_of_a_plan_share_a_sandbox_and_its_data_unless_each_has_its_own(job, tmp_path, shared):
+    pool = Pool(1, tmp_path / "sandboxes", Way(shared=shared))
+    opener, folders = tmp_path / "opener.py", (tmp_path / "s1", tmp_path / "s2")
+    jobs = [
+        job(tmp_path, mounts=folders),
+        *(job(tmp_path, opener=opener, samples=(each,), mounts=folders) for each in folders),
+    ]
+    domains = [pool._domain(environment(()), each) for each in jobs]
+    assert len(set(domains)) == (1 if shared else 3)
+    assert [each.data for each in domains] == ([folders] * 3 if shared else [(), folders[:1], folders[1:]])

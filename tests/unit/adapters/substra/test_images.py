@@ -76,6 +76,20 @@ def test_files_lie_where_they_were_copied_and_it_says_what_runs(lines, tmp_path)
     }
 
 
+@pytest.mark.parametrize(("more", "value"), [([], "1"), (["ENV TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=0"], "0")])
+def test_functions_of_substrafl_load_states_as_it_has_saved_them(lines, tmp_path, more, value):
+    internal = "substrafl_internal/cls_cloudpickle"
+    archive = lines("WORKDIR /home/user", f"COPY {internal} substrafl_internal/", *more, files={internal: ""})
+    made = built(archive, tmp_path / "made")
+    said = json.loads((made.parent / "image.json").read_text())
+    assert said["variables"] == {"TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": value}
+
+
+def test_other_functions_find_torch_as_it_is(lines, tmp_path):
+    made = built(lines("WORKDIR /home/user"), tmp_path / "made")
+    assert json.loads((made.parent / "image.json").read_text())["variables"] == {}
+
+
 def test_lines_for_a_shell_change_the_image_in_their_order(lines, tmp_path, level):
     archive = lines(
         "WORKDIR app",
