@@ -259,13 +259,13 @@ class Assets:
         return self.substra.schemas.ComputePlanSpec(**{"name": "study", "tasks": list(tasks), **more})
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def substra() -> ModuleType:
     """The stock package."""
     return pytest.importorskip("substra", reason="Substra's stock clients are installed with Python 3.11 only")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def nodes(substra: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Generator[list[Mapping[str, str]]]:
     """What `comity up` says of each node: its organization, url, user and password."""
     started = child.start(ORGANIZATIONS, tmp_path_factory.mktemp("substra") / "network")
@@ -273,7 +273,7 @@ def nodes(substra: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Gene
     started.end()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def connect(substra: ModuleType, nodes: list[Mapping[str, str]]) -> Generator[Callable[..., Any]]:
     """A stock client of one organization, counted from 0, which logs out in the end."""
     with ExitStack() as stack:
@@ -287,18 +287,18 @@ def connect(substra: ModuleType, nodes: list[Mapping[str, str]]) -> Generator[Ca
         yield connected
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def clients(connect: Callable[..., Any]) -> list[Any]:
     """A stock client of each organization."""
     return [connect(number) for number in range(len(ORGANIZATIONS))]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def assets(substra: ModuleType, clients: list[Any], tmp_path_factory: pytest.TempPathFactory) -> Assets:
     return Assets(substra, clients, tmp_path_factory.mktemp("assets"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def wait(substra: ModuleType) -> Callable[..., Any]:
     """What a thing is once it has ended, by a client's own method; `raises` whether failing is an error."""
 
@@ -308,6 +308,6 @@ def wait(substra: ModuleType) -> Callable[..., Any]:
     return waited
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def read_json() -> Callable[[Path], Any]:
     return lambda path: json.loads(Path(path).read_text())
