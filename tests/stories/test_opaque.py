@@ -116,5 +116,6 @@ def test_where_they_are_a_steward_s_they_wait_for_the_word(client, tmp_path):
     assert (listed["function"]["key"], listed["approved"]) == (function, None)
     shown = json.loads(subprocess.check_output([*comity, function, "--show", *here]))
     assert "are not shown" in shown["files"]["number.pickle"]
+    assert shown["locked"] == ["substratools==1.0.0"]
     subprocess.check_output([*comity, function, "--yes", *here])
     assert stock.wait_task(key, timeout=60).status == substra.models.ComputeTaskStatus.done

@@ -68,6 +68,8 @@ def _text(review: dict[str, Any]) -> str:
     function, before = review["function"], review["before"]
     head = f"{function['name']} of {function['owner']}, archive sha256:{function['archive']['checksum']}\n"
     source = "".join(f"\n--- {name}\n{text}" for name, text in review["files"].items())
+    if locked := review.get("locked"):
+        source += f"\n=== Its owner's node installed for it\n{' '.join(locked)}\n"
     if before is None:
         return f"{head}Nothing of this name was approved before.\n{source}"
     changes = _difference(review) or "(none: only names or order differ)\n"

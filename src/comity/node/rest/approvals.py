@@ -46,7 +46,8 @@ async def review(call: Call) -> Response:
         before: nouns.Before | None = None
         if found.before:
             before = {"function": view.function(found.before), "files": dict(found.files_before)}
-        return {**_shown(call, view, found.judged), "files": dict(found.files), "before": before}
+        locked = list(found.judged.function.locked)
+        return {**_shown(call, view, found.judged), "files": dict(found.files), "locked": locked, "before": before}
 
     return answer(await call.read(work))
 

@@ -336,6 +336,8 @@ class Review(Judged):
     """What a steward reads before the word is given: sources by their paths."""
 
     files: dict[str, str]
+    locked: list[str]
+    """What its owner's node installed where its requirements name no versions."""
     before: Before | None
 
 
