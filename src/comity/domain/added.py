@@ -110,7 +110,8 @@ def _check_inputs(records: Draft, act: Act, event: TaskAdded, function: Function
     given: dict[str, list[TaskInput]] = {}
     for each in event.inputs:
         if each.identifier not in function.inputs:
-            raise InvalidInput(f"OE0101: the function has no input {each.identifier!r}")
+            known = ", ".join(sorted(function.inputs)) or "none"
+            raise InvalidInput(f"OE0101: the function has no input {each.identifier!r}; it has {known}")
         if bool(each.asset) == bool(each.parent) or bool(each.parent) != bool(each.output):
             raise InvalidInput(
                 f"OE0101: the input {each.identifier} needs either an asset, or a parent task and its output"

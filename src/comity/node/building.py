@@ -136,7 +136,8 @@ class Building:
                 known = isinstance(error, ComityError)
                 self._log.warning("build failed", function=function.key, reason=str(error), exc_info=not known)
                 said = await self._bundles.build_log(function) if isinstance(error, BuildFailed) else ""
-                await asyncio.to_thread(self._keep_log, function.key, f"{said}{error}\n")
+                last = "" if said.endswith(f"{error}\n") else f"{error}\n"
+                await asyncio.to_thread(self._keep_log, function.key, said + last)
                 await self._say(FunctionFailed(key=function.key))
                 return
             took = (time.monotonic_ns() - began) // 1000

@@ -94,7 +94,10 @@ class Judging:
         return await asyncio.to_thread(unreadable, folder)
 
     async def _refuse(self, function: Function, path: str) -> None:
-        reason = f"policy: nobody can read {path!a}, and code that nobody can read does not run here"
+        reason = (
+            f"policy: nobody can read {path!a}, and code that nobody can read does not run here; a steward of this "
+            "organization may approve of it all the same, or its node be told opaque = 'ask'"
+        )
         text, texts = written(reason, secrets.token_bytes(SALT))
         await self._say(function, FunctionRefused(archive=function.archive, by="policy", reason=text), texts)
 

@@ -41,11 +41,15 @@ class Labels:
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def __post_init__(self) -> None:
-        for text in (self.name, self.tag, *self.metadata, *self.metadata.values()):
-            _check_text(text)
-        for key in self.metadata:
+        _check_text("the name", self.name)
+        _check_text("the tag", self.tag)
+        for key, value in self.metadata.items():
+            _check_text("the key of metadata", key)
+            _check_text(f"the value of {key!r} in metadata", value)
             if not key or "__" in key:
-                raise InvalidInput(f"the key {key!r} of metadata is empty or holds '__'; call it otherwise")
+                raise InvalidInput(
+                    f"the key {key!r} of metadata {'holds __' if key else 'is empty'}; call it otherwise"
+                )
 
 
 async def register(
@@ -130,10 +134,12 @@ def _labelled(event: Registered, labels: Labels, texts: dict[str, tuple[str, str
 def _named(name: str) -> str:
     if not name:
         raise InvalidInput("a name is missing; give one of 1 to 100 characters")
-    _check_text(name)
+    _check_text("the name", name)
     return name
 
 
-def _check_text(text: str) -> None:
-    if len(text) > LONGEST or "\x00" in text or any("\ud800" <= sign <= "\udfff" for sign in text):
-        raise InvalidInput(f"{text[:40]!r} has {len(text)} characters, or one that is none; {LONGEST} is the most")
+def _check_text(what: str, text: str) -> None:
+    if len(text) > LONGEST:
+        raise InvalidInput(f"{what}, {text[:40]!r}..., has {len(text)} characters; {LONGEST} is the most")
+    if "\x00" in text or any("\ud800" <= sign <= "\udfff" for sign in text):
+        raise InvalidInput(f"{what}, {text[:40]!a}, holds a zero, or half of a sign; leave it out")

@@ -110,7 +110,7 @@ async def _begun(interpreter: Interpreter, place: Path, builds: Builds, log: Tai
             if not working.done() or await asyncio.to_thread(_has_outgrown, place, builds.bytes):
                 raise BuildFailed(f"what the function requires has more than {builds.bytes} bytes")
             if working.result() != 0:
-                raise BuildFailed("what the function requires could not be installed; the installer's log tells why")
+                raise BuildFailed("what the function requires could not be installed; the installer's words tell why")
         finally:
             watching.cancel()
             working.cancel()

@@ -96,7 +96,14 @@ class Images:
                     await self._copy(step, archive, made)
                 else:
                     image.place(made, step.folder).mkdir(parents=True, exist_ok=True)
-                    await shell.run(step.line, step.folder.lstrip("/"), step.variables, log)
+                    try:
+                        await shell.run(step.line, step.folder.lstrip("/"), step.variables, log)
+                    except BuildFailed as error:
+                        top = "/" + step.folder.split("/")[1]
+                        if top == "/" or top not in step.line:
+                            raise
+                        hint = f"the image's own files are reached by paths relative to {step.folder}, its WORKDIR"
+                        raise BuildFailed(f"{error}; {hint}") from error
 
     async def _copy(self, step: Copy, archive: Path, made: Path) -> None:
         await asyncio.to_thread(image.copy, step, archive, made)

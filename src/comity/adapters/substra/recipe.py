@@ -1,8 +1,8 @@
 """What a function's Dockerfile asks for: a Python, requirements, files and lines for a shell, and the program to run.
 
 Of Docker's instructions these are followed: `FROM` of an image of Python, `ARG`, `ENV`, `WORKDIR`, `COPY`, `RUN` and
-`ENTRYPOINT`; `USER`, `LABEL`, `EXPOSE`, `MAINTAINER` and `STOPSIGNAL` have no meaning here and are passed over, since
-tasks run as a user of their own in a sandbox without network. Any other is refused by its name.
+`ENTRYPOINT`. Those that have no meaning here are passed over: tasks run as a user of their own in a sandbox without
+network, and each is given its arguments. Any other is refused by its name.
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ from typing import TypeAlias, final
 from comity.adapters.substra import pip
 from comity.adapters.substra.commands import commands, installs, is_idle, packages
 from comity.adapters.substra.dockerfile import Instruction, expanded, instructions
-from comity.values.errors import DecodeError
+from comity.values.errors import DecodeError, unknown
 from comity.values.wanted import Install, Minor, Wanted
 
 NAME = "Dockerfile"
 
-PASSED_OVER = frozenset(("USER", "LABEL", "EXPOSE", "MAINTAINER", "STOPSIGNAL"))
+PASSED_OVER = frozenset(["USER", "LABEL", "EXPOSE", "MAINTAINER", "STOPSIGNAL", "CMD", "VOLUME", "HEALTHCHECK"])
+KNOWN = frozenset(["FROM", "ARG", "ENV", "WORKDIR", "COPY", "ADD", "RUN", "ENTRYPOINT"])
+OTHERS_OF_DOCKER = frozenset(("SHELL", "ONBUILD"))
 
 TOOLS = Install(requirements=("substratools",))
 """What Substra's own images have."""
@@ -31,7 +33,7 @@ TOOLS = Install(requirements=("substratools",))
 OTHERS = ("HOME", "TMPDIR", "PATH", "VIRTUAL_ENV", "USER", "LOGNAME")
 """Variables that a sandbox sets."""
 
-_PYTHON_IMAGE = re.compile(r"(?:[\w.:-]{1,255}/){0,9}python:(?P<version>3\.\d{1,3})(?:[.-][.\w-]*)?")
+_PYTHON_IMAGE = re.compile(r"(?:[\w.:-]{1,255}/){0,9}python(?::(?P<version>3\.\d{1,3})?(?:[.-]?[\w][.\w-]*)?)?")
 _TOOLS_IMAGE = re.compile(r"\S*substra-?tools\S*")
 _SYSTEM_IMAGE = re.compile(r"(?:[\w.:-]{1,255}/){0,9}(?:nvidia/cuda|ubuntu|debian):\S+")
 _MINOR = re.compile(r"python(3\.\d{1,3})(?!\d)")
@@ -178,8 +180,10 @@ class Stage:
                     raise DecodeError('the program stands as a list: ENTRYPOINT ["python3", "function.py", ...]')
             case _ if said.name in PASSED_OVER:
                 pass
+            case _ if said.name in OTHERS_OF_DOCKER:
+                raise DecodeError(f"{said.name} is not followed here; leave it out")
             case _:
-                raise DecodeError("this instruction is not followed here; leave it out")
+                raise unknown("instruction", said.name, sorted(KNOWN | PASSED_OVER))
 
     def _begin(self, said: Instruction) -> None:
         if self.begun:
@@ -187,7 +191,7 @@ class Stage:
         self.begun = True
         image = self.expand(said.flags()[1].split()[0] if said.rest else "")
         if found := _PYTHON_IMAGE.fullmatch(image):
-            self.python = _minor(found["version"])
+            self.python = _minor(found["version"]) if found["version"] else self.python
         elif _TOOLS_IMAGE.fullmatch(image):
             self.installs.append(TOOLS)
             if found := _MINOR.search(image):

@@ -9,10 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
-from comity.faces.cli.asking import Answer, allowed, asking, permissions
+from comity.faces.cli.asking import Answer, allowed, asking, key_of, permissions
 from comity.sdk.client import Client, Files
 from comity.sdk.packing import pack
 from comity.values.errors import DecodeError, InvalidInput
+from comity.values.legible import legible
 from comity.values.table import Table
 
 app = typer.Typer(no_args_is_help=True, help="Register functions and list them.")
@@ -65,6 +66,15 @@ def lock_requirements(
 
     for line in lock(folder / NAME):
         typer.echo(line)
+
+
+@app.command("log")
+@asking
+def show_log(client: Client, function: Annotated[str, typer.Argument(help="Its key or name.")]) -> Answer:
+    """Show why the build of a function failed."""
+    key = key_of(client, "function", function)
+    text = client.raw(f"/logs/{key}/file/").decode(errors="replace")
+    return Answer({"function": key, "log": text}, legible(text))
 
 
 @app.command("list")

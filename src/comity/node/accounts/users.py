@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
-from comity.node.accounts.people import DELETED, USERNAME, User
+from comity.node.accounts.people import DELETED, POLICY, USERNAME, User
 from comity.node.accounts.roles import Role
 from comity.node.accounts.schema import users
 from comity.values.errors import Conflict, InvalidInput, NotFound
@@ -65,8 +65,8 @@ def remove(connection: Connection, removed: User) -> None:
 
 
 def names(connection: Connection, ids: Iterable[str]) -> dict[str, str]:
-    """The username of each id; "deleted user" where there is none."""
-    asked = dict.fromkeys(ids, DELETED)
+    """The username of each id; "deleted user" where there is none. What policy does has a name of its own."""
+    asked = {each: each if each == POLICY else DELETED for each in ids}
     known = [each for each in asked if is_id(each)]
     rows = connection.execute(select(users.c.id, users.c.username).where(users.c.id.in_(known)))
     return asked | {row.id: row.username for row in rows}

@@ -185,6 +185,11 @@ def test_what_cannot_be_removed_easily_is_removed(lines, tmp_path, level):
     assert not (tmp_path / "made/one.building").exists()
 
 
+def test_absolute_paths_into_the_image_are_explained(lines, tmp_path):
+    with pytest.raises(BuildFailed, match="paths relative to /app, its WORKDIR"):
+        built(lines("WORKDIR /app", "RUN mkdir -p /app/cache && touch /app/cache/x && false"), tmp_path / "made")
+
+
 def test_copies_have_a_limit(lines, tmp_path):
     with pytest.raises(BuildFailed, match="more than 3000000 bytes"):
         built(

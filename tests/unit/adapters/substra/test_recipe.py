@@ -65,6 +65,8 @@ def test_what_substrafl_writes(archive, gpu):
         ("ghcr.io/substra/substra-tools:1.0.0-python3.10", (3, 10)),
         ("python:3.12 AS build", (3, 12)),
         ("--platform=linux/amd64 python:3.12", (3, 12)),
+        ("python", OWN),
+        ("python:3-slim", OWN),
     ],
 )
 def test_the_image_says_which_python(archive, image, minor):
@@ -184,8 +186,8 @@ def test_packages_of_the_system_are_named_but_for_python(lines):
     ("line", "said"),
     [
         ("FROM python:3.11", "only one FROM"),
-        ("HEALTHCHECK NONE", "leave it out"),
-        ("CMD run", "leave it out"),
+        ('SHELL ["bash"]', "SHELL is not followed here"),
+        ("COPPY function.py .", "did you mean 'COPY'?"),
         ("COPY --from=build a b", "--from is not known"),
         ("COPY absent .", "no 'absent'"),
         ("COPY ../secret .", "leads out of the archive"),
@@ -245,6 +247,11 @@ def test_it_begins_with_a_python_and_ends_with_a_program(archive, text, said):
 def test_files_that_name_each_other_come_to_an_end(lines):
     with pytest.raises(DecodeError, match="name each other"):
         recipe(lines("COPY . .", "RUN pip install -r r.txt", files={"r.txt": "-r r.txt\n"}))
+
+
+def test_what_has_no_meaning_here_is_passed_over(lines):
+    found = recipe(lines("USER me", "CMD run", "HEALTHCHECK NONE", "EXPOSE 80", "VOLUME /data", "LABEL a=b"))
+    assert found == recipe(lines())
 
 
 WORDS = """FROM RUN COPY ENV ARG WORKDIR ENTRYPOINT USER python:3.11 pip install -r -c r.txt function.py
