@@ -17,9 +17,10 @@ LAST = 253_402_300_799_999
 """The end of the year 9999, the last moment that ISO 8601 can name; in milliseconds since 1970, as all times here."""
 
 DELETED = "deleted user"
+"""The name of a user who is no more."""
+
 POLICY = "policy"
 """By whom a decision is that no user took."""
-"""The name of a user who is no more."""
 
 
 @final
