@@ -155,10 +155,10 @@ class Session:
         rounding = state.secrets.rounding if state.secrets else b""
         vector = Vector(self.parts[name], self.scale, norm=self.norm, rounding=rounding)
         state = site.mask(state, heard, form=vector.layout.form(self.scale), size=vector.layout.size)
-        digests = list[Any]()
+        own, digests = site.masks_of(state), list[Any]()
         for index in range(-(-vector.layout.size // length)):
             segment = vector.segment(index, length)
-            masks.apply(segment, site.masks_of(state, index))
+            masks.apply(segment, own.of(index))
             self.segments[name, index] = segment.tobytes()
             digests.append(digest(self.segments[name, index]))
         return site.commit(state, digests, identity=identity)

@@ -8,7 +8,8 @@ elements as it is, little-endian: modulo a power of two nothing is drawn again a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from dataclasses import dataclass
+from typing import TypeAlias, final
 
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -64,6 +65,25 @@ def derived(secret: bytes, use: Sequence[str | int]) -> bytes:
 def keystream(key: bytes) -> CipherContext:
     """AES-128-CTR from a counter of zero: a key has one stream, so it needs no nonce."""
     return Cipher(algorithms.AES(key), modes.CTR(bytes(_BLOCK))).encryptor()
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Masks:
+    """The masks of one vector, from which those of each of its segments follow."""
+
+    session: Digest
+    own: Sequence[tuple[str, bytes, int]]
+    """(site, seed, sign) of masks that belong to a site."""
+    pairs: Sequence[tuple[str, str, bytes, int]]
+    """(site, site, what they share, sign) of masks that belong to a pair."""
+
+    def of(self, segment: int) -> list[Mask]:
+        """Of the segment of this number."""
+        return [
+            *((own_key(seed, self.session, name, segment), sign) for name, seed, sign in self.own),
+            *((pair_key(shared, self.session, a, b, segment), sign) for a, b, shared, sign in self.pairs),
+        ]
 
 
 def apply(segment: Array, masks: Sequence[Mask]) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from comity.privacy import masks, shamir
+from comity.privacy.masks import Masks
 from comity.privacy.messages import Advertise, Bytes32, Input, Opening
 from comity.privacy.site import seed_digest, sign
 from comity.privacy.terms import Name, Terms, canonical
@@ -71,15 +72,17 @@ def opened(
     )
 
 
-def leftover(terms: Terms, secrets: Opened, segment: int) -> list[masks.Mask]:
-    """The masks of a segment that do not cancel among the survivors, with the sign that takes each off."""
-    session = terms.session
-    made = [(masks.own_key(seed, session, name, segment), -1) for name, seed in secrets.seeds.items()]
-    for gone, private in secrets.keys.items():
-        for name, public in secrets.publics.items():
-            shared = masks.shared_secret(private, public)
-            made.append((masks.pair_key(shared, session, name, gone, segment), -sign(name, gone)))
-    return made
+def leftover(terms: Terms, secrets: Opened) -> Masks:
+    """The masks that do not cancel among the survivors, with the signs that take them off."""
+    return Masks(
+        session=terms.session,
+        own=[(name, seed, -1) for name, seed in secrets.seeds.items()],
+        pairs=[
+            (name, gone, masks.shared_secret(private, public), -sign(name, gone))
+            for gone, private in secrets.keys.items()
+            for name, public in secrets.publics.items()
+        ],
+    )
 
 
 def totals(terms: Terms, inputs: Mapping[str, Input], secrets: Opened, fetch: Fetch) -> Iterator[Array]:
@@ -87,6 +90,7 @@ def totals(terms: Terms, inputs: Mapping[str, Input], secrets: Opened, fetch: Fe
 
     Raises DecodeError, naming the site, for a segment that is not the one it signed.
     """
+    left = leftover(terms, secrets)
     ring, size = masks.ring(terms.bits), next(iter(inputs.values())).commitment.size
     for index, first in enumerate(range(0, size, terms.segment)):
         total = np.zeros(min(terms.segment, size - first), ring)
@@ -95,7 +99,7 @@ def totals(terms: Terms, inputs: Mapping[str, Input], secrets: Opened, fetch: Fe
             if len(piece) != total.nbytes or digest(piece) != inputs[name].segments[index]:
                 raise DecodeError(f"segment {index} of {name!r} is not the one that it signed")
             np.add(total, np.frombuffer(piece, ring), out=total)
-        masks.apply(total, leftover(terms, secrets, index))
+        masks.apply(total, left.of(index))
         yield total
 
 

@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from msgspec import Meta, structs
 
 from comity.privacy import masks, messages, shamir
+from comity.privacy.masks import Masks
 from comity.privacy.messages import (
     Advertise,
     Advertised,
@@ -80,7 +81,8 @@ class SiteState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: Name
     step: Step
     secrets: Secrets | None
-    advertised: tuple[Advertise, ...] = ()
+    advertised: tuple[Advertise, ...]
+    """Its own advertisement at first, then everybody's."""
     shares: dict[Name, tuple[Bytes32, Bytes32]] = {}
     """For each site its shares of the seed and of the masking key that this one keeps."""
     names: tuple[Name, ...] = ()
@@ -124,7 +126,10 @@ def begin(
         sealing=random(32), masking=_scalar(random), seed=shamir.element(random), rounding=shamir.element(random)
     )
     advertise = messages.signed(_advertise(terms, name, secrets), identity)
-    return SiteState(terms=terms, name=name, step="advertised", secrets=secrets), advertise
+    return (
+        SiteState(terms=terms, name=name, step="advertised", secrets=secrets, advertised=(advertise,)),
+        advertise,
+    )
 
 
 def share(state: SiteState, message: Advertised, *, identity: Identity, random: Random) -> tuple[SiteState, Sharing]:
@@ -136,8 +141,7 @@ def share(state: SiteState, message: Advertised, *, identity: Identity, random: 
         messages.check(each, terms)
         for key in (each.sealing, each.masking):
             sealing_key(key)
-    own = _advertise(terms, state.name, secrets)
-    if own not in [structs.replace(each, signature=b"") for each in message.advertised]:
+    if state.advertised[0] not in message.advertised:
         raise DecodeError("the aggregator shows other keys for this site than its own")
     keepers = {each.sender: each for each in message.advertised if each.sender in terms.keepers}
     places = {terms.place(name): name for name in keepers}
@@ -169,26 +173,29 @@ def mask(state: SiteState, message: Shared, *, form: Digest, size: int) -> SiteS
     if [each.sender for each in message.shares] != theirs:
         raise DecodeError("the shares for this site are not those of all who have shared, in their order")
     seen, shares = messages.digest_of(*state.advertised), dict(state.shares)
+    key = X25519PrivateKey.from_private_bytes(secrets.sealing)
     for each in message.shares:
         messages.check(each, terms)
         if each.recipient != state.name or each.advertised != seen:
             raise DecodeError(f"a share by {each.sender!r} is for another site, or for other keys than were shown here")
-        if (opened := _opened(terms, each, secrets)) is not None:
+        if (opened := _opened(terms, each, key)) is not None:
             shares[each.sender] = opened
     return structs.replace(state, step="masking", names=names, shares=shares, form=form, size=size)
 
 
-def masks_of(state: SiteState, segment: int) -> list[masks.Mask]:
-    """The masks of a segment of this site's input: its own, and one with each other site that has shared."""
-    secrets, session = _at(state, "masking"), state.terms.session
+def masks_of(state: SiteState) -> Masks:
+    """The masks of this site's input: its own, and one with each other site that has shared."""
+    secrets = _at(state, "masking")
     theirs = {each.sender: each.masking for each in state.advertised if each.sender in state.names}
-    made = [(masks.own_key(secrets.seed, session, state.name, segment), 1)]
-    for name, public in theirs.items():
-        if name != state.name:
-            shared = masks.shared_secret(secrets.masking, public)
-            key = masks.pair_key(shared, session, state.name, name, segment)
-            made.append((key, sign(state.name, name)))
-    return made
+    return Masks(
+        session=state.terms.session,
+        own=[(state.name, secrets.seed, 1)],
+        pairs=[
+            (state.name, name, masks.shared_secret(secrets.masking, public), sign(state.name, name))
+            for name, public in theirs.items()
+            if name != state.name
+        ],
+    )
 
 
 def sign(site: str, other: str) -> int:
@@ -290,14 +297,14 @@ def _sealed(terms: Terms, sender: str, to: Advertise, seen: Digest, shares: tupl
     return Share(session=terms.session, sender=sender, recipient=to.sender, advertised=seen, sealed=sealed)
 
 
-def _opened(terms: Terms, share: Share, secrets: Secrets) -> tuple[bytes, bytes] | None:
+def _opened(terms: Terms, share: Share, key: X25519PrivateKey) -> tuple[bytes, bytes] | None:
     context = seal_context(terms, share.sender, share.recipient, share.advertised)
     try:
-        opened = SUITE.decrypt(share.sealed, X25519PrivateKey.from_private_bytes(secrets.sealing), context)
-        seed, key = (shamir.checked(part) for part in (opened[:32], opened[32:]))
+        opened = SUITE.decrypt(share.sealed, key, context)
+        made = shamir.checked(opened[:32]), shamir.checked(opened[32:])
     except (InvalidTag, ValueError):
         return None
-    return seed, key
+    return made
 
 
 def _scalar(random: Random) -> bytes:
