@@ -40,9 +40,9 @@ def ring(bits: int) -> np.dtype[np.unsignedinteger]:
 
 def shared_secret(private: bytes, public: bytes) -> bytes:
     """What a pair shares, 32 bytes; raises DecodeError for a public key of small order."""
-    key = X25519PrivateKey.from_private_bytes(private)
+    own, theirs = X25519PrivateKey.from_private_bytes(private), sealing_key(public)
     try:
-        return key.exchange(sealing_key(public))
+        return own.exchange(theirs)
     except ValueError as error:
         raise DecodeError("an X25519 exchange gave nothing but zeros") from error
 
