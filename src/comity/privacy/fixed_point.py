@@ -42,6 +42,8 @@ class Scale:
     """The largest weight of a site."""
     clip: float
     """The largest magnitude of a float for each unit of weight."""
+    setting: str = "clip"
+    """What a user calls it."""
     excess: Excess = "clip"
     """What happens to larger floats: they are clipped for the site's weight, or refused for the largest weight."""
 
@@ -49,7 +51,7 @@ class Scale:
         if self.fraction < 0 or self.max_weight > self.whole_limit:
             raise InvalidInput(
                 f"{self.sites} sites of weight up to {self.max_weight} and floats up to {self.clip:g} for each unit "
-                f"do not fit {self.bits} bits; lower max_weight or the clip, or take bits=64"
+                f"do not fit {self.bits} bits; lower max_weight or {self.setting}, or take bits=64"
             )
 
     @cached_property

@@ -42,7 +42,7 @@ class SecureSum(Transform):
     """The largest weight of a site, so its rows; the lower, the more bits after the point, which counts with 32."""
     least: int = FEWEST
     """The fewest sites whose sum may be opened; 3 at least."""
-    metric_limit: float = 2.0**20
+    metric_limit: float = 2.0**12
     """The largest magnitude of a metric's sums for each unit of `max_weight`; a site with larger ones is refused."""
 
     def __post_init__(self) -> None:
@@ -82,7 +82,14 @@ class SecureSum(Transform):
 
     def metric_scale(self, sites: int) -> Scale:
         """How their metrics' sums are encoded: always in 64 bits, for they are few."""
-        return Scale(bits=64, sites=sites, max_weight=self.max_weight, clip=self.metric_limit, excess="refuse")
+        return Scale(
+            bits=64,
+            sites=sites,
+            max_weight=self.max_weight,
+            clip=self.metric_limit,
+            excess="refuse",
+            setting="metric_limit",
+        )
 
     def needed(self, sites: int) -> int:
         """How many of so many sites must remain to the end; raises NotSupported for too few or too many."""

@@ -128,7 +128,8 @@ class Vector:
             return 0
         if self._scale.excess == "refuse":
             raise InvalidInput(
-                f"{path!r} holds {largest(array):g}, but at most {limit:g} goes into a secure sum; allow larger numbers"
+                f"{path!r} holds {largest(array):g}, but at most {limit:g} goes into this secure sum; "
+                f"raise {self._scale.setting}"
             )
         return int(np.count_nonzero(np.abs(array) * self._factor > limit))
 
@@ -143,7 +144,8 @@ class Summed:
     clipped: int
     """How many floats were clipped, at all sites together."""
     error: float
-    """What each float of the total is off by, at most, from the sum of what the sites clipped."""
+    """What each float of the total is off by, at most, from the sum of what the sites clipped, until it is rounded to
+    float64."""
 
 
 def summed(layout: Layout, scale: Scale, segments: Iterable[Array], *, sites: int) -> Summed:
