@@ -14,7 +14,7 @@ from comity.privacy import aggregator, masks, messages, site
 from comity.privacy.aggregator import ORDER
 from comity.privacy.fixed_point import Scale
 from comity.privacy.messages import Advertised, Agreed, FromSite, Shared, Survivors, ToSite
-from comity.privacy.opening import totals
+from comity.privacy.opening import totals, verified
 from comity.privacy.shamir import Random
 from comity.privacy.site import SiteState
 from comity.privacy.terms import Terms
@@ -126,7 +126,8 @@ class Session:
             told = dict[str, ToSite | None](replies)
         layout = Layout.of(next(iter(self.parts.values())))
         secrets = aggregator.unmasking(state)
-        opened = totals(self.terms, state.inputs, secrets, lambda name, index: self.segments[name, index])
+        fetch = verified(state.inputs, lambda name, index: self.segments[name, index])
+        opened = totals(self.terms, state.inputs, secrets, fetch)
         return summed(layout, self.scale, opened, sites=len(state.included))
 
     def _said(self, name: str, told: ToSite | None) -> FromSite:

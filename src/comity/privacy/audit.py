@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from comity.privacy import aggregator, messages
 from comity.privacy.aggregator import PHASES, Aggregation
 from comity.privacy.messages import FromSite
-from comity.privacy.opening import Fetch, root_of_sum, totals
+from comity.privacy.opening import Fetch, root_of_sum, totals, verified
 from comity.privacy.terms import Terms
 from comity.values.digest import Digest, digest
 from comity.values.errors import DecodeError
@@ -40,7 +40,9 @@ def again(terms: Terms, told: Iterable[FromSite]) -> Aggregation:
 def root(state: Aggregation, fetch: Fetch) -> Digest:
     """The root of the sum that these messages and masked segments make."""
     secrets = aggregator.unmasking(state)
-    segments = [digest(total.data) for total in totals(state.terms, state.inputs, secrets, fetch)]
+    segments = [
+        digest(total.data) for total in totals(state.terms, state.inputs, secrets, verified(state.inputs, fetch))
+    ]
     return root_of_sum(state.terms, messages.digest_of(*state.commitments), segments)
 
 

@@ -23,7 +23,7 @@ Excess: TypeAlias = Literal["clip", "refuse"]
 FINEST = 100
 """Fraction bits are never more, so that no scale leaves the range of a float32."""
 
-PIECE = 1 << 14
+PIECE = 1 << 15
 """Numbers that are encoded at a time, so that they stay in the cache from the first step to the last."""
 
 DRAWS = 1 << 16
@@ -86,9 +86,9 @@ class Scale:
         return sites * self.step
 
 
-def working(leaf: Array, bits: int) -> np.dtype[np.floating]:
-    """The dtype in which a float leaf is encoded: float32 where both leaf and ring have no more."""
-    return np.dtype(np.float32 if bits == 32 and leaf.dtype.itemsize <= 4 else np.float64)
+def working(leaf: Array) -> np.dtype[np.floating]:
+    """The dtype in which a float leaf is encoded: its own, at least float32. Steps and their parts are exact in it."""
+    return np.dtype(np.float32 if leaf.dtype.itemsize <= 4 else np.float64)
 
 
 def largest(leaf: Array) -> float:
@@ -97,7 +97,7 @@ def largest(leaf: Array) -> float:
         return 0.0
     low, high = leaf.min(), leaf.max()
     if not (np.isfinite(low) and np.isfinite(high)):
-        raise InvalidInput("is not finite")
+        raise InvalidInput("is not finite; lower the learning rate or check the data")
     return float(max(-low, high))
 
 
@@ -115,12 +115,13 @@ class FloatEncoder:
         self._draws = np.frombuffer(self._drawn, "<u2", PIECE)
         self._zeros = bytes(2 * PIECE)
 
-    def encode(self, floats: Array, out: Array, *, limit: float, factor: float, draws: CipherContext) -> None:
-        """Write floats, times a factor and within ±limit, into a slice of the ring; all three are of one length.
+    def encode(self, floats: Array, out: Array, *, limit: float | None, factor: float, draws: CipherContext) -> None:
+        """Write floats, times a factor and within ±limit, into a slice of the ring of the same length.
 
-        factor: not above 1. limit: from `Scale.limit`. draws: the keystream that decides the rounding.
+        factor: not above 1. limit: from `Scale.limit`; None where no float, times the factor, is beyond it.
+        draws: the keystream that decides the rounding.
         """
-        bound, shrink = self._dtype.type(limit), self._dtype.type(factor)
+        shrink, size = self._dtype.type(factor), self._dtype.type(DRAWS)
         for first in range(0, len(floats), PIECE):
             given = floats[first : first + PIECE]
             count = len(given)
@@ -128,11 +129,13 @@ class FloatEncoder:
             if factor < 1:
                 np.multiply(given, shrink, out=scaled, casting="same_kind")
                 given = scaled
-            np.clip(given, -bound, bound, out=scaled, casting="same_kind")
-            np.multiply(scaled, self._scale, out=scaled)
+            if limit is not None:
+                bound = self._dtype.type(limit)
+                given = np.clip(given, -bound, bound, out=scaled, casting="same_kind")
+            np.multiply(given, self._scale, out=scaled, casting="same_kind")
             np.floor(scaled, out=floor)
             np.subtract(scaled, floor, out=scaled)  # what is left, in [0, 1)
-            np.multiply(scaled, self._dtype.type(DRAWS), out=scaled)
+            np.multiply(scaled, size, out=scaled)
             draws.update_into(memoryview(self._zeros)[: 2 * count], self._drawn)
             np.less(self._draws[:count], scaled, out=up)
             np.add(floor, up, out=floor)

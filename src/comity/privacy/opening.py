@@ -85,10 +85,22 @@ def leftover(terms: Terms, secrets: Opened) -> Masks:
     )
 
 
+def verified(inputs: Mapping[str, Input], fetch: Fetch) -> Fetch:
+    """The same segments; raises DecodeError, naming the site, for one that is not the one that it signed."""
+
+    def checked(name: str, index: int) -> bytes | bytearray | memoryview:
+        piece = fetch(name, index)
+        if digest(piece) != inputs[name].segments[index]:
+            raise DecodeError(f"segment {index} of {name!r} is not the one that it signed")
+        return piece
+
+    return checked
+
+
 def totals(terms: Terms, inputs: Mapping[str, Input], secrets: Opened, fetch: Fetch) -> Iterator[Array]:
     """The sum's segments in the ring, in their order; one segment of one site is held beside the sum's at a time.
 
-    Raises DecodeError, naming the site, for a segment that is not the one it signed.
+    fetch: gives what was compared with the digests that its site signed: as it arrived, or by `verified`.
     """
     left = leftover(terms, secrets)
     ring, size = masks.ring(terms.bits), next(iter(inputs.values())).commitment.size
@@ -96,8 +108,8 @@ def totals(terms: Terms, inputs: Mapping[str, Input], secrets: Opened, fetch: Fe
         total = np.zeros(min(terms.segment, size - first), ring)
         for name in sorted(inputs):
             piece = fetch(name, index)
-            if len(piece) != total.nbytes or digest(piece) != inputs[name].segments[index]:
-                raise DecodeError(f"segment {index} of {name!r} is not the one that it signed")
+            if len(piece) != total.nbytes:
+                raise DecodeError(f"segment {index} of {name!r} has {len(piece)} bytes, where {total.nbytes} belong")
             np.add(total, np.frombuffer(piece, ring), out=total)
         masks.apply(total, left.of(index))
         yield total

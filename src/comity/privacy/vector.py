@@ -21,7 +21,7 @@ from comity.values import tree
 from comity.values.contribution import Contribution
 from comity.values.digest import Digest, digest
 from comity.values.errors import InvalidInput
-from comity.values.tree import Array
+from comity.values.tree import Array, Tree
 
 EXTRA = 2
 """The weight, and how many floats were clipped."""
@@ -80,7 +80,7 @@ class Vector:
     """
 
     def __init__(self, contribution: Contribution, scale: Scale, *, norm: float | None, rounding: bytes) -> None:
-        tree.check(contribution.total, "a contribution")
+        tree.check(_emptied(contribution.total), "a contribution")
         self.layout = Layout.of(contribution)
         self._arrays = tree.flatten(contribution.total)
         self._scale = scale
@@ -88,13 +88,17 @@ class Vector:
         self._weight = _weight(contribution.weight, scale)
         self._factor = 1.0 if norm is None else _factor(self._arrays.values(), self._weight * norm)
         self._encoders: dict[np.dtype[np.floating], FloatEncoder] = {}
-        self.clipped = sum(self._over(path, array) for path, array in self._arrays.items())
+        self._over = {path: self._excess(path, array) for path, array in self._arrays.items()}
+        self.clipped = sum(self._over.values())
         """How many floats are larger than they may be."""
 
-    def segment(self, index: int, length: int) -> Array:
-        """Coordinates of the ring: those of the segment of this number, where each has this length but the last."""
+    def segment(self, index: int, length: int, out: Array | None = None) -> Array:
+        """Coordinates of the ring: those of the segment of this number, where each has this length but the last.
+
+        out: at least so long, is written instead of a new array, and given as far as it was.
+        """
         first, last = index * length, min((index + 1) * length, self.layout.size)
-        made = np.zeros(last - first, masks.ring(self._scale.bits))
+        made = np.empty(last - first, masks.ring(self._scale.bits)) if out is None else out[: last - first]
         draws = masks.keystream(masks.derived(self._rounding, ["rounding", index]))
         for leaf in self.layout.leaves:
             begin, end = max(leaf.first, first), min(leaf.first + leaf.size, last)
@@ -111,25 +115,28 @@ class Vector:
         if not leaf.floats:
             np.copyto(out.view(np.dtype(f"<i{out.itemsize}")), piece, casting="unsafe")
             return
-        dtype = working(piece, self._scale.bits)
+        dtype = working(piece)
         if dtype not in self._encoders:
             self._encoders[dtype] = FloatEncoder(self._scale.bits, self._scale.fraction, dtype)
-        limit = self._scale.limit(self._weight, dtype)
+        limit = self._scale.limit(self._weight, dtype) if self._over[leaf.path] else None
         self._encoders[dtype].encode(piece, out, limit=limit, factor=self._factor, draws=draws)
 
-    def _over(self, path: str, array: Array) -> int:
+    def _excess(self, path: str, array: Array) -> int:
         """How many numbers are too large; raises InvalidInput where they may not be clipped."""
         if array.dtype.kind != "f":
             if array.size and max(-int(array.min()), int(array.max())) > self._scale.whole_limit:
                 raise InvalidInput(f"{path!r} holds an integer above {self._scale.whole_limit}; take bits=64")
             return 0
-        limit = self._scale.limit(self._weight, working(array, self._scale.bits))
-        if largest(array) * self._factor <= limit:
+        limit = self._scale.limit(self._weight, working(array))
+        try:
+            most = largest(array)
+        except InvalidInput as error:
+            raise InvalidInput(f"a contribution: {path!r} {error}") from error
+        if most * self._factor <= limit:
             return 0
         if self._scale.excess == "refuse":
             raise InvalidInput(
-                f"{path!r} holds {largest(array):g}, but at most {limit:g} goes into this secure sum; "
-                f"raise {self._scale.setting}"
+                f"{path!r} holds {most:g}, but at most {limit:g} goes into this secure sum; raise {self._scale.setting}"
             )
         return int(np.count_nonzero(np.abs(array) * self._factor > limit))
 
@@ -166,6 +173,11 @@ def summed(layout: Layout, scale: Scale, segments: Iterable[Array], *, sites: in
     shaped = {leaf.path: leaves[leaf.path].reshape(leaf.shape) for leaf in layout.leaves}
     total = Contribution(tree.unflatten(shaped), int(extra[0]))
     return Summed(total, clipped=int(extra[1]), error=scale.error(sites))
+
+
+def _emptied(total: Tree) -> Tree:
+    """The same names and kinds of numbers, and none of the numbers: these are looked at but once, further on."""
+    return tree.map(lambda leaf: leaf.reshape(-1)[:0] if isinstance(leaf, np.ndarray) else leaf, total)
 
 
 def _parts(layout: Layout, first: int, last: int) -> Iterator[tuple[Leaf, int, int]]:

@@ -12,7 +12,7 @@ import pytest
 
 from comity.privacy import aggregator, masks, messages, site
 from comity.privacy.messages import Advertised, Agreed, Shared, Survivors
-from comity.privacy.opening import totals
+from comity.privacy.opening import totals, verified
 from comity.privacy.site import SiteState
 from comity.privacy.terms import Terms
 from comity.values.digest import digest
@@ -129,7 +129,8 @@ class Parties:
     def total(self) -> list[int]:
         """The sum, after all phases."""
         secrets = aggregator.unmasking(self.aggregation)
-        opened = totals(self.terms, self.aggregation.inputs, secrets, lambda name, index: self.sent[name, index])
+        inputs = self.aggregation.inputs
+        opened = totals(self.terms, inputs, secrets, verified(inputs, lambda name, index: self.sent[name, index]))
         return [int(each) for each in np.concatenate(list(opened))]
 
     def run(self, falls: Mapping[str, int] | None = None) -> list[int]:

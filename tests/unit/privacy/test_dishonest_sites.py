@@ -2,7 +2,6 @@
 
 from functools import partial
 
-import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from msgspec.structs import replace
@@ -140,12 +139,7 @@ def test_an_input_of_another_form_is_left_out(parties):
 
 def test_segments_that_are_not_those_signed_are_no_sum(parties):
     made = parties(4, size=6).until("opened")
-    secrets, sent = aggregator.unmasking(made.aggregation), dict(made.sent)
-
-    def total():
-        opened = totals(made.terms, made.aggregation.inputs, secrets, lambda name, index: made.sent[name, index])
-        return [int(each) for each in np.concatenate(list(opened))]
-
+    sent, total = dict(made.sent), made.total
     assert total() == made.expected(made.names)
     for changed in (
         {("site01", 0): sent["site01", 1], ("site01", 1): sent["site01", 0]},
@@ -157,6 +151,10 @@ def test_segments_that_are_not_those_signed_are_no_sum(parties):
         made.sent = sent | changed
         with pytest.raises(DecodeError, match=r"segment \d of 'site01' is not the one that it signed"):
             total()
+    made.sent = sent | {("site01", 2): sent["site01", 2][:-1]}
+    inputs, secrets = made.aggregation.inputs, aggregator.unmasking(made.aggregation)
+    with pytest.raises(DecodeError, match="segment 2 of 'site01' has 7 bytes, where 8 belong"):
+        list(totals(made.terms, inputs, secrets, lambda name, index: made.sent[name, index]))
 
 
 def test_agreement_is_about_these_survivors_and_by_one_of_them(parties):

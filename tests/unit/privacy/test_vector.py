@@ -172,9 +172,8 @@ def test_floats_beyond_float32_are_clipped_and_not_infinite():
     assert made.clipped == 9
 
 
-def test_float32_is_worked_in_float32_only_where_the_ring_has_no_more():
-    float32, float64 = np.zeros(1, np.float32), np.zeros(1)
-    assert [working(leaf, bits).itemsize for leaf in (float32, float64) for bits in (32, 64)] == [4, 8, 8, 8]
+def test_floats_are_worked_in_their_own_precision_but_halves():
+    assert [working(np.zeros(1, dtype)) for dtype in (np.float16, np.float32, np.float64)] == ["f4", "f4", "f8"]
 
 
 def test_the_form_tells_layouts_and_scales_apart():
