@@ -48,7 +48,7 @@ class Parties:
         self.aggregation = aggregator.begin(self.terms)
         self.seconds = 0.0
         for name, identity in self.identities.items():
-            self.say(site.begin(self.terms, name, identity=identity, random=os.urandom))
+            self.say(site.begin(self.terms, name, identity=identity, random=os.urandom, begun=()))
         self.tell(lambda state, told, who: site.share(state, told, identity=who, random=os.urandom))
         self.aggregation, self.told = aggregator.close(self.aggregation)
 

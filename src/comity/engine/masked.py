@@ -133,7 +133,7 @@ class Session:
     def _said(self, name: str, told: ToSite | None) -> FromSite:
         identity = self.identities[name]
         if told is None:
-            self.states[name], said = site.begin(self.terms, name, identity=identity, random=self.random)
+            self.states[name], said = site.begin(self.terms, name, identity=identity, random=self.random, begun=())
             return said
         heard: Any = messages.decode(messages.encode(told))
         state = self.states[name]

@@ -4,7 +4,8 @@ Rules:
 
 1. Every function takes the state and a message and gives the next state, with what the site says. **The caller
    stores the state before it sends what was said**, and sends it again, not anew, when it must be repeated.
-2. A session is begun once: a second sum of the same part with other survivors would tell the difference.
+2. A sum is begun once, by one set of terms: a second one of the same part with other survivors would tell the
+   difference.
 3. One input is masked in a session: two under one mask would tell their difference. After a crash the same input is
    masked again, by the same state.
 4. A site agrees to one set of survivors, and opens its shares only once enough others have agreed to the same: for
@@ -115,13 +116,17 @@ def from_bytes(data: bytes) -> SiteState:
 
 
 def begin(
-    terms: Terms, name: str, *, identity: Identity, random: Random, used: Container[str] = ()
+    terms: Terms, name: str, *, identity: Identity, random: Random, begun: Container[tuple[str, str]]
 ) -> tuple[SiteState, Advertise]:
-    """The first state, with fresh keys. used: sessions that this site has begun before; they are refused."""
+    """The first state, with fresh keys.
+
+    begun: plan and name of all sums that this site has begun before, by whatever terms. They are refused with
+    Conflict, and the caller adds this one as it stores the state.
+    """
     if terms.keys(name) != identity.public:
         raise InvalidInput(f"the roster has other keys for {name!r} than its own")
-    if terms.session in used:
-        raise Conflict(f"the secure sum {terms.session} was begun before; a site takes part in it once")
+    if (terms.plan, terms.sum) in begun:
+        raise Conflict(f"the secure sum {terms.sum!r} of {terms.plan!r} was begun before; a site takes part in it once")
     secrets = Secrets(
         sealing=random(32), masking=_scalar(random), seed=shamir.element(random), rounding=shamir.element(random)
     )

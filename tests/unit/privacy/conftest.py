@@ -77,7 +77,7 @@ class Parties:
         own, state = identity(name), self.states.get(name)
         match heard:
             case None:
-                state, said = site.begin(self.terms, name, identity=own, random=self.random)
+                state, said = site.begin(self.terms, name, identity=own, random=self.random, begun=())
             case Advertised():
                 state, said = site.share(state, heard, identity=own, random=self.random)
             case Shared():

@@ -167,11 +167,11 @@ def test_the_secrets_are_gone_when_shares_are_opened(told):
         assert messages.canonical(secret).strip(b'"') not in kept
 
 
-def test_a_session_is_begun_once(parties):
-    made = parties(3)
-    identity, used = Identity.from_bytes((b"site00" * 64)[:64]), {made.terms.session}
-    with pytest.raises(Conflict, match="was begun before; a site takes part in it once"):
-        site.begin(made.terms, "site00", identity=identity, random=made.random, used=used)
+def test_a_sum_is_begun_once_whatever_its_terms(parties):
+    own = Identity.from_bytes((b"site00" * 64)[:64])
+    for made in (parties(3), parties(4), parties(4, least=4), parties(4, bits=64)):
+        with pytest.raises(Conflict, match="'round 1' of 'plan' was begun before; a site takes part in it once"):
+            site.begin(made.terms, "site00", identity=own, random=made.random, begun={("plan", "round 1")})
 
 
 @pytest.mark.parametrize("phase", ["sharing", "masking", "agreeing", "opening"])

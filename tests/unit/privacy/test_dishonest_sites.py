@@ -72,7 +72,7 @@ def test_only_the_rosters_organizations_speak_and_each_for_itself(parties):
     refused(made, replace(said, signature=b""), "is not that of the key")
     refused(made, replace(said, seed=digest(b"other")), "is not that of the key")
     with pytest.raises(InvalidInput, match="the roster has other keys for 'site01'"):
-        site.begin(made.terms, "site01", identity=identity("site00"), random=made.random)
+        site.begin(made.terms, "site01", identity=identity("site00"), random=made.random, begun=())
 
 
 @pytest.mark.parametrize("phase", ["sharing", "masking", "agreeing", "opening"])

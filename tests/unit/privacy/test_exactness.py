@@ -105,7 +105,7 @@ def test_any_sum_of_up_to_ten_sites(parties, verified_once, drawn, bits, size, s
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 @settings(
-    max_examples=150,
+    max_examples=1000,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
