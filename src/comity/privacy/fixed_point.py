@@ -8,15 +8,16 @@ Salehi, Konečný, McMahan and Gruteser, "Federated Learning with Autotuned Comm
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cached_property
-from typing import Literal, TypeAlias, final
+from typing import TYPE_CHECKING, Literal, TypeAlias, final
 
 import numpy as np
-from cryptography.hazmat.primitives.ciphers import CipherContext
 
 from comity.values.errors import InvalidInput
 from comity.values.tree import Array
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers import CipherContext
 
 Excess: TypeAlias = Literal["clip", "refuse"]
 
@@ -57,10 +58,11 @@ class Scale:
     @cached_property
     def fraction(self) -> int:
         """f: the most bits after the point with which the sum of all sites at their largest is within the ring."""
-        room = Fraction(self.whole_limit) / (Fraction(self.clip) * self.max_weight)
-        most = room.numerator.bit_length() - room.denominator.bit_length()
-        f = most if Fraction(2) ** most <= room else most - 1
-        return min(f, FINEST)
+        above, below = self.clip.as_integer_ratio()
+        room, needed = self.whole_limit * below, above * self.max_weight
+        most = room.bit_length() - needed.bit_length()
+        fits = needed << most <= room if most >= 0 else needed <= room << -most
+        return min(most if fits else most - 1, FINEST)
 
     @property
     def step(self) -> float:
@@ -75,7 +77,8 @@ class Scale:
     def limit(self, weight: int, dtype: np.dtype[np.floating]) -> float:
         """The largest magnitude of a float of a site with this weight, exact in this dtype, as are its steps."""
         counted = weight if self.excess == "clip" else self.max_weight
-        steps = int(Fraction(self.clip) * counted * 2**self.fraction)
+        above, below = self.clip.as_integer_ratio()
+        steps = (above * counted << self.fraction) // below
         held = dtype.type(steps)
         if int(held) > steps:
             held = np.nextafter(held, dtype.type(0))

@@ -68,7 +68,9 @@ class Layout:
     def form(self, scale: Scale) -> Digest:
         """What this layout, encoded at this scale, is known by."""
         leaves = [[leaf.path, leaf.floats, list(leaf.shape)] for leaf in self.leaves]
-        return digest(canonical([leaves, scale.bits, scale.sites, scale.max_weight, repr(scale.clip), scale.excess]))
+        return digest(
+            canonical([leaves, scale.bits, scale.sites, scale.max_weight, repr(float(scale.clip)), scale.excess])
+        )
 
 
 @final

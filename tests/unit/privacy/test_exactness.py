@@ -92,6 +92,7 @@ SHAPES = {
 SITES = [3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 6, 6, 7, 8, 9, 10]
 
 
+@pytest.mark.timeout(1200)
 @settings(
     max_examples=2000,
     deadline=None,
