@@ -3,9 +3,9 @@
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do command -v $$p && break; done)
 BIN := .venv/bin
 SOURCES := pyproject.toml constraints.txt
-FIGURES := simulation many_sites codec seal task_start log start plans relay round many iris substra flaky
+FIGURES := simulation many_sites codec seal task_start log start plans relay round many iris substra flaky secure_sum
 
-.PHONY: help setup demo test check bench chaos substra fuzz docs
+.PHONY: help setup demo test check bench chaos substra fuzz sa-long docs
 
 help: ## say what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -36,6 +36,9 @@ substra: .venv/.dev ## drive nodes by Substra's stock clients, and compare them 
 fuzz: .venv/.dev ## ask node and hub for whatever their OpenAPI documents allow, and for what they do not
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --hypothesis-profile=fuzz tests/unit/node/rest/test_fuzz.py \
 		tests/unit/network/test_hub_fuzz.py
+
+sa-long: .venv/.dev ## secure sums of up to forty sites, whoever falls out; a quarter of an hour
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m long tests/unit/privacy
 
 docs: .venv/.dev ## write docs/reference.md, run every code block of README and docs
 	$(BIN)/python scripts/reference.py

@@ -13,7 +13,7 @@ import comity as co
 from comity.values import errors
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference.md"
-PARTS = ("strategies", "metrics", "torch", "sklearn", "numpy", "data", "partition")
+PARTS = ("strategies", "metrics", "privacy", "torch", "sklearn", "numpy", "data", "partition")
 
 
 def page() -> str:

@@ -1,10 +1,12 @@
-"""Writes docs/state-machines.md from the tables in comity.domain.states; `--check` only says if it is up to date."""
+"""Writes docs/state-machines.md from the tables in comity; `--check` only says whether it is up to date."""
 
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from comity.domain.states import FUNCTION, OVER, TASK, TaskStatus, plan_status
+from comity.privacy.aggregator import PHASES
+from comity.privacy.site import STEPS
 
 PAGE = Path(__file__).parents[1] / "docs" / "state-machines.md"
 
@@ -26,17 +28,26 @@ NOTES = {
         "A plan's status is counted from its required tasks, by the first rule that fits. Optional tasks that are "
         "open when a plan ends are cancelled. Tasks added to a plan that is done make it go on."
     ),
+    "Secure sum, at a site": (
+        "What a site waits for stands at the arrow. What it does not wait for, and what does not hold, is refused and "
+        "changes nothing; no step is done twice. [Secure sums](secure-sum.md) says what the messages are."
+    ),
+    "Secure sum, at its aggregator": (
+        "What a phase collects stands at its arrow, and is late afterwards. Too few, and the phase is not closed."
+    ),
 }
 
 
 def page() -> str:
     parts = [
         "# State machines",
-        "Drawn from the tables in `comity/domain/states.py` (`make docs` writes this page). "
-        "Names and rules are those of Substra 1.0.",
+        "Drawn from the tables in `comity/domain/states.py`, whose names and rules are those of Substra 1.0, and in "
+        "`comity/privacy/site.py` and `aggregator.py` (`make docs` writes this page).",
         *section("Function", drawn(FUNCTION, "FUNCTION_STATUS_")),
         *section("Task", drawn(TASK, "STATUS_")),
         *section("Plan", counted()),
+        *section("Secure sum, at a site", said([(step, after, what) for step, (what, after) in STEPS.items()])),
+        *section("Secure sum, at its aggregator", said(phases())),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -55,6 +66,21 @@ def drawn(table: Mapping[str, frozenset[str]], prefix: str) -> str:
         if not others:
             lines.append(f"    {names[status]} --> [*]")
     return "\n".join([*lines, "```"])
+
+
+def phases() -> list[tuple[str, str, str]]:
+    """Each phase, the next, and what it collects."""
+    order = list(PHASES)
+    return [
+        (phase, after, kind.__name__) for (phase, kind), after in zip(PHASES.items(), order[1:], strict=False) if kind
+    ]
+
+
+def said(steps: list[tuple[str, str, str]]) -> str:
+    """A Mermaid diagram of steps that follow each other, with what each waits for."""
+    lines = ["```mermaid", "stateDiagram-v2", f"    [*] --> {steps[0][0]}"]
+    lines += [f"    {step} --> {after}: {what}" for step, after, what in steps]
+    return "\n".join([*lines, f"    {steps[-1][1]} --> [*]", "```"])
 
 
 def counted() -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from comity import data as data
     from comity import metrics as metrics
+    from comity import privacy as privacy
     from comity import strategies as strategies
     from comity.data import partition as partition
     from comity.engine.auto import Auto as Auto
@@ -51,6 +52,7 @@ _MODULES = {
     "metrics": "comity.metrics",
     "numpy": "comity.frameworks.numpy",
     "partition": "comity.data.partition",
+    "privacy": "comity.privacy",
     "sklearn": "comity.frameworks.sklearn",
     "strategies": "comity.strategies",
     "torch": "comity.frameworks.torch",

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import final
 
-from comity.engine.lockstep import settled
+from comity.engine.lockstep import Add, settled
 from comity.engine.plain import Local, Plain, RunTraining, Tally
+from comity.values.contribution import gather
 from comity.values.model import Fit, Model, Training
 from comity.values.strategy import Given, Steps
 
@@ -40,12 +41,14 @@ class Auto:
         """The model on this engine's device."""
         return model.on(self.device) if model else None
 
-    def locals(self, model: Model | None, calls: Iterable[Local], tally: Tally) -> Iterator[Given]:
-        """What each call gives, in their order."""
+    def locals(
+        self, model: Model | None, calls: Iterable[Local], tally: Tally, *, add: Add = gather
+    ) -> Iterator[Given]:
+        """What each call gives, in their order; sums at every step are made by `add`."""
         in_vain = tally["one by one"] and not tally["together"]
         if model is None or in_vain:
-            return Plain().locals(model, calls, tally)
-        return settled(_grouped(model, calls, tally))
+            return Plain().locals(model, calls, tally, add=add)
+        return settled(_grouped(model, calls, tally), add)
 
 
 def _grouped(model: Model, calls: Iterable[Local], tally: Tally) -> Iterator[Given | Steps]:

@@ -10,6 +10,7 @@ from typing import Any, cast, final
 from comity.engine.names import public_name
 from comity.engine.stopping import EarlyStopping
 from comity.metrics.mean import Mean
+from comity.privacy.secure_sum import SecureSum
 from comity.values import bounds
 from comity.values.digest import Digest
 from comity.values.errors import InvalidInput, NotSupported, unknown
@@ -17,6 +18,7 @@ from comity.values.metric import Metric
 from comity.values.model import Model, Train
 from comity.values.quorum import enough
 from comity.values.strategy import SeesEach, Strategy
+from comity.values.transform import Transform
 from comity.values.tree import Array, Tree
 
 ROUNDS = 100
@@ -62,6 +64,8 @@ class Experiment:
     """
     stop: EarlyStopping | None = None
     """When to end before the last round, by the test rows too."""
+    privacy: Sequence[Transform] = ()
+    """What contributions go through before anybody else sees them, such as `co.privacy.SecureSum()`."""
 
     def __post_init__(self) -> None:
         bounds.plain(self)
@@ -71,6 +75,7 @@ class Experiment:
         _check_numbers(self)
         _check_metrics(self)
         _check_needs(self)
+        _check_privacy(self)
 
     def metric(self, name: str) -> Metric:
         """The metric of this name; raises InvalidInput, with the nearest name, when there is none."""
@@ -97,13 +102,22 @@ class Experiment:
         """The metrics, plain functions wrapped."""
         return tuple(metric for metric in self.metrics if isinstance(metric, Metric))
 
+    @property
+    def secure_sum(self) -> SecureSum | None:
+        """How sums are made by secure aggregation; None when they are not."""
+        return next((each for each in self.privacy if isinstance(each, SecureSum)), None)
+
     def predict(self, params: Tree, x: Array) -> Array:
         """Predictions of the model, or of a strategy that is one, for x (n, ...)."""
         return self.strategy.predict(params, x) if self.model is None else self.model.predict(params, x)
 
     def quorum_of(self, selected: int) -> int:
-        """How many sites a round needs when this many were selected."""
-        return enough(self.quorum, selected)
+        """How many sites a round needs when this many were selected, be it for a secure sum.
+
+        Raises NotSupported where so many cannot be summed securely.
+        """
+        needed = enough(self.quorum, selected)
+        return needed if self.secure_sum is None else max(needed, self.secure_sum.needed(selected))
 
 
 def _measures(given: Any) -> tuple[Metric, ...]:
@@ -180,6 +194,18 @@ def _check_needs(experiment: Experiment) -> None:
             raise NotSupported(f"{name} needs {ability.value}, which {kind} cannot do")
         if ability not in can:
             raise NotSupported(f"{name} needs {ability.value}, which does not go with {train.optimizer}")
+
+
+def _check_privacy(experiment: Experiment) -> None:
+    given: Any = experiment.privacy
+    if not isinstance(given, list | tuple) or not all(isinstance(each, Transform) for each in given):
+        raise InvalidInput(f"privacy must be a list such as [co.privacy.SecureSum()], not {given!r}")
+    object.__setattr__(experiment, "privacy", tuple(given))
+    kinds = [type(each) for each in experiment.privacy]
+    if double := next((kind for kind in kinds if kinds.count(kind) > 1), None):
+        raise InvalidInput(f"privacy holds two of {double.__name__}; give each once")
+    for each in experiment.privacy:
+        each.accepts(experiment.strategy, experiment.measures)
 
 
 def _is_itself(strategy: Strategy | SeesEach) -> bool:

@@ -28,9 +28,13 @@ class Round:
     pooled: Scores | None = None
     """Metrics over all sites' test rows; None when this round was not evaluated."""
     sites: Mapping[str, Scores] | None = None
-    """Metrics by site."""
+    """Metrics by site; none of them under a secure sum."""
     seconds: float = 0.0
     """Wall time of training and evaluation."""
+    error: float | None = None
+    """What each float of the contributions' sum is off by, at most, as a secure sum rounds; None for a clear one."""
+    clipped: int = 0
+    """Floats that sites clipped for it, all together."""
 
     def mean(self, metric: str) -> float | None:
         """The mean over the sites where the metric is defined; None when not evaluated or nowhere defined."""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from typing import TypeAlias
 
-from comity.values.contribution import Contribution, gather
+from comity.values.contribution import Contribution
 from comity.values.errors import InvalidInput
 from comity.values.strategy import Given, Steps
 
+Add: TypeAlias = Callable[[Iterable[Contribution]], Contribution]
+"""The sum of a contribution of each site: `gather`, or one that masks them."""
 
-def settled(sites: Iterable[Given | Steps]) -> Iterator[Given]:
+
+def settled(sites: Iterable[Given | Steps], add: Add) -> Iterator[Given]:
     """What each site gives, in their order: at once, or when those that sum at every step have done so together.
 
     Raises InvalidInput when some do and some do not.
@@ -23,10 +27,10 @@ def settled(sites: Iterable[Given | Steps]) -> Iterator[Given]:
         else:
             yield site
     if stepping:
-        yield from lockstep(stepping)
+        yield from lockstep(stepping, add)
 
 
-def lockstep(sites: Sequence[Steps]) -> list[Given]:
+def lockstep(sites: Sequence[Steps], add: Add) -> list[Given]:
     """What each generator returns, after `total = yield contribution` was answered by the sum of all.
 
     Raises InvalidInput when one site asks for more sums than another.
@@ -47,5 +51,5 @@ def lockstep(sites: Sequence[Steps]) -> list[Given]:
             raise InvalidInput(
                 f"after {sums} sums some sites were done and others not; give Train(steps=...) so that all step alike"
             )
-        total = gather(parts)
+        total = add(parts)
         sums += 1

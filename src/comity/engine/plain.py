@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias, final
 
-from comity.engine.lockstep import settled
+from comity.engine.lockstep import Add, settled
+from comity.values.contribution import gather
 from comity.values.model import Fit, Model, Training
 from comity.values.strategy import Given, Steps
 
@@ -29,10 +30,12 @@ class Plain:
         """The model as this engine runs it: on the CPU."""
         return model
 
-    def locals(self, model: Model | None, calls: Iterable[Local], tally: Tally) -> Iterator[Given]:
-        """What each call gives, in their order; one is held at a time, unless they sum at every step."""
+    def locals(
+        self, model: Model | None, calls: Iterable[Local], tally: Tally, *, add: Add = gather
+    ) -> Iterator[Given]:
+        """What each call gives, in their order; one is held at a time, unless they sum at every step, by `add`."""
         run = None if model is None else _counted(model, tally)
-        return settled(call(run) for call in calls)
+        return settled((call(run) for call in calls), add)
 
 
 def _counted(model: Model, tally: Tally) -> RunTraining:

@@ -93,6 +93,18 @@ def _file_name(site: str) -> str:
     return name.encode()[: LONGEST - 20].decode(errors="ignore") + "-" + sha256(site.encode()).hexdigest()[:16]
 
 
+def _secured(run: Run) -> list[str]:
+    if run.experiment.secure_sum is None or not run.history:
+        return []
+    error = max(each.error or 0.0 for each in run.history)
+    clipped = sum(each.clipped for each in run.history)
+    return [
+        "Contributions and metrics were summed under masks, so that no site's own were seen. Each float of a sum of "
+        f"contributions is off by at most {error:.3g}; {clipped} were clipped. The sums themselves are as they are: "
+        "what they tell of a record is not limited here."
+    ]
+
+
 def metrics(run: Run) -> dict[str, object]:
     """Everything measured, as JSON."""
     return {
@@ -115,6 +127,7 @@ def summary(run: Run) -> str:
         f"digest `{run.digest}`.",
         f"Sites: {', '.join(run.sites[:20])}{' …' if len(run.sites) > 20 else ''}. "
         + (f"Sites were missing {missing} times; metrics.json says which." if missing else "No site was ever missing."),
+        *_secured(run),
         *(f"```\n{table}\n```" for table in tables),
         "## Experiment",
         f"```\n{run.experiment!r}\n```",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -11,9 +11,11 @@ from typing import Any, Protocol, final
 
 from comity.engine import stages
 from comity.engine.dropout import Dropout
-from comity.engine.evaluation import evaluate
+from comity.engine.evaluation import evaluate, finished, parts_by_site
 from comity.engine.experiment import Experiment
-from comity.engine.history import Round, series
+from comity.engine.history import Round, Scores, series
+from comity.engine.lockstep import Add
+from comity.engine.masked import masked_metrics, masked_sums
 from comity.engine.plain import Local, RunTraining, Tally
 from comity.engine.sites import Sites
 from comity.engine.stopping import best_index
@@ -35,8 +37,8 @@ class Engine(Protocol):
         """The model as this engine runs it."""
         ...
 
-    def locals(self, model: Model | None, calls: Iterator[Local], tally: Tally) -> Iterator[Given]:
-        """What each call gives, in their order."""
+    def locals(self, model: Model | None, calls: Iterator[Local], tally: Tally, *, add: Add) -> Iterator[Given]:
+        """What each call gives, in their order; `add` makes the sums of those that sum at every step."""
         ...
 
 
@@ -100,16 +102,22 @@ class Course:
         selected = sorted(set(strategy.select(standing.state, number, self.sites.names, self.experiment.seed)))
         included, attempts = self._present(selected, number)
         remembering = set(standing.remembering)
-        parts = self._contributions(standing, model, included, remembering)
-        total = list(parts) if isinstance(strategy, SeesEach) else gather(parts)
-        state = stages.following(self.experiment, standing.state, total)
         there = frozenset(included)
+        away = tuple(name for name in selected if name not in there)
+        masked = masked_sums(self.experiment, f"round {number}", included, away)
+        add = masked.add if masked else gather
+        parts = self._contributions(standing, model, included, remembering, add)
+        total = list(parts) if isinstance(strategy, SeesEach) else add(parts)
+        state = stages.following(self.experiment, standing.state, total)
         done = Round(
             number=number,
             included=tuple(included),
-            missing=tuple(name for name in selected if name not in there),
+            missing=away,
             attempts=attempts,
         )
+        if masked:
+            sums = masked.made
+            done = replace(done, error=max(s.error for s in sums), clipped=sum(s.clipped for s in sums))
         done = self._evaluated(done, state, model, last=self._ended(Standing(state, (*standing.history, done))))
         done = replace(done, seconds=monotonic() - began)
         return self._with_best(
@@ -135,13 +143,13 @@ class Course:
         )
 
     def _contributions(
-        self, standing: Standing, model: Model | None, names: Sequence[str], remembering: set[str]
+        self, standing: Standing, model: Model | None, names: Sequence[str], remembering: set[str], add: Add
     ) -> Iterator[Contribution]:
         """What each site gives; its memory is stored, and who has one is noted in `remembering`."""
         number, before = standing.round + 1, standing.round
         keep = [before, *([standing.best_round] if standing.best_round else [])]
         calls = (self._call(standing, model, name) for name in names)
-        given = self.engine.locals(model, calls, self.tally)
+        given = self.engine.locals(model, calls, self.tally, add=add)
         for name, gave in zip(names, given, strict=True):
             contribution, memory = stages.given(self.experiment, gave)
             if memory or name in remembering:
@@ -171,14 +179,24 @@ class Course:
         if not (self.experiment.measures and due and self._fitted(state, done.number)):
             return done
         self.tests.expect("the training rows", self.sites.columns)
-        pooled, by_site = evaluate(
-            self.experiment, model, state, sites=self.tests, memory_of=lambda name: self.memory(name, done.number)
-        )
-        if by_site:
+        pooled, by_site = self._scores(state, model, done.number)
+        if pooled:
             return replace(done, pooled=pooled, sites=by_site)
         if self.experiment.best or self.experiment.stop:
             raise InvalidInput("best= and stop= need a metric, but no site has test rows to measure it on")
         return done
+
+    def _scores(self, state: Any, model: Model | None, number: int) -> tuple[Scores, Mapping[str, Scores]]:
+        """(metrics over all test rows, metrics by site, which a secure sum does not show)."""
+
+        def memory_of(name: str) -> Memory:
+            return self.memory(name, number)
+
+        if not self.experiment.secure_sum:
+            return evaluate(self.experiment, model, state, sites=self.tests, memory_of=memory_of)
+        parts = parts_by_site(self.experiment, model, state, sites=self.tests, memory_of=memory_of)
+        masked = masked_metrics(self.experiment, f"metrics of round {number}", list(parts)) if parts else None
+        return (finished(self.experiment, masked.add(parts.values())), {}) if masked else ({}, {})
 
     def _fitted(self, state: Any, number: int) -> bool:
         """Whether there is a model yet: analytics may need more than one round for their first."""

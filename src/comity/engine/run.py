@@ -106,6 +106,8 @@ class Run:
         if made is None or made.pooled is None:
             return None, None
         value = made.pooled[metric]
+        if not pools and not made.sites:  # under a secure sum, whose sum over sites is that of their figures
+            return (value if value == value else None), None
         return made.mean(metric), value if pools and value == value else None
 
     def evaluate(self, sites: SitesGiven) -> tuple[Scores, dict[str, Scores]]:

@@ -81,7 +81,7 @@ def simulate(experiment: Experiment, sites: Sites, how: Simulation) -> Run:
 
 def _baselines(experiment: Experiment, sites: Sites, how: Simulation) -> dict[str, Run]:
     alone = replace(how, dropout=Dropout(), checkpoints=None, tests=how.tests or sites)
-    single = replace(experiment, quorum=1)
+    single = replace(experiment, quorum=1, privacy=())
     made: dict[str, Run] = {}
 
     def add(name: str, only: Sites) -> None:
@@ -161,6 +161,8 @@ def check_numbers(experiment: Experiment, sites: int) -> None:
     drawn: int = getattr(experiment.strategy, "sites_per_round", 0)
     if drawn > sites:
         raise InvalidInput(f"sites_per_round is {drawn} but there are {sites} sites; lower it, or leave it out")
+    if (secure := experiment.secure_sum) is not None:
+        secure.needed(drawn or sites)
     if experiment.quorum > (most := drawn or sites):
         raise InvalidInput(f"the quorum is {experiment.quorum:g} but a round has at most {most} sites; lower it")
 

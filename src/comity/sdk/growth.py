@@ -10,6 +10,7 @@ from typing import NoReturn, final
 
 from comity.domain.events import FunctionInput, FunctionOutput, Growth, SiteData, Stop
 from comity.domain.words import Stage
+from comity.engine import stages
 from comity.engine.experiment import Experiment
 from comity.engine.simulate import check_numbers
 from comity.values.errors import InvalidInput, NotSupported
@@ -125,6 +126,7 @@ def _check(experiment: Experiment) -> None:
     name = type(strategy).__name__
     if isgeneratorfunction(type(strategy).local):
         raise NotSupported(f"{name} sums many times within a round, which networks do not do yet; use co.simulate")
+    stages.clear(experiment)
     experiment.to_json()  # says how to move what has no name
     for metric in experiment.measures:
         if not NAME.fullmatch(metric.name) or metric.name in ("scores", "total"):

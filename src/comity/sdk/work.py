@@ -41,6 +41,7 @@ def perform(inputs: Mapping[str, Any], outputs: Mapping[str, str], task_properti
     """Run one stage; raises what the experiment's code raises, with a note of where that was."""
     told = msgspec.json.decode(Path(inputs[PARAMETERS]).read_bytes(), type=Parameters)
     experiment = read_experiment(told.experiment)
+    stages.clear(experiment)
     work = {"init": _init, "local": _local, "step": _step, "evaluate": _evaluate, "finish": _finish}
     try:
         with threadpool_limits(1):

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
 from comity.values.errors import DecodeError
 
-Purpose: TypeAlias = Literal["entry", "request", "mail", "join", "rotation"]
+Purpose: TypeAlias = Literal["entry", "request", "mail", "join", "rotation", "sum"]
 
 SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 
@@ -44,8 +44,7 @@ class PublicKeys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         for key, weak in ((self.signing, _WEAK_Y), (self.sealing, _WEAK_U)):
-            if int.from_bytes(from_base64(key, SIZE), "little") % 2**255 % _P in weak:
-                raise DecodeError(f"{key} is a key of small order, which protects nothing; generate another")
+            _check_order(from_base64(key, SIZE), weak)
 
     def verify(self, purpose: Purpose, message: bytes, signature: bytes) -> None:
         """Raises DecodeError unless the holder of these keys signed the message for this purpose."""
@@ -58,7 +57,7 @@ class PublicKeys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def seal(self, message: bytes, context: bytes) -> bytes:
         """The message for the holder of these keys only; opened with the same context."""
-        return SUITE.encrypt(message, X25519PublicKey.from_public_bytes(from_base64(self.sealing, SIZE)), context)
+        return SUITE.encrypt(message, sealing_key(from_base64(self.sealing, SIZE)), context)
 
 
 @final
@@ -107,6 +106,14 @@ class Identity:
             raise DecodeError("this was not sealed to these keys, or not for this context") from error
 
 
+def sealing_key(data: bytes) -> X25519PublicKey:
+    """The X25519 key of these bytes; raises DecodeError when they are not 32, or a point of small order."""
+    if len(data) != SIZE:
+        raise DecodeError(f"an X25519 key is {SIZE} bytes, not {len(data)}")
+    _check_order(data, _WEAK_U)
+    return X25519PublicKey.from_public_bytes(data)
+
+
 def to_base64(data: bytes) -> str:
     """Standard base64 with padding.
 
@@ -127,6 +134,11 @@ def from_base64(text: str, size: int | None = None) -> bytes:
     if size is not None and len(data) != size:
         raise DecodeError(f"{text[:80]!r} holds {len(data)} bytes where {size} belong")
     return data
+
+
+def _check_order(key: bytes, weak: frozenset[int]) -> None:
+    if int.from_bytes(key, "little") % 2**255 % _P in weak:
+        raise DecodeError(f"{to_base64(key)} is a key of small order, which protects nothing; generate another")
 
 
 def _purposed(purpose: Purpose, message: bytes) -> bytes:

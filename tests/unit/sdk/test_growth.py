@@ -97,6 +97,11 @@ def test_what_has_no_name_is_said_to_be_moved():
         signatures(experiment(metrics=[lambda y, predictions: 0.0]))
 
 
+def test_no_network_adds_in_the_clear_what_is_to_be_masked():
+    with pytest.raises(NotSupported, match=r"networks do not do SecureSum yet; run the experiment by co\.simulate"):
+        signatures(experiment(privacy=[co.privacy.SecureSum()]))
+
+
 def test_a_growth_says_all_that_its_conductor_needs():
     made = grown(
         experiment(

@@ -1,6 +1,6 @@
 """A stage as a task: what it takes, what it refuses, and how it says where it failed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import msgspec
@@ -13,7 +13,7 @@ from comity.engine.parameters import PARAMETERS, Parameters
 from comity.sdk.work import kind_of_state, perform, site_of, state_of
 from comity.strategies import reading
 from comity.values import codec
-from comity.values.errors import InvalidInput
+from comity.values.errors import InvalidInput, NotSupported
 from comity.values.rows import Rows
 
 HEART = co.Experiment(
@@ -109,6 +109,12 @@ def test_an_error_says_where_it_was(task):
     with pytest.raises(InvalidInput) as caught:
         task(HEART, "local", ["contribution", "memory"], "b", datasamples=np.zeros((3, 2)), state=state)
     assert "in stage local of round 1 at b" in caught.value.__notes__
+
+
+@pytest.mark.parametrize("stage", ["init", "local", "step", "evaluate", "finish"])
+def test_no_task_gives_in_the_clear_what_is_to_be_masked(task, stage):
+    with pytest.raises(NotSupported, match="networks do not do SecureSum yet"):
+        task(replace(HEART, privacy=[co.privacy.SecureSum()]), stage, ["state"])
 
 
 def test_a_site_without_test_rows_measures_nothing(task, tmp_path):

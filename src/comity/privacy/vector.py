@@ -1,0 +1,211 @@
+"""A contribution as one long vector of the ring, segment by segment, and the sum of such vectors as a contribution.
+
+The leaves lie one after the other in the order of their paths, all of them, always: which coordinates are zero shows
+nowhere. Then come the weight, and how many floats the site clipped, so that neither is known of a site by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from math import prod, sqrt
+from typing import final
+
+import numpy as np
+from cryptography.hazmat.primitives.ciphers import CipherContext
+
+from comity.privacy import masks
+from comity.privacy.fixed_point import FloatEncoder, Scale, decode_floats, decode_integers, largest, working
+from comity.privacy.terms import canonical
+from comity.values import tree
+from comity.values.contribution import Contribution
+from comity.values.digest import Digest, digest
+from comity.values.errors import InvalidInput
+from comity.values.tree import Array, Tree
+
+EXTRA = 2
+"""The weight, and how many floats were clipped."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """An array's place in the vector."""
+
+    path: str
+    floats: bool
+    """Whether it holds floats; else integers or booleans."""
+    shape: tuple[int, ...]
+    first: int
+
+    @property
+    def size(self) -> int:
+        """How many numbers it holds."""
+        return prod(self.shape)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What the coordinates of a vector mean; the same at every site of a sum."""
+
+    leaves: tuple[Leaf, ...]
+
+    @staticmethod
+    def of(contribution: Contribution) -> Layout:
+        """The layout of a contribution."""
+        made, first = list[Leaf](), 0
+        for path, array in tree.flatten(contribution.total).items():
+            made.append(Leaf(path, array.dtype.kind == "f", array.shape, first))
+            first += array.size
+        return Layout(tuple(made))
+
+    @property
+    def size(self) -> int:
+        """Coordinates of the vector."""
+        return sum(leaf.size for leaf in self.leaves) + EXTRA
+
+    def form(self, scale: Scale) -> Digest:
+        """What this layout, encoded at this scale, is known by."""
+        leaves = [[leaf.path, leaf.floats, list(leaf.shape)] for leaf in self.leaves]
+        return digest(
+            canonical([leaves, scale.bits, scale.sites, scale.max_weight, repr(float(scale.clip)), scale.excess])
+        )
+
+
+@final
+class Vector:
+    """A contribution, looked at as a whole, to be encoded segment by segment; the same segment always alike.
+
+    Raises InvalidInput for a number that is not finite, an integer or a weight that does not fit, and, where the
+    scale says so, a float that would have to be clipped.
+    """
+
+    def __init__(self, contribution: Contribution, scale: Scale, *, norm: float | None, rounding: bytes) -> None:
+        tree.check(_emptied(contribution.total), "a contribution")
+        self.layout = Layout.of(contribution)
+        self._arrays = tree.flatten(contribution.total)
+        self._scale = scale
+        self._rounding = rounding
+        self._weight = _weight(contribution.weight, scale)
+        self._factor = 1.0 if norm is None else _factor(self._arrays.values(), self._weight * norm)
+        self._encoders: dict[np.dtype[np.floating], FloatEncoder] = {}
+        self._over = {path: self._excess(path, array) for path, array in self._arrays.items()}
+        self.clipped = sum(self._over.values())
+        """How many floats are larger than they may be."""
+
+    def segment(self, index: int, length: int, out: Array | None = None) -> Array:
+        """Coordinates of the ring: those of the segment of this number, where each has this length but the last.
+
+        out: at least so long, is written instead of a new array, and given as far as it was.
+        """
+        first, last = index * length, min((index + 1) * length, self.layout.size)
+        made = np.empty(last - first, masks.ring(self._scale.bits)) if out is None else out[: last - first]
+        draws = masks.keystream(masks.derived(self._rounding, ["rounding", index]))
+        for leaf in self.layout.leaves:
+            begin, end = max(leaf.first, first), min(leaf.first + leaf.size, last)
+            if begin < end:
+                piece = self._arrays[leaf.path].reshape(-1)[begin - leaf.first : end - leaf.first]
+                self._encode(leaf, piece, made[begin - first : end - first], draws)
+        for at, number in enumerate((self._weight, min(self.clipped, self._scale.whole_limit))):
+            place = self.layout.size - EXTRA + at
+            if first <= place < last:
+                made[place - first] = number
+        return made
+
+    def _encode(self, leaf: Leaf, piece: Array, out: Array, draws: CipherContext) -> None:
+        if not leaf.floats:
+            np.copyto(out.view(np.dtype(f"<i{out.itemsize}")), piece, casting="unsafe")
+            return
+        dtype = working(piece)
+        if dtype not in self._encoders:
+            self._encoders[dtype] = FloatEncoder(self._scale.bits, self._scale.fraction, dtype)
+        limit = self._scale.limit(self._weight, dtype) if self._over[leaf.path] else None
+        self._encoders[dtype].encode(piece, out, limit=limit, factor=self._factor, draws=draws)
+
+    def _excess(self, path: str, array: Array) -> int:
+        """How many numbers are too large; raises InvalidInput where they may not be clipped."""
+        if array.dtype.kind != "f":
+            if array.size and max(-int(array.min()), int(array.max())) > self._scale.whole_limit:
+                raise InvalidInput(f"{path!r} holds an integer above {self._scale.whole_limit}; take bits=64")
+            return 0
+        limit = self._scale.limit(self._weight, working(array))
+        try:
+            most = largest(array)
+        except InvalidInput as error:
+            raise InvalidInput(f"a contribution: {path!r} {error}") from error
+        if most * self._factor <= limit:
+            return 0
+        if self._scale.excess == "refuse":
+            raise InvalidInput(
+                f"{path!r} holds {most:g}, but at most {limit:g} goes into this secure sum; raise {self._scale.setting}"
+            )
+        return int(np.count_nonzero(np.abs(array) * self._factor > limit))
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Summed:
+    """What a secure sum gives."""
+
+    total: Contribution
+    """Floats in float64, integers in int64, as `gather` gives them."""
+    clipped: int
+    """How many floats were clipped, at all sites together."""
+    error: float
+    """What each float of the total is off by, at most, from the sum of what the sites clipped, until it is rounded to
+    float64."""
+
+
+def summed(layout: Layout, scale: Scale, segments: Iterable[Array], *, sites: int) -> Summed:
+    """The sum that the segments of the ring are of; so many sites are in it."""
+    leaves = {leaf.path: np.empty(leaf.size, np.float64 if leaf.floats else np.int64) for leaf in layout.leaves}
+    extra = np.zeros(EXTRA, np.int64)
+    first = 0
+    for segment in segments:
+        for leaf, begin, end in _parts(layout, first, first + len(segment)):
+            piece = segment[leaf.first + begin - first : leaf.first + end - first]
+            decoded = decode_floats(piece, scale.fraction) if leaf.floats else decode_integers(piece)
+            leaves[leaf.path][begin:end] = decoded
+        for at in range(EXTRA):
+            place = layout.size - EXTRA + at
+            if first <= place < first + len(segment):
+                extra[at] = decode_integers(segment[place - first : place - first + 1])[0]
+        first += len(segment)
+    shaped = {leaf.path: leaves[leaf.path].reshape(leaf.shape) for leaf in layout.leaves}
+    total = Contribution(tree.unflatten(shaped), int(extra[0]))
+    return Summed(total, clipped=int(extra[1]), error=scale.error(sites))
+
+
+def _emptied(total: Tree) -> Tree:
+    """The same names and kinds of numbers, and none of the numbers: these are looked at but once, further on."""
+    return tree.map(lambda leaf: leaf.reshape(-1)[:0] if isinstance(leaf, np.ndarray) else leaf, total)
+
+
+def _parts(layout: Layout, first: int, last: int) -> Iterator[tuple[Leaf, int, int]]:
+    """Leaves that lie between two coordinates, with where in the leaf that begins and ends."""
+    for leaf in layout.leaves:
+        begin, end = max(leaf.first, first), min(leaf.first + leaf.size, last)
+        if begin < end:
+            yield leaf, begin - leaf.first, end - leaf.first
+
+
+def _weight(weight: float, scale: Scale) -> int:
+    if weight != int(weight) or weight > scale.max_weight:
+        raise InvalidInput(
+            f"a weight in a secure sum is a whole number up to max_weight={scale.max_weight}, not {weight:g}"
+        )
+    return int(weight)
+
+
+def _factor(arrays: Iterable[Array], most: float) -> float:
+    """What all floats are scaled by, so that their Euclidean norm is at most `most`."""
+    squares = 0.0
+    for array in arrays:
+        if array.dtype.kind == "f":
+            flat = array.reshape(-1)
+            for first in range(0, len(flat), 1 << 16):
+                wide = flat[first : first + (1 << 16)].astype(np.float64)
+                squares += float(np.dot(wide, wide))
+    norm = sqrt(squares)
+    return min(1.0, most / norm) if norm else 1.0
