@@ -15,7 +15,6 @@ from comity.engine.evaluation import evaluate, finished, parts_by_site
 from comity.engine.experiment import Experiment
 from comity.engine.history import Round, Scores, series
 from comity.engine.lockstep import Add
-from comity.engine.masked import masked_metrics, masked_sums
 from comity.engine.plain import Local, RunTraining, Tally
 from comity.engine.sites import Sites
 from comity.engine.stopping import best_index
@@ -104,6 +103,8 @@ class Course:
         remembering = set(standing.remembering)
         there = frozenset(included)
         away = tuple(name for name in selected if name not in there)
+        from comity.engine.masked import masked_sums  # the command line starts without its cryptography
+
         masked = masked_sums(self.experiment, f"round {number}", included, away)
         add = masked.add if masked else gather
         parts = self._contributions(standing, model, included, remembering, add)
@@ -195,6 +196,8 @@ class Course:
         if not self.experiment.secure_sum:
             return evaluate(self.experiment, model, state, sites=self.tests, memory_of=memory_of)
         parts = parts_by_site(self.experiment, model, state, sites=self.tests, memory_of=memory_of)
+        from comity.engine.masked import masked_metrics
+
         masked = masked_metrics(self.experiment, f"metrics of round {number}", list(parts)) if parts else None
         return (finished(self.experiment, masked.add(parts.values())), {}) if masked else ({}, {})
 

@@ -60,8 +60,8 @@ def test_a_dataset_is_registered(network):
     [
         ({"name": ""}, "a name is missing"),
         ({"name": "n" * 101}, "101 characters"),
-        ({"name": "n\x00"}, "one that is none"),
-        ({"metadata": {"a__b": "c"}}, "'__'"),
+        ({"name": "n\x00"}, "holds a zero, or half of a sign"),
+        ({"metadata": {"a__b": "c"}}, "holds __"),
         ({"metadata": {"a": "c" * 101}}, "101 characters"),
         ({"metadata": {"a": 1}}, "Expected `str`"),
         ({"permissions": {"public": False, "authorized_ids": ["nobody"]}}, "invalid permission input values"),
