@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
+from comity.privacy.cohort import FEWEST, MOST, check_number
 from comity.privacy.fixed_point import Scale
-from comity.privacy.terms import FEWEST, MOST, check_number
 from comity.values import bounds
 from comity.values.errors import InvalidInput, NotSupported
 from comity.values.metric import Metric

@@ -13,18 +13,13 @@ from typing import Annotated, Literal, TypeAlias, final
 import msgspec
 from msgspec import Meta
 
+from comity.privacy.cohort import FEWEST, MOST, check_number
 from comity.values.digest import Digest, digest
-from comity.values.errors import DecodeError, InvalidInput, NotSupported
+from comity.values.errors import DecodeError, InvalidInput
 from comity.values.keys import PublicKeys
 
 PROTOCOL = "fl/sa/v1"
 """In every session's name, and so in every signature, seal and mask."""
-
-FEWEST = 3
-"""With two, each could subtract its own part from the sum."""
-
-MOST = 40
-"""Each pair of sites shares a mask; beyond this the pairs cost more than is built for."""
 
 Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=200)]
 
@@ -98,20 +93,6 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         if name not in self.roster:
             raise DecodeError(f"{name!r} is not in this sum's roster")
         return self.roster[name]
-
-
-def check_number(sites: int) -> None:
-    """Raises NotSupported unless so many sites, the aggregator's own not counted, can be summed securely."""
-    if sites < FEWEST:
-        raise NotSupported(
-            f"secure aggregation needs at least {FEWEST} sites besides the aggregator's own, not {sites}: "
-            "from a sum of two, each could subtract its own part"
-        )
-    if sites > MOST:
-        raise NotSupported(
-            f"secure aggregation masks every pair of sites and is built for up to {MOST} organizations, not {sites}; "
-            "draw fewer for each round with the strategy's sites_per_round"
-        )
 
 
 def canonical(value: object) -> bytes:
