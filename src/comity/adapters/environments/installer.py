@@ -81,7 +81,7 @@ async def install_beside(name: str, interpreter: Interpreter, place: Path, build
     """Put one distribution, locked, into the folder `place`/packages, made for another interpreter than the node's."""
     async with _begun(interpreter, place, builds, log) as run:
         await run(["--no-deps", name], builds.index, ())
-    _packages(interpreter, place).rename(place / "packages")
+    interpreter.packages(place).rename(place / "packages")
 
 
 Run: TypeAlias = Callable[[Sequence[str], str, Sequence[str]], Awaitable[None]]
@@ -95,7 +95,7 @@ async def _begun(interpreter: Interpreter, place: Path, builds: Builds, log: Tai
     Its own Python is never run here: it would run at its start what distributions put into `.pth` files. So that which
     it was made of is asked to install into its folder.
     """
-    scratch, packages = place / "tmp", _packages(interpreter, place)
+    scratch, packages = place / "tmp", interpreter.packages(place)
     scratch.mkdir(parents=True)
 
     async def command(words: Sequence[str], index: str, more: Sequence[str]) -> int:
@@ -142,10 +142,6 @@ async def _outgrown(folder: Path, most: int) -> None:
 
 def _has_outgrown(folder: Path, most: int) -> bool:
     return usage(folder, most=FILES).size > most
-
-
-def _packages(interpreter: Interpreter, place: Path) -> Path:
-    return place / "venv" / "lib" / interpreter.name / "site-packages"
 
 
 def _listed(place: Path, lines: Sequence[str]) -> list[str]:

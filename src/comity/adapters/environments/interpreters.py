@@ -44,6 +44,10 @@ class Interpreter:
         """`python3.11`"""
         return f"python{self.minor[0]}.{self.minor[1]}"
 
+    def packages(self, place: Path) -> Path:
+        """Where distributions lie in the virtual environment that `place`/venv is."""
+        return place / "venv" / "lib" / self.name / "site-packages"
+
 
 OWN = Interpreter(minor=sys.version_info[:2], path=Path(sys.executable), prefix=Path(sys.base_prefix))
 """The one that the node itself runs in."""

@@ -205,7 +205,7 @@ class Venvs:
         if self._builds.own:
             log.write(f"{ordered.lacks}; so this is built:\n".encode())
         log.write("".join(f"{each}\n" for each in order.lines).encode())
-        packages, runs = _packages(place, order.interpreter), self._folder / _runner(order.interpreter)
+        packages, runs = order.interpreter.packages(place), self._folder / _runner(order.interpreter)
         try:
             async with asyncio.timeout(self._builds.seconds):
                 await order.fill(place, self._builds, log)
@@ -260,10 +260,6 @@ class Venvs:
 
     def _log_of(self, name: Digest) -> Path:
         return self._folder / "logs" / f"{_hexadecimal(name)}.txt"
-
-
-def _packages(place: Path, interpreter: Interpreter) -> Path:
-    return place / "venv" / "lib" / interpreter.name / "site-packages"
 
 
 def _runner(interpreter: Interpreter) -> str:
