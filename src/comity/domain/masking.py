@@ -50,7 +50,9 @@ def sum_closed(records: Draft, act: Act, event: SumClosed) -> None:
     if summed.status != "open" or task.status in ENDED:
         raise Conflict(f"the sum of task {task.key} is closed")
     if bool(event.included) != bool(event.root):
-        raise InvalidInput(f"a sum of {len(event.included)} parts has {'a' if event.included else 'no'} root")
+        raise InvalidInput(
+            f"a sum that came out has a root and parts, not {event.root or 'no root'} and {len(event.included)}"
+        )
     plan = need(records, Plan, summed.plan)
     growth = growth_of(plan)
     assert task.stage

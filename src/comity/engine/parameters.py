@@ -27,3 +27,5 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True):
     """All sites of the experiment, in order."""
     selected: int = 0
     """How many of them take part in the round."""
+    masked: bool = False
+    """Whether what this task leaves is added masked."""

@@ -184,6 +184,7 @@ def _parameters(task: Task, growth: Growth) -> Parameters:
         site=task.worker,
         sites=tuple(sorted(growth.sites)),
         selected=len(sites_of(growth, task.round)) if task.stage == "local" else len(growth.sites),
+        masked=growth.masking is not None,
     )
 
 

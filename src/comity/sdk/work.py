@@ -28,7 +28,7 @@ from comity.sdk.reading import read_experiment
 from comity.strategies import reading
 from comity.values import codec, record
 from comity.values.contribution import Contribution
-from comity.values.errors import InvalidInput
+from comity.values.errors import Forbidden, InvalidInput
 from comity.values.model import Fit, Training
 from comity.values.site import Site
 from comity.values.strategy import SeesEach
@@ -41,6 +41,8 @@ def perform(inputs: Mapping[str, Any], outputs: Mapping[str, str], task_properti
     """Run one stage; raises what the experiment's code raises, with a note of where that was."""
     told = msgspec.json.decode(Path(inputs[PARAMETERS]).read_bytes(), type=Parameters)
     experiment = read_experiment(told.experiment)
+    if experiment.secure_sum and not told.masked:
+        raise Forbidden("the experiment asks for a secure sum, but its plan would add contributions in the clear")
     work = {"init": _init, "local": _local, "step": _step, "evaluate": _evaluate, "finish": _finish}
     try:
         with threadpool_limits(1):
