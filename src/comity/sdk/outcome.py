@@ -62,7 +62,9 @@ def failures(client: Client, shown: Mapping[str, Any]) -> list[Failure]:
                 round=task["round"],
                 site=task["worker"],
                 error=task["error_type"],
-                log=(masked.get((task["stage"], task["round"])) or {}).get("reason") or _last_lines(client, key),
+                log=task["refused"]
+                or (masked.get((task["stage"], task["round"])) or {}).get("reason")
+                or _last_lines(client, key),
             )
     return list(found.values())
 

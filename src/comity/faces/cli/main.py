@@ -8,7 +8,22 @@ from typing import Annotated
 
 import typer
 
-from comity.faces.cli import approve, data, demo, doctor, function, hub, log, node, plan, run, status, up
+from comity.faces.cli import (
+    approve,
+    data,
+    demo,
+    doctor,
+    function,
+    hub,
+    log,
+    node,
+    plan,
+    policy,
+    privacy,
+    run,
+    status,
+    up,
+)
 from comity.values.errors import ComityError
 
 INTERRUPTED = 130
@@ -26,10 +41,12 @@ app.command("up")(up.command)
 app.command("status")(status.command)
 app.command("approve")(approve.command)
 app.command("doctor")(doctor.command)
+app.command("privacy")(privacy.command)
 app.add_typer(data.app, name="data")
 app.add_typer(function.app, name="function")
 app.add_typer(plan.app, name="plan")
 app.add_typer(log.app, name="log")
+app.add_typer(policy.app, name="policy")
 app.add_typer(hub.app, name="hub")
 app.add_typer(node.app, name="node")
 
