@@ -57,7 +57,7 @@ RULES: Mapping[type[events.AnyEvent], Rule] = {
     events.PlanRegistered: beginning.plan_registered,
     events.PlanCompleted: growing.plan_completed,
     events.PlanCancelled: plans.plan_cancelled,
-    events.TaskAdded: growing.task_added,
+    events.TaskAdded: masking.task_added,
     events.RoundClosed: growing.round_closed,
     events.SumOpened: masking.sum_opened,
     events.SumClosed: masking.sum_closed,

@@ -168,7 +168,9 @@ class Session:
         name, length = state.name, self.terms.segment
         rounding = state.secrets.rounding if state.secrets else b""
         vector = Vector(self.parts[name], self.scale, norm=self.norm, rounding=rounding)
-        state = site.mask(state, heard, form=vector.layout.form(self.scale), size=vector.layout.size)
+        state = site.mask(
+            state, heard, form=vector.layout.form(self.scale, self.terms.session), size=vector.layout.size
+        )
         own, digests = site.masks_of(state), list[Any]()
         for index in range(-(-vector.layout.size // length)):
             segment = vector.segment(index, length)

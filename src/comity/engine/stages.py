@@ -79,6 +79,26 @@ def measured(
         return {metric.name: _part(metric, predictions, site.test) for metric in experiment.measures}
 
 
+def measured_of_none(
+    experiment: Experiment, state: Any, memory: Memory, *, site: Site, model: Model | None
+) -> dict[str, Contribution]:
+    """What each metric takes of no rows: what a site without test rows puts into a secure sum, unseen like all others.
+
+    Raises InvalidInput, naming the metric, for one that cannot be of none.
+    """
+    none = site.train.take(np.arange(0))
+    predict = experiment.strategy.predict if model is None else model.predict
+    made: dict[str, Contribution] = {}
+    for metric in experiment.measures:
+        try:
+            made[metric.name] = metric.local(predict(experiment.strategy.model(state, memory), none.x), none)
+        except (InvalidInput, ValueError, IndexError, ZeroDivisionError) as error:
+            raise InvalidInput(
+                f"site {site.name!r} has no test rows, and metric {metric.name} cannot be of none: {error}"
+            ) from error
+    return made
+
+
 def _part(metric: Metric, predictions: Array, rows: Rows) -> Contribution:
     try:
         part = metric.local(predictions, rows)

@@ -74,19 +74,21 @@ class Layout:
         """Coordinates of the vector."""
         return sum(leaf.size for leaf in self.leaves) + EXTRA
 
-    def form(self, scale: Scale) -> Digest:
-        """What this layout, encoded at this scale, is known by."""
-        return digest(self.written(scale))
+    def form(self, scale: Scale, session: Digest) -> Digest:
+        """What this layout, encoded at this scale, is known by in a session."""
+        return digest(self.written(scale, session))
 
-    def written(self, scale: Scale) -> bytes:
-        """This layout, encoded at this scale, in its one form, which `read_layout` reads."""
+    def written(self, scale: Scale, session: Digest) -> bytes:
+        """This layout, encoded at this scale for a session, in its one form, which `read_layout` reads."""
         leaves: list[_Written] = [(leaf.path, leaf.floats, list(leaf.shape)) for leaf in self.leaves]
-        return canonical(_Form(leaves, *_known_by(scale)))
+        return canonical(_Form(session, leaves, *_known_by(scale)))
 
 
 class _Form(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """A layout as it is written, and by what it is encoded."""
 
+    session: str
+    """So that a form is one session's own, and goes with it."""
     leaves: Annotated[list[_Written], Meta(max_length=Limits().leaves)]
     bits: int
     sites: int
@@ -98,8 +100,8 @@ class _Form(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
 _FORMS = msgspec.json.Decoder(_Form)
 
 
-def read_layout(data: bytes, scale: Scale) -> Layout:
-    """The layout that `Layout.written` wrote for this scale; raises DecodeError for anything else.
+def read_layout(data: bytes, scale: Scale, session: Digest) -> Layout:
+    """The layout that `Layout.written` wrote for this scale and session; raises DecodeError for anything else.
 
     What it claims is checked before anything is made of it: it comes from another organization.
     """
@@ -118,8 +120,11 @@ def read_layout(data: bytes, scale: Scale) -> Layout:
         made.append(Leaf(path, floats, tuple(shape), first))
         first += prod(shape)
     layout = Layout(tuple(made))
-    codec.header({leaf.path: (np.dtype(np.int64), leaf.shape) for leaf in made})  # refuses names that no tree has
-    if layout.written(scale) != data or [leaf.path for leaf in made] != sorted({leaf.path for leaf in made}):
+    try:
+        codec.header({leaf.path: (np.dtype(np.int64), leaf.shape) for leaf in made})
+    except InvalidInput as error:
+        raise DecodeError(f"the form of a secure sum has names that no tree has: {error}") from error
+    if layout.written(scale, session) != data or [leaf.path for leaf in made] != sorted({leaf.path for leaf in made}):
         raise DecodeError("the form of a secure sum is not in its canonical form")
     return layout
 

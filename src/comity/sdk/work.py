@@ -129,6 +129,8 @@ def _evaluate(experiment: Experiment, told: Parameters, inputs: Mapping[str, Any
     site = site_of(told.site, inputs["datasamples"])
     fitted = bool(experiment.strategy.model(state, memory))
     parts = stages.measured(experiment, state, memory, site=site, model=experiment.model) if fitted else {}
+    if experiment.secure_sum and fitted and not parts:
+        parts = stages.measured_of_none(experiment, state, memory, site=site, model=experiment.model)
     scores = {name: _written(part) for name, part in parts.items()}
     if experiment.secure_sum and scores:
         _check_fits(experiment, Contribution(scores, 1), sites=told.selected, metrics=True)
