@@ -167,7 +167,7 @@ def goes_on(records: Records, task: Task, heard: Collection[str], asked: Collect
 
 
 def gives_out(records: Records, task: Task) -> int | None:
-    """When a masked sum that too few give to is given up, in milliseconds since 1970; None while parts are open.
+    """From when on there is no hope for a sum to which too few give, in milliseconds since 1970; None while some may.
 
     Sites whose parts are done may still be unable to give them: numbers that do not fit, keys that were replaced.
     """
@@ -178,7 +178,7 @@ def gives_out(records: Records, task: Task) -> int | None:
     state = measured_state(records, plan, task.round, stage)
     if state.status != "STATUS_DONE" or any(part.status not in ENDED for part in every):
         return None
-    return deadline(records, plan, state, every)
+    return max(deadline(records, plan, state, every), *(part.ended_at for part in every))
 
 
 def _has_left(records: Records, organization: str) -> bool:

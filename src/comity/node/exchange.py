@@ -317,6 +317,7 @@ class Exchange:
         task = asyncio.create_task(self._guarded(name, work), name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: work.close())  # of one that was cancelled before it began
         return task
 
     async def _guarded(self, name: str, work: Any) -> None:

@@ -59,7 +59,7 @@ class Live:
     since: float
     """When its phase began, by the event loop's clock; or when this process did."""
     asked_at: float
-    patience: float = PATIENCE
+    patience: float
     fetched: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
     """Sites and blobs of inputs that came here, or are on their way."""
     fetching: dict[str, asyncio.Task[None]] = field(default_factory=dict[str, asyncio.Task[None]])
@@ -112,7 +112,8 @@ class MadeSums:
                 if seconds is None:
                     return
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(changed.wait(), max(0.0, seconds))
+                    async with asyncio.timeout(max(0.0, seconds)):
+                        await changed.wait()
             finally:
                 self._following.unwatch(changed)
 
@@ -167,7 +168,14 @@ class MadeSums:
         # What was heard since the state was kept is lost with the process that heard it.
         asked_at = now if making is None else now - PATIENCE
         making = making or Making(state=aggregator.begin(summed.terms), told={})
-        live = Live(summed=summed, making=making, since=now, asked_at=asked_at, closed=bool(making.total))
+        live = Live(
+            summed=summed,
+            making=making,
+            since=now,
+            asked_at=asked_at,
+            patience=PATIENCE,
+            closed=bool(making.total),
+        )
         return self._live.setdefault(record.key, live)
 
     async def _fetch(self, live: Live, sender: str, message: Input) -> None:
@@ -265,7 +273,7 @@ class MadeSums:
             until = await self._following.read(lambda log: gives_out(log.records, live.summed.task))
             if until is None:
                 return LONGEST_PATIENCE
-            left = max((until - self._clock()) / 1000, live.since + ANSWER - loop.time())
+            left = max((until - self._clock()) / 1000 + ANSWER, live.since + ANSWER - loop.time())
         return left
 
     def _ask_again(self, live: Live) -> float:
