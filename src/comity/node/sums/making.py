@@ -225,19 +225,26 @@ class MadeSums:
                 live.closed = True
                 group.create_task(self._come_out(record.key, live))
                 break
+            before = live.state
             seconds = await self._wait(live)
-            if seconds > 0:
-                if (left := await self._patience(live)) <= 0:
-                    await self._give_up(record.key, f"too few sites answered while it was {live.state.phase}")
-                    break
-                return min(seconds, left, self._ask_again(live))
-            try:
-                state, replies = aggregator.close(live.state)
-            except (RoundFailed, DecodeError) as error:
-                if _all_heard(live.state):
-                    await self._give_up(record.key, str(error))
-                    break
-                return self._ask_again(live)
+            if live.state is not before:
+                continue  # something was heard meanwhile
+            if seconds is not None and seconds > 0:
+                return min(seconds, self._ask_again(live))
+            state, replies, reason = before, {}, "too few sites can give to it"
+            if seconds is not None:
+                try:
+                    state, replies = aggregator.close(before)
+                except (RoundFailed, DecodeError) as error:
+                    reason = str(error)
+            if state is before:
+                left = -1.0 if seconds is not None and _all_heard(before) else await self._left(live)
+                if left > 0:
+                    return min(left, self._ask_again(live))
+                if live.state is before:
+                    await self._give_up(record.key, reason)
+                    return LONGEST_PATIENCE
+                continue
             told = {name: messages.encode(message).decode() for name, message in replies.items()}
             making = Making(state=state, told=told)
             await self._keep(record.key, making)
@@ -246,15 +253,15 @@ class MadeSums:
             self._tell(record.key, told)
         return LONGEST_PATIENCE
 
-    async def _wait(self, live: Live) -> float:
-        """Seconds until the phase may be over: 0 or less when it may be now."""
+    async def _wait(self, live: Live) -> float | None:
+        """Seconds until the phase may be over: 0 or less when it may be now; None while it hangs on what comes."""
         heard, asked = aggregator.collected(live.state), aggregator.asked(live.state)
         answered = live.since + ANSWER - asyncio.get_running_loop().time()
         match live.state.phase:
             case "advertising" | "masking":
                 when = await self._following.read(lambda log: goes_on(log.records, live.summed.task, heard, asked))
                 if when is None:
-                    return LONGEST_PATIENCE
+                    return None
                 # Whoever was told to go on a moment ago has a while for it, though others used up the deadline.
                 return 0.0 if when == 0 else max((when - self._clock()) / 1000, answered)
             case "opening":
@@ -262,19 +269,17 @@ class MadeSums:
             case _:
                 return 0.0 if _all_heard(live.state) else answered
 
-    async def _patience(self, live: Live) -> float:
-        """Seconds until the sum is given up if nobody says any more."""
-        loop = asyncio.get_running_loop()
+    async def _left(self, live: Live) -> float:
+        """Seconds until a sum that lacks some is given up if nobody says any more."""
+        now = asyncio.get_running_loop().time()
         if live.fetching:
             return LONGEST_PATIENCE
-        growth = growth_of(live.summed.plan)
-        left = live.since + max(ANSWER, growth.deadline / 1000) - loop.time()
-        if live.state.phase in ("advertising", "masking"):
-            until = await self._following.read(lambda log: gives_out(log.records, live.summed.task))
-            if until is None:
-                return LONGEST_PATIENCE
-            left = max((until - self._clock()) / 1000 + ANSWER, live.since + ANSWER - loop.time())
-        return left
+        if live.state.phase not in ("advertising", "masking"):
+            return live.since + max(ANSWER, growth_of(live.summed.plan).deadline / 1000) - now
+        until = await self._following.read(lambda log: gives_out(log.records, live.summed.task))
+        if until is None:
+            return LONGEST_PATIENCE
+        return max((until - self._clock()) / 1000, live.since - now) + ANSWER
 
     def _ask_again(self, live: Live) -> float:
         """Tell those again who have not answered for a while; seconds until the next time."""
