@@ -19,6 +19,7 @@ import msgspec
 import structlog
 
 from comity.adapters import durable
+from comity.adapters.disk import is_full, room
 from comity.adapters.environments import interpreters, own, runner
 from comity.adapters.environments.builds import Builds
 from comity.adapters.environments.installer import install_beside
@@ -181,6 +182,7 @@ class Venvs:
     async def _build(self, ordered: Ordered) -> Made:
         name = ordered.order.digest
         async with self._slots:
+            await asyncio.to_thread(room, self._folder)  # else it would be fetched in vain, again and again
             place = self._folder / f"{_hexadecimal(name)[:16]}-{token_hex(4)}"
             place.mkdir()
             path = self._log_of(name)
@@ -217,6 +219,8 @@ class Venvs:
         except TimeoutError as error:
             raise BuildFailed(f"the build took longer than {self._builds.seconds:g} seconds") from error
         except OSError as error:
+            if is_full(error):
+                raise
             raise BuildFailed(f"the environment could not be built: {error.strerror}: {error.filename}") from error
         made = Made(
             digest=order.settled(filled.locked),

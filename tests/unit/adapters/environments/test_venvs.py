@@ -13,6 +13,8 @@ from importlib import metadata
 
 import pytest
 
+from comity.adapters import disk
+from comity.adapters.disk import is_full
 from comity.adapters.environments import installer
 from comity.adapters.environments.builds import Builds
 from comity.adapters.environments.venvs import READY, Venvs
@@ -162,6 +164,33 @@ def test_a_failed_build_leaves_its_log_and_nothing_else(folder, wheels, tool):
     assert "tiny is not installed for the node itself" in log
     assert "tiny==3.0" in log
     assert sorted(path.name for path in folder.iterdir()) == ["logs", "runner"]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device",
+        "error: Failed to install: tiny: failed to write to file: No space left on device (os error 28)",
+        "error: failed to write to file: Disk quota exceeded (os error 122)",
+    ],
+)
+def test_a_full_disk_is_no_fault_of_what_is_required(folder, wheels, monkeypatch, said):
+    words = ["/bin/sh", "-c", 'printf "%s\\n" "$0"; exit 2', said]
+    monkeypatch.setattr(installer, "_command", lambda *_: words)
+    builds = Builds(index="", wheels=wheels)
+    with pytest.raises(OSError, match="No space left") as raised:
+        run(folder, builds, lambda made: had(made, "tiny==1.0"))
+    assert is_full(raised.value)
+    assert built(folder) == []
+    monkeypatch.undo()
+    assert run(folder, builds, lambda made: had(made, "tiny==1.0"))  # once there is room
+
+
+def test_nothing_is_fetched_while_there_is_no_room(folder, wheels, monkeypatch):
+    monkeypatch.setattr(disk, "LEFT", 1 << 62)
+    with pytest.raises(OSError, match="are free") as raised:
+        run(folder, Builds(index="", wheels=wheels), lambda made: had(made, "tiny==1.0"))
+    assert is_full(raised.value)
 
 
 def test_requirements_that_are_not_complete_are_refused(folder, wheels, wheel):
