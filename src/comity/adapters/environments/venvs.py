@@ -20,7 +20,7 @@ import structlog
 
 from comity.adapters import durable
 from comity.adapters.disk import is_full, room
-from comity.adapters.environments import interpreters, own, runner
+from comity.adapters.environments import interpreters, own, runner, scripts
 from comity.adapters.environments.builds import Builds
 from comity.adapters.environments.installer import install_beside
 from comity.adapters.environments.interpreters import OWN, Interpreter
@@ -212,6 +212,7 @@ class Venvs:
             async with asyncio.timeout(self._builds.seconds):
                 await order.fill(place, self._builds, log)
                 filled = await asyncio.to_thread(order.filled, packages, runs)
+                await asyncio.to_thread(scripts.write, packages, place / "venv" / "bin")
                 (packages / "comity-of-the-node.pth").write_text(f"{runs}\n")
                 used = await asyncio.to_thread(_settled, place)
         except InvalidInput as error:
