@@ -145,7 +145,7 @@ async def running(place: Place, way: Way) -> AsyncGenerator[Node]:
 def part(exchange: Exchange, bundles: Bundles, *, pool: Pool, folder: Path, way: Way) -> Part:
     """Those who work in one channel; they keep what they have in a folder."""
     scheduler = Scheduler(exchange, pool, bundles, folder=folder, size=way.tasks)
-    judging = Judging(exchange, bundles, way.approve, way.opaque)
+    judging = Judging(exchange, bundles, approve=way.approve, opaque=way.opaque, folder=folder)
     building = Building(exchange, bundles, judging, folder=folder)
     conductor = Conductor(exchange.following, clock.now)
     letters = LogLetters(exchange, folder)
