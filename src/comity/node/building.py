@@ -135,10 +135,11 @@ class Building:
             began = time.monotonic_ns()
             try:
                 await self._judging.deny(function)  # before anything of it can run here
-                await self._bundles.have(self._exchange, function)
-                async with self._bundles.using(function) as environment:  # its tasks will find it there
-                    locked = environment.locked
-                await self._bundles.settle(function, locked)
+                with self._bundles.held(function):
+                    await self._bundles.have(self._exchange, function)
+                    async with self._bundles.using(function) as environment:  # its tasks will find it there
+                        locked = environment.locked
+                    await self._bundles.settle(function, locked)
             except Unavailable:
                 raise
             except Exception as error:  # the edge of what is done for one function, which must not stop the others

@@ -119,7 +119,7 @@ async def running(place: Place, way: Way) -> AsyncGenerator[Node]:
     environments = Venvs(place.folder / "environments", way.builds)
     await environments.start()
     pool = Pool(way.tasks, place.folder / "sandboxes", way.sandbox, hidden=place.folder)
-    bundles = Bundles(place.folder / "bundles", blobs, environments, pool)
+    bundles = Bundles(place.folder / "bundles", blobs, environments, pool, most=way.builds.images)
     await pool.start()
     structlog.get_logger().info("tasks are held in", sandbox=pool.level)
     if pool.trouble:

@@ -2,7 +2,7 @@
 
 import asyncio
 import errno
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -49,7 +49,10 @@ def built(tmp_path, error, *, log="what was printed\n"):
 
     following = SimpleNamespace(organization="a", insist=insist, read=read)
     bundles = SimpleNamespace(
-        is_image=lambda exchange, function: answer(True), have=have, build_log=lambda function: answer(log)
+        is_image=lambda exchange, function: answer(True),
+        held=nullcontext,
+        have=have,
+        build_log=lambda function: answer(log),
     )
     judging = SimpleNamespace(deny=lambda function: answer(None))
     building = Building(SimpleNamespace(following=following), bundles, judging, folder=tmp_path)
@@ -97,6 +100,7 @@ def test_while_images_wait_one_is_always_being_built(tmp_path):
     following = SimpleNamespace(organization="a", insist=insist, read=lambda work: answer(False))
     bundles = SimpleNamespace(
         is_image=lambda *_: answer(True),
+        held=nullcontext,
         have=lambda *_: asyncio.sleep(0),
         using=using,
         settle=lambda *_: answer(),
