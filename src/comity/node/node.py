@@ -122,7 +122,7 @@ async def running(place: Place, way: Way) -> AsyncGenerator[Node]:
     environments = Venvs(place.folder / "environments", way.builds)
     await environments.start()
     pool = Pool(way.tasks, place.folder / "sandboxes", way.sandbox, hidden=place.folder)
-    bundles = Bundles(place.folder / "bundles", blobs, environments, pool)
+    bundles = Bundles(place.folder / "bundles", blobs, environments, pool, most=way.builds.images)
     await pool.start()
     structlog.get_logger().info("tasks are held in", sandbox=pool.level)
     if pool.trouble:
@@ -149,7 +149,7 @@ def part(exchange: Exchange, bundles: Bundles, *, pool: Pool, folder: Path, way:
     """Those who work in one channel; they keep what they have in a folder, and find the policy in another."""
     policies = Policies(exchange.following, policy, lambda: pool.level, clock.now)
     scheduler = Scheduler(exchange, pool, bundles, policies, folder=folder, size=way.tasks)
-    judging = Judging(exchange, bundles, way.approve, way.opaque)
+    judging = Judging(exchange, bundles, approve=way.approve, opaque=way.opaque, folder=folder)
     building = Building(exchange, bundles, judging, folder=folder)
     conductor = Conductor(exchange.following, clock.now)
     letters = LogLetters(exchange, folder)

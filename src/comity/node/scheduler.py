@@ -167,9 +167,10 @@ class Scheduler:
                     return await self._take_sum(task, beginning)
                 return await self._add(task, needed, beginning, scratch)
             elsewhere, log = partial(self._elsewhere, task.key), self.log_of(task.key)
-            job = await self._preparing.job(task, needed, scratch, log=log, elsewhere=elsewhere)
-            async with self._environment(task, needed.function) as environment:
-                outcome = await self._pool.run(environment, job, beginning.begin)
+            with self._bundles.held(needed.function):
+                job = await self._preparing.job(task, needed, scratch, log=log, elsewhere=elsewhere)
+                async with self._environment(task, needed.function) as environment:
+                    outcome = await self._pool.run(environment, job, beginning.begin)
             if outcome.lost and not beginning.begun:
                 raise Unavailable(outcome.error)
             await self._conclude(task, needed, job, outcome, beginning)
