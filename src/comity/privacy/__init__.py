@@ -1,9 +1,11 @@
-"""Privacy: what a site's contribution goes through before anybody else sees it.
+"""Privacy: what a site's contribution goes through before anybody else sees it, and what that promises.
 
 >>> SecureSum(clip=1.0, bits=32, max_weight=1000).least
 3
 """
 
+from comity.privacy.accounting import epsilon, noise_multiplier
 from comity.privacy.secure_sum import SecureSum
+from comity.privacy.statement import Statement
 
-__all__ = ["SecureSum"]
+__all__ = ["SecureSum", "Statement", "epsilon", "noise_multiplier"]
