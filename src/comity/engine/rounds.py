@@ -16,6 +16,7 @@ from comity.engine.experiment import Experiment
 from comity.engine.history import Round, Scores, series
 from comity.engine.lockstep import Add
 from comity.engine.plain import Local, RunTraining, Tally
+from comity.engine.repeatable import repeatable
 from comity.engine.sites import Sites
 from comity.engine.stopping import best_index
 from comity.ports.memories import Memories
@@ -169,7 +170,10 @@ class Course:
         def local(run: RunTraining | None) -> Given | Steps:
             with _noting(where):
                 site, memory = loaded()
-                brought = model and run and stages.work(self.experiment, model, name, round=number, run=run)
+                random = repeatable(self.experiment.seed, "privacy", number, name)
+                brought = (
+                    model and run and stages.work(self.experiment, model, name, round=number, run=run, random=random)
+                )
                 given = stages.local(self.experiment, standing.state, memory, site=site, work=brought)
             return _noted(given, where) if isinstance(given, Generator) else given
 

@@ -6,7 +6,7 @@ They are what a simulation runs one after the other in one process, and what a n
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import is_dataclass
+from dataclasses import is_dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,10 @@ import numpy as np
 from comity.engine.experiment import Experiment
 from comity.engine.plain import RunTraining
 from comity.values.contribution import Contribution
-from comity.values.errors import InvalidInput, a
+from comity.values.errors import InvalidInput, NotSupported, a
 from comity.values.metric import Metric
-from comity.values.model import Model
+from comity.values.model import Fit, Model, Training
+from comity.values.noise import Random
 from comity.values.rows import Rows, missing_said
 from comity.values.seed import derive
 from comity.values.site import Site, Work
@@ -42,11 +43,23 @@ def local(experiment: Experiment, state: Any, memory: Memory, *, site: Site, wor
     return experiment.strategy.local(state, memory, site if work is None else site.bound(work))
 
 
-def work(experiment: Experiment, model: Model, name: str, *, round: int, run: RunTraining) -> Work | None:
-    """The model and recipe brought to a site for one round (1 is the first)."""
+def work(
+    experiment: Experiment, model: Model, name: str, *, round: int, run: RunTraining, random: Random
+) -> Work | None:
+    """The model and recipe brought to a site for one round (1 is the first).
+
+    random: where differential privacy's samples and noise come from: the system, or in a simulation the seed.
+    """
     if experiment.train is None:
         return None
-    return Work(model, experiment.train, derive(experiment.seed, "round", round, name), run)
+    seed = derive(experiment.seed, "round", round, name)
+    if experiment.record_dp is None:
+        return Work(model, experiment.train, seed, run)
+    if round > experiment.rounds:
+        raise InvalidInput(f"RecordDP accounts for {experiment.rounds} rounds, and this would be round {round}")
+    strategy = type(experiment.strategy).__name__
+    sealed = f"{strategy} reads rows or gradients itself, which RecordDP neither clips nor noises"
+    return Work(model, experiment.train, seed, _privately(experiment, run, random), sealed)
 
 
 def given(experiment: Experiment, gave: Any) -> Given:
@@ -77,6 +90,28 @@ def measured(
     with missing_said(site.test, f"test rows of site {site.name!r}"):
         predictions = predict(experiment.strategy.model(state, memory), site.test.x)
         return {metric.name: _part(metric, predictions, site.test) for metric in experiment.measures}
+
+
+def _privately(experiment: Experiment, run: RunTraining, random: Random) -> RunTraining:
+    """Trainings by DP-SGD, as many as are accounted for."""
+    strategy, left = experiment.strategy, experiment.strategy.fits
+    assert experiment.record_dp is not None
+    dp = experiment.record_dp
+
+    def privately(training: Training) -> Fit:
+        nonlocal left
+        if (left := left - 1) < 0:
+            name = type(strategy).__name__
+            raise NotSupported(
+                f"{name} trains more often in a round than RecordDP accounts for; say in it fits: ClassVar[int] = ..."
+            )
+        x = training.rows.x
+        if x.dtype.kind == "f" and not np.isfinite(x).all():  # each would count as nothing, and nobody would know
+            raise InvalidInput("x holds numbers that are not finite")
+        mechanism = dp.mechanism(len(training.rows), training.train, experiment.trainings)
+        return run(replace(training, dp_sgd=dp.dp_sgd(mechanism, random)))
+
+    return privately
 
 
 def _part(metric: Metric, predictions: Array, rows: Rows) -> Contribution:

@@ -54,8 +54,8 @@ class SampledGaussian:
 
     @property
     def accountant(self) -> Accountant:
-        """How its ε is found."""
-        return "closed form" if self.sampling_rate == 1 else "PLD"
+        """How its ε is found: with next to no noise as if nothing were sampled, which is an upper bound."""
+        return "closed form" if self.sampling_rate == 1 or self.noise_multiplier < LEAST_NOISE else "PLD"
 
 
 def check_rate(rate: float) -> None:
@@ -131,7 +131,7 @@ def _bound(mechanism: SampledGaussian, delta: float) -> float:
 
 def _epsilon(mechanism: SampledGaussian, delta: float, interval: float) -> float:
     noise = mechanism.noise_multiplier
-    if mechanism.sampling_rate == 1:
+    if mechanism.accountant == "closed form":
         return gaussian.epsilon(sqrt(mechanism.steps) / noise, delta)
     from dp_accounting.pld.privacy_loss_distribution import from_gaussian_mechanism
 

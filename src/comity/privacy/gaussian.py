@@ -11,6 +11,9 @@ from collections.abc import Callable
 from math import exp, inf, log, sqrt
 from typing import Any
 
+LARGEST = 1e5
+"""Sensitivity ÷ standard deviation beyond which ε is said to be infinite: it is some 10^10."""
+
 
 def delta(epsilon: float, mu: float) -> float:
     """The least δ at this ε where sensitivity ÷ standard deviation is mu.
@@ -22,7 +25,7 @@ def delta(epsilon: float, mu: float) -> float:
 
     if mu == 0:
         return 0.0
-    second = exp(epsilon + float(log_ndtr(-mu / 2 - epsilon / mu)))  # e^ε by itself would overflow
+    second = exp(min(0.0, epsilon + float(log_ndtr(-mu / 2 - epsilon / mu))))  # e^ε by itself would overflow
     return max(0.0, float(ndtr(mu / 2 - epsilon / mu)) - second)
 
 
@@ -34,7 +37,7 @@ def epsilon(mu: float, at: float) -> float:
     """
     if delta(0.0, mu) <= at:
         return 0.0
-    if mu == inf:
+    if mu > LARGEST:
         return inf
     most = mu * mu / 2 + mu * sqrt(2 * log(1 / at))  # by the tail of the privacy loss, N(mu²/2, mu²)
     return _root(lambda guess: delta(guess, mu) - at, 0.0, most)

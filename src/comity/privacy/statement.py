@@ -33,13 +33,13 @@ nothing (zero-out); 100 releases, each of a Poisson sample of 0.1 of the rows, w
     unit: Unit
     """Whose data may be any without its showing: a row's, or a whole site's."""
     neighbours: Neighbours = "zero-out"
-    """Which data are hardly told apart. zero-out: a unit's own or nothing in its place, where how many units there are is
-    known (the figures of add-or-remove; to replace a unit by another takes two such steps, so twice the ε)."""
-    sampling_rate: float = 1.0
+    """Which data are hardly told apart. zero-out: a unit's own or nothing in its place, where how many units there are
+    is known (the figures of add-or-remove; to replace a unit by another takes two such steps, so twice the ε)."""
+    sampling_rate: float | None = None
     """The probability with which a unit is in a release, drawn anew for each (Poisson); 1 where all always are."""
-    steps: int
-    """How many releases there are."""
-    noise_multiplier: float
+    steps: int | None = None
+    """How many releases there are; None where that hangs on a site's rows, for which noise and sampling are chosen."""
+    noise_multiplier: float | None = None
     """Standard deviation of the noise of each release, in units of the largest norm that a unit can add."""
     accountant: Accountant = "PLD"
     """How ε follows from the rest: privacy loss distributions, Rényi DP, or the exact closed form."""
@@ -51,10 +51,14 @@ nothing (zero-out); 100 releases, each of a Poisson sample of 0.1 of the rows, w
 
     def __str__(self) -> str:
         means = MEANS[self.neighbours].format(unit=self.unit)
-        rows = "rows" if self.unit == "record" else "sites"
-        sampled = f"a Poisson sample of {self.sampling_rate:.3g} of the {rows}" if self.sampling_rate < 1 else "all"
-        return (
-            f"(ε = {self.epsilon:.4g}, δ = {self.delta:g}) for each {self.unit}: what leaves tells hardly {means} "
-            f"({self.neighbours}); {self.steps} releases, each of {sampled}, with noise of "
-            f"{self.noise_multiplier:.4g} times the clip; by {self.accountant}"
+        promise = f"(ε = {self.epsilon:.4g}, δ = {self.delta:g}) for each {self.unit}: what leaves tells hardly {means}"
+        return f"{promise} ({self.neighbours}); {self._how()}; by {self.accountant}"
+
+    def _how(self) -> str:
+        if self.steps is None or self.noise_multiplier is None or self.sampling_rate is None:
+            return "noise and Poisson samples as its number of rows asks for"
+        what = "rows" if self.unit == "record" else "sites"
+        sampled = (
+            f"a Poisson sample of {self.sampling_rate:.3g} of the {what}" if self.sampling_rate < 1 else f"all {what}"
         )
+        return f"{self.steps} releases, each of {sampled}, with noise of {self.noise_multiplier:.4g} times the clip"

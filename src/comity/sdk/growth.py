@@ -149,6 +149,8 @@ def _check(experiment: Experiment) -> None:
     name = type(strategy).__name__
     if isgeneratorfunction(type(strategy).local):
         raise NotSupported(f"{name} sums many times within a round, which networks do not do yet; use co.simulate")
+    if (dp := experiment.record_dp) is not None and dp.promised() is None:
+        raise NotSupported("on a network nobody knows a site's rows but itself, so say RecordDP(epsilon=...)")
     experiment.to_json()  # says how to move what has no name
     for metric in experiment.measures:
         if not NAME.fullmatch(metric.name) or metric.name in ("scores", "total"):

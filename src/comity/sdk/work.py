@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import mmap
+import os
 from collections.abc import Mapping
 from dataclasses import is_dataclass
 from pathlib import Path
@@ -89,7 +90,7 @@ def _local(experiment: Experiment, told: Parameters, inputs: Mapping[str, Any], 
         assert model is not None
         return model.fit(training)
 
-    brought = model and stages.work(experiment, model, told.site, round=told.round, run=run)
+    brought = model and stages.work(experiment, model, told.site, round=told.round, run=run, random=os.urandom)
     gave = stages.local(experiment, state_of(experiment, held), memory, site=site, work=brought)
     contribution, memory = stages.given(experiment, gave)
     if experiment.secure_sum:

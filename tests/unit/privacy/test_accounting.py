@@ -90,6 +90,13 @@ def test_noise_keeps_the_budget_and_hardly_less_would(budget, delta, rate, steps
     assert epsilon(delta, noise_multiplier=noise * 0.99, sampling_rate=rate, steps=steps) > budget
 
 
+def test_next_to_no_noise_is_accounted_as_if_nothing_were_sampled():
+    given = {"noise_multiplier": 0.29, "steps": 3}
+    sampled, whole = (epsilon(1e-3, sampling_rate=rate, **given) for rate in (0.5, 1))
+    assert sampled == whole > epsilon(1e-3, noise_multiplier=0.31, sampling_rate=0.5, steps=3)
+    assert stated(SampledGaussian(1e-9, 0.5, 3), 1e-3, "record").epsilon == inf
+
+
 def test_a_budget_that_asks_for_next_to_no_noise_gets_the_least():
     assert noise_multiplier(1e3, 1e-3, sampling_rate=0.01, steps=1) == accounting.LEAST_NOISE
 

@@ -1,0 +1,43 @@
+"""What differential privacy promises of a run, site by site, and what to tell a reader of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from comity.engine.experiment import Experiment
+from comity.engine.sites import Sites
+from comity.privacy.statement import Statement
+
+
+def statements(experiment: Experiment, sites: Sites) -> dict[str, Statement]:
+    """Of a simulation, whose sites' rows are known."""
+    dp, train = experiment.record_dp, experiment.train
+    if dp is None or train is None:
+        return {}
+    found: dict[str, Statement] = {}
+    for name in sites.given_order:
+        if rows := len(sites.load(name).train):
+            found[name] = dp.statement(dp.mechanism(rows, train, experiment.trainings))
+    return found
+
+
+def promised(experiment: Experiment, names: Sequence[str]) -> dict[str, Statement]:
+    """Of a run on a network, whose sites' rows are known to them alone."""
+    dp = experiment.record_dp
+    promise = None if dp is None else dp.promised()
+    return {} if promise is None else dict.fromkeys(names, promise)
+
+
+def told(found: Mapping[str, Statement]) -> list[str]:
+    """Lines of Markdown, one for each promise and the sites that it is of."""
+    sites: dict[Statement, list[str]] = {}
+    for name, each in found.items():
+        sites.setdefault(each, []).append(name)
+    lines = [f"- {', '.join(names)}: {each}." for each, names in sites.items()]
+    records = [each.epsilon for each in found.values() if each.unit == "record"]
+    if len(records) > 1:
+        lines.append(
+            f"- Of somebody whose record is at one site, ε is {max(records):.4g} at most; of somebody with one record "
+            f"at each of them, {sum(records):.4g}. Test rows are not protected."
+        )
+    return lines
