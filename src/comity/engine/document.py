@@ -47,7 +47,7 @@ def fingerprint(experiment: Experiment) -> Digest:
 
     Unlike its digest it also exists for lambdas and closures, which are known by their source.
     """
-    rounds = 1 if experiment.record_dp is None else experiment.rounds
+    rounds = experiment.rounds if experiment.record_dp or experiment.site_dp else 1
     return digest(canonical(encode(replace(experiment, rounds=rounds), local_reference)))
 
 

@@ -12,6 +12,7 @@ from comity.engine.stopping import EarlyStopping
 from comity.metrics.mean import Mean
 from comity.privacy.record_dp import RecordDP
 from comity.privacy.secure_sum import SecureSum
+from comity.privacy.site_dp import SiteDP
 from comity.privacy.warning import warn
 from comity.values import bounds
 from comity.values.digest import Digest
@@ -113,6 +114,11 @@ class Experiment:
     def record_dp(self) -> RecordDP | None:
         """How local training is made private; None when it is not."""
         return next((each for each in self.privacy if isinstance(each, RecordDP)), None)
+
+    @property
+    def site_dp(self) -> SiteDP | None:
+        """How sums are made private; None when they are not."""
+        return next((each for each in self.privacy if isinstance(each, SiteDP)), None)
 
     @property
     def trainings(self) -> int:
@@ -220,6 +226,11 @@ def _check_privacy(experiment: Experiment) -> None:
         each.accepts(experiment.strategy, experiment.measures)
     if experiment.record_dp is not None and experiment.model is not None:
         experiment.model.accepts_dp_sgd()
+    if (dp := experiment.site_dp) is not None:
+        if experiment.record_dp is not None:
+            raise NotSupported("RecordDP and SiteDP are not accounted for together; give one of them")
+        if dp.quantile is not None and experiment.secure_sum is not None:
+            raise NotSupported("under SecureSum the clip of SiteDP is not adapted; leave quantile out")
     warn(experiment.privacy)
 
 

@@ -121,7 +121,7 @@ def _run(experiment: Experiment, sites: Sites, how: Simulation, *, name: str) ->
         memories=course.memories,
         columns=course.sites.columns,
         engine=_facts(course),
-        statements=statements(experiment, sites),
+        statements=statements(experiment, sites, standing.history),
     )
 
 

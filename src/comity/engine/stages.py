@@ -62,10 +62,12 @@ def work(
     return Work(model, experiment.train, seed, _privately(experiment, run, random), sealed)
 
 
-def given(experiment: Experiment, gave: Any) -> Given:
-    """What `local` returned, if it is (contribution, memory)."""
+def given(experiment: Experiment, gave: Any, *, clip: float | None) -> Given:
+    """What `local` returned, if it is (contribution, memory); the contribution within the clip of SiteDP, if any."""
     match gave:
         case (Contribution() as contribution, Mapping() as memory):
+            if experiment.site_dp is not None and clip is not None:
+                contribution = experiment.site_dp.bounded(contribution, clip)
             return contribution, memory
         case _:
             raise _odd(experiment, "local", "(contribution, memory), a co.Contribution and a tree", gave)
@@ -78,6 +80,24 @@ def following(experiment: Experiment, state: Any, total: Contribution | Sequence
     if type(made) is not type(state):
         raise _odd(experiment, "step", f"the next {type(state).__name__}, as init does", made)
     return made
+
+
+def first_clip(experiment: Experiment) -> float | None:
+    """The clip of SiteDP in the first round; None without it."""
+    return None if experiment.site_dp is None else experiment.site_dp.clip
+
+
+def released(
+    experiment: Experiment, total: Contribution, clip: float | None, *, random: Random | None
+) -> tuple[Contribution, float | None]:
+    """(the sum as everybody may see it, SiteDP's clip of the next round).
+
+    random: where the noise comes from; None where the sites have added theirs.
+    """
+    dp = experiment.site_dp
+    if dp is None or clip is None:
+        return total, None
+    return dp.adapted(dp.released(total, clip, rounds=experiment.rounds, random=random), clip)
 
 
 def measured(

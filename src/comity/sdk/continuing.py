@@ -24,10 +24,10 @@ def continued(
     """
     if shown["status"] not in OVER:
         raise Conflict(f"the experiment {shown['key']} still runs; cancel it first, or let it end")
-    if experiment.record_dp is not None:
+    if (dp := experiment.record_dp or experiment.site_dp) is not None:
         raise NotSupported(
-            "RecordDP has promised an ε of all rounds together, which more of them would exceed; begin another "
-            "experiment with start=..., and a budget of its own"
+            f"{type(dp).__name__} has promised an ε of all rounds together, which more of them would exceed; begin "
+            "another experiment with start=..., and a budget of its own"
         )
     earlier = rounds_of(client, shown)
     done = [each for each in earlier if each["state"] is not None]
