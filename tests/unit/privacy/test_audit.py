@@ -101,7 +101,7 @@ def test_gradients_that_are_not_clipped_are_found_out(monkeypatch):
 
 
 def test_fixed_batches_counted_as_poisson_samples_are_found_out(monkeypatch):
-    """Shuffled passes whose order follows from the run's seed, as in training without privacy: one, of fifty batches."""
+    """Shuffled passes whose order follows from the run's seed, as in training without privacy: one of fifty."""
     rate, _, steps = SAMPLED
     rows = CANARIES // 2
     order, known = {}, {}
