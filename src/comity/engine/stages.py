@@ -66,8 +66,10 @@ def given(experiment: Experiment, gave: Any, *, clip: float | None) -> Given:
     """What `local` returned, if it is (contribution, memory); the contribution within the clip of SiteDP, if any."""
     match gave:
         case (Contribution() as contribution, Mapping() as memory):
-            if experiment.site_dp is not None and clip is not None:
-                contribution = experiment.site_dp.bounded(contribution, clip)
+            if (dp := experiment.site_dp) is not None:
+                # One that is not adapted is the experiment's own, whatever the state says.
+                limit = dp.clip if dp.quantile is None or clip is None else clip
+                contribution = dp.bounded(contribution, limit)
             return contribution, memory
         case _:
             raise _odd(experiment, "local", "(contribution, memory), a co.Contribution and a tree", gave)
