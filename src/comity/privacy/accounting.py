@@ -109,7 +109,7 @@ def stated(mechanism: SampledGaussian, delta: float, unit: Unit) -> Statement:
     )
 
 
-@lru_cache(256)
+@lru_cache(4096)
 def _stated(mechanism: SampledGaussian, delta: float) -> float:
     if not mechanism.noise_multiplier:
         return inf
@@ -152,7 +152,7 @@ def _interval(epsilon: float, steps: int, width: tuple[float, float]) -> float:
     return max(min(part * epsilon / sqrt(steps), most), 1e-7)
 
 
-@lru_cache(256)
+@lru_cache(4096)
 def _noise(epsilon: float, delta: float, rate: float, steps: int) -> float:
     if rate == 1:
         return gaussian.deviation(epsilon, delta) * sqrt(steps)

@@ -159,13 +159,13 @@ class Vector:
         first, last = index * length, min((index + 1) * length, self.layout.size)
         made = np.empty(last - first, masks.ring(self._scale.bits)) if out is None else out[: last - first]
         draws = masks.keystream(masks.derived(self._rounding, ["rounding", index]))
-        noise = masks.keystream(masks.derived(self._rounding, ["noise", index]))
+        noise = masks.keystream(masks.derived(self._rounding, ["noise", index])) if self._scale.noise else None
         for leaf in self.layout.leaves:
             begin, end = max(leaf.first, first), min(leaf.first + leaf.size, last)
             if begin < end:
                 piece = self._arrays[leaf.path].reshape(-1)[begin - leaf.first : end - leaf.first]
                 self._encode(leaf, piece, made[begin - first : end - first], draws)
-                if self._scale.noise is not None and leaf.floats:
+                if noise is not None and leaf.floats:
                     self._add_noise(made[begin - first : end - first], noise)
         for at, number in enumerate((self._weight, min(self.clipped, self._scale.whole_limit))):
             place = self.layout.size - EXTRA + at
