@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from math import isfinite
+from typing import Any
 
 from comity.engine.experiment import Experiment
 from comity.engine.history import Round
@@ -48,6 +51,11 @@ def _of_sites(experiment: Experiment, dp: SiteDP, sites: int, numbers: int | Non
     drawn: int = getattr(experiment.strategy, "sites_per_round", 0)
     noise = dp.noise(survivors=secure.needed(drawn or sites), coordinates=numbers, rounds=experiment.rounds)
     return dp.statement_of(noise, coordinates=numbers, rounds=experiment.rounds)
+
+
+def document(statement: Statement) -> dict[str, Any]:
+    """As JSON; an ε that is infinite is written as null."""
+    return {**asdict(statement), "epsilon": statement.epsilon if isfinite(statement.epsilon) else None}
 
 
 def told(found: Mapping[str, Statement]) -> list[str]:

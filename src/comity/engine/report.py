@@ -5,13 +5,12 @@ from __future__ import annotations
 import io
 import json
 import re
-from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from comity.engine.promises import told
+from comity.engine.promises import document, told
 from comity.values import codec
 from comity.values.errors import Forbidden, InvalidInput, NotFound, NotSupported
 
@@ -115,7 +114,7 @@ def metrics(run: Run) -> dict[str, object]:
         "columns": list(run.columns),
         "engine": dict(run.engine),
         "rounds": [each.document() for each in run.history],
-        "privacy": {name: asdict(each) for name, each in run.statements.items()},
+        "privacy": {name: document(each) for name, each in run.statements.items()},
         "baselines": {name: metrics(baseline) for name, baseline in run.baselines.items()},
     }
 

@@ -233,6 +233,15 @@ def test_the_report_says_what_is_promised(private, sites, tmp_path):
     assert (held["unit"], held["neighbours"], held["delta"]) == ("record", "zero-out", 1e-3)
 
 
+def test_a_report_of_next_to_no_noise_is_json_all_the_same(experiment, sites, tmp_path):
+    hardly = co.privacy.RecordDP(noise_multiplier=1e-9, delta=1e-3)
+    run = co.simulate(replace(experiment, rounds=1, privacy=[hardly]), sites)
+    assert run.statements["A"].epsilon == inf
+    text = (run.save(tmp_path) / "metrics.json").read_text()
+    assert "Infinity" not in text
+    assert json.loads(text)["privacy"]["A"]["epsilon"] is None
+
+
 def test_what_a_network_promises_is_what_was_asked_for(private):
     found = promised(private, ["A", "B"])
     assert {(each.epsilon, each.delta, each.unit, each.steps) for each in found.values()} == {
