@@ -217,6 +217,18 @@ def test_run_takes_data_settings_and_a_folder_and_prints_one_json_object(comity,
     assert strict((tmp_path / "out" / "metrics.json").read_text())["digest"] == found["digest"]
 
 
+def test_run_prints_what_is_promised_of_privacy_and_warns_of_what_is_not(comity, write):
+    private = HEART.replace(
+        "    strategy=", "    privacy=[co.privacy.RecordDP(epsilon=5.0, delta=1e-3)],\n    strategy="
+    )
+    assert private != HEART
+    code, out, err = comity("run", write(private), "--data", "heart")
+    assert code == 0
+    assert "PrivacyWarning: RecordDP limits what is told of a record" in err
+    assert re.search(r"^Cleveland: \(ε = \S+, δ = 0\.001\) for each record", out, re.MULTILINE)
+    assert "with one record at each of them" in " ".join(out.split())
+
+
 def test_run_prints_a_table_the_model_and_whose_data_it_is(comity, write):
     code, out, err = comity("run", write(HEART), "--data", "heart", "--baseline", "local", "--baseline", "pooled")
     assert (code, err) == (0, "")

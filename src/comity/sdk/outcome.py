@@ -12,6 +12,7 @@ from typing import Any, final
 
 from comity.engine.experiment import Experiment
 from comity.engine.history import Round, Scores, series
+from comity.engine.promises import promised
 from comity.engine.run import Run
 from comity.engine.stopping import best_index
 from comity.sdk.client import Client
@@ -84,6 +85,7 @@ def run_of(client: Client, experiment: Experiment, shown: Mapping[str, Any]) -> 
         memories=MemoriesAtSites(client, last_parts(rounds)),
         columns=reading.names(held.get("columns", {})),
         engine={"engine": "Plain()", "threads": 1, "plan": shown["key"], "aggregator": shown["aggregator"]},
+        statements=promised(experiment, shown["organizations"]),
     )
 
 

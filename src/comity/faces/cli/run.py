@@ -12,6 +12,7 @@ import typer
 
 from comity import data
 from comity.engine.experiment import Experiment
+from comity.engine.promises import told
 from comity.engine.report import metrics
 from comity.engine.run import Run
 from comity.engine.settings import with_setting
@@ -109,6 +110,8 @@ def show(run: Run) -> None:
         screen.print(terminal_table(run.comparison()))
         screen.print()
     screen.print(line(f"Model of round {run.round}: {run.digest}"))
+    for promise in told(run.statements):
+        screen.print(line(promise.removeprefix("- ")))
 
 
 def sites_of(given: str) -> dict[str, str]:
