@@ -92,6 +92,17 @@ SHAPES = {
 SITES = [3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 6, 6, 7, 8, 9, 10]
 
 
+@settings(
+    max_examples=300,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(drawn=sums(10, st.sampled_from(SITES)), **SHAPES)
+def test_any_sum_of_up_to_ten_sites(parties, verified_once, drawn, bits, size, segment, seed):
+    check(parties, drawn, bits, size, segment, seed)
+
+
+@pytest.mark.long
 @pytest.mark.timeout(1200)
 @settings(
     max_examples=2000,
@@ -99,7 +110,7 @@ SITES = [3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 6, 6, 7, 8, 9, 10]
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(drawn=sums(10, st.sampled_from(SITES)), **SHAPES)
-def test_any_sum_of_up_to_ten_sites(parties, verified_once, drawn, bits, size, segment, seed):
+def test_thousands_of_sums_of_up_to_ten_sites(parties, verified_once, drawn, bits, size, segment, seed):
     check(parties, drawn, bits, size, segment, seed)
 
 
