@@ -44,7 +44,7 @@ docs: .venv/.dev ## write docs/reference.md, run every code block of README and 
 	$(BIN)/python scripts/reference.py
 	$(BIN)/python scripts/state_machines.py
 	$(BIN)/python scripts/configuration.py
-	$(BIN)/python -m pytest -q tests/docs
+	$(BIN)/python -m pytest -q -m "long or not long" tests/docs
 
 .venv/bin/python:
 	sh scripts/venv.sh $(PYTHON)
