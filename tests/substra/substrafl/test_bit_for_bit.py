@@ -17,8 +17,9 @@ EXPERIMENTS = {
 """By name, with the rounds to play."""
 
 
-def test_two_rounds_with_scikit_learn(nodes, play, record_property):
-    compare("fedavg_sklearn", 2, nodes, play, record_property)
+@pytest.mark.parametrize("rounds", [1, pytest.param(2, marks=[pytest.mark.substra, pytest.mark.timeout(900)])])
+def test_rounds_with_scikit_learn(nodes, play, record_property, rounds):
+    compare("fedavg_sklearn", rounds, nodes, play, record_property)
 
 
 @pytest.mark.substra
