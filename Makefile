@@ -15,8 +15,9 @@ setup: .venv/.dev ## everything for work on comity, into .venv
 demo: .venv/.demo ## four hospitals predict heart disease together
 	$(BIN)/comity demo heart
 
+# In the order of the folders: files of few and long tests come first, so that short ones fill up the end.
 test: .venv/.dev ## the whole test suite
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 check: .venv/.dev ## format, lint, types and import contracts
 	$(BIN)/ruff format --check src tests bench examples scripts
@@ -38,7 +39,7 @@ fuzz: .venv/.dev ## ask node and hub for whatever their OpenAPI documents allow,
 		tests/unit/network/test_hub_fuzz.py
 
 long: .venv/.dev ## what `make test` shortens, at full length: demos, sums of forty sites; half an hour
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m long
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m long
 
 docs: .venv/.dev ## write docs/reference.md, run every code block of README and docs
 	$(BIN)/python scripts/reference.py
