@@ -36,7 +36,6 @@ class Rendering:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.globals.update(static=self.statics.url)
         self._environment.filters.update(words.FILTERS)
 
     async def page(
@@ -44,5 +43,5 @@ class Rendering:
     ) -> HTMLResponse:
         """The page as an answer."""
         made = self._environment.get_template(template)
-        body = await asyncio.to_thread(made.render, {**(context or {}), "frame": frame})
+        body = await asyncio.to_thread(made.render, {**(context or {}), "frame": frame, "static": self.statics.url})
         return HTMLResponse(body, status, headers={**HEADERS, **UNKEPT})
