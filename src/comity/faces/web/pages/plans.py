@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import Response
 
 from comity.faces.web.pages import lists
-from comity.faces.web.visit import Visit, to
+from comity.faces.web.visit import Visit
 from comity.node.rest.filters import PLANS
 
 STATUSES = (
@@ -15,11 +15,6 @@ STATUSES = (
     "PLAN_STATUS_FAILED",
     "PLAN_STATUS_CANCELED",
 )
-
-
-async def home(visit: Visit) -> Response:
-    """Where one begins."""
-    return to("/compute_plans")
 
 
 async def listed(visit: Visit) -> Response:
