@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias, final
 
 from comity.faces.web.pages import (
+    compare,
     datasets,
     downloads,
     entries,
@@ -14,12 +15,17 @@ from comity.faces.web.pages import (
     login,
     organizations,
     participation,
+    passwords,
     plan,
     plans,
+    search,
     settings,
+    spreadsheets,
     task,
     tasks,
     theme,
+    tokens,
+    users,
     workflow,
 )
 from comity.faces.web.visit import Endpoint
@@ -47,6 +53,7 @@ ROUTES = (
     Route("POST", "/theme", "anyone", theme.choose),
     Route("GET", "/", Right.READ, organizations.home),
     Route("GET", "/compute_plans", Right.READ, plans.listed),
+    Route("POST", "/compute_plans/columns", Right.READ, plans.columns),
     Route("GET", "/compute_plans/{key}", Right.READ, plan.performance),
     Route("GET", "/compute_plans/{key}/tasks", Right.READ, tasks.of_plan),
     Route("GET", "/compute_plans/{key}/workflow", Right.READ, workflow.show),
@@ -78,6 +85,22 @@ ROUTES = (
     Route("GET", "/entries/checkpoint", Right.READ, entries.download_checkpoint),
     Route("GET", "/entries/leaves", Right.READ, entries.download_leaves),
     Route("GET", "/feed", Right.READ, feed.live),
+    Route("GET", "/search", Right.READ, search.show),
+    Route("GET", "/compare", Right.READ, compare.show),
+    Route("GET", "/tasks.csv", Right.READ, spreadsheets.tasks),
+    Route("GET", "/datasets.csv", Right.READ, spreadsheets.datasets),
+    Route("GET", "/functions.csv", Right.READ, spreadsheets.functions),
+    Route("GET", "/manage_users", Right.MANAGE_USERS, users.listed),
+    Route("POST", "/manage_users", Right.MANAGE_USERS, users.add),
+    Route("POST", "/manage_users/{key}/role", Right.MANAGE_USERS, users.change),
+    Route("POST", "/manage_users/{key}/remove", Right.MANAGE_USERS, users.remove),
+    Route("POST", "/manage_users/{key}/reset", Right.MANAGE_USERS, users.reset),
+    Route("GET", "/manage_tokens", "user", tokens.listed),
+    Route("POST", "/manage_tokens", "user", tokens.create),
+    Route("POST", "/manage_tokens/{key}/revoke", "user", tokens.revoke),
     Route("GET", "/settings", "user", settings.show),
+    Route("POST", "/settings/password", "user", passwords.change),
+    Route("GET", "/reset_password/{key}", "anyone", passwords.reset_form),
+    Route("POST", "/reset_password/{key}", "anyone", passwords.reset),
 )
 """Addresses are those of Substra's frontend where it has the page, so that links to it stay good."""

@@ -17,7 +17,7 @@ from comity.node.rest.log import entry_of, leaves
 from comity.node.rest.organizations import members
 from comity.node.rest.render import View
 
-SHOWN = 30
+SHOWN = 20
 
 KINDS = (
     "function_approved",
