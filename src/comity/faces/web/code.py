@@ -54,7 +54,7 @@ def highlighted(name: str, text: str) -> list[Line]:
 
 def difference(name: str, before: str, text: str) -> list[Line]:
     """A file's lines beside those of the version before; what is far from any change is left out."""
-    old, new = before.splitlines(), text.splitlines()
+    old, new = _split(before), _split(text)
     old_lines, new_lines = _lines(name, before), _lines(name, text)
     made: list[Line] = []
     for kind, a, b, c, d in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
@@ -90,10 +90,11 @@ def _near(lines: Sequence[Line]) -> list[Line]:
 
 
 def _lines(name: str, text: str) -> list[Markup]:
+    plain = _split(text)
     if len(text) > LONGEST:
-        return [escape(line) for line in text.splitlines()]
+        return [escape(line) for line in plain]
     made = [""]
-    for kind, value in lex(text, _lexer(name)):
+    for kind, value in lex("\n".join(plain), _lexer(name)):
         look = next((look for each, look in LOOKS if kind in each), "")
         first, *rest = value.split("\n")
         for at, piece in enumerate([first, *rest]):
@@ -101,9 +102,12 @@ def _lines(name: str, text: str) -> list[Markup]:
                 made.append("")
             shown = str(escape(piece))
             made[-1] += f'<span class="c-{look}">{shown}</span>' if look and piece else shown
-    lines = [Markup(line) for line in made]
-    count = len(text.splitlines())
-    return (lines + [Markup("")] * count)[:count]
+    return [Markup(line) for line in made[: len(plain)]]
+
+
+def _split(text: str) -> list[str]:
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return lines if lines[-1] else lines[:-1]
 
 
 def _lexer(name: str) -> Lexer:

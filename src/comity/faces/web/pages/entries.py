@@ -19,6 +19,8 @@ from comity.node.rest.render import View
 
 SHOWN = 20
 
+PLAIN = {"x-content-type-options": "nosniff"}
+
 KINDS = (
     "function_approved",
     "function_refused",
@@ -74,14 +76,14 @@ async def of_plan(visit: Visit) -> Response:
 async def download_checkpoint(visit: Visit) -> Response:
     """The hub's signed note, as the API gives it."""
     made = await checkpoint_of(visit.call)
-    made.headers["content-disposition"] = 'attachment; filename="checkpoint.json"'
+    made.headers.update({"content-disposition": 'attachment; filename="checkpoint.json"', **PLAIN})
     return made
 
 
 async def download_leaves(visit: Visit) -> Response:
     """Leaves as they stand in the log, for those who check them."""
     made = await leaves(visit.call)
-    made.headers["content-disposition"] = 'attachment; filename="leaves.json"'
+    made.headers.update({"content-disposition": 'attachment; filename="leaves.json"', **PLAIN})
     return made
 
 
