@@ -10,7 +10,7 @@ from fastapi import Response
 
 from comity.domain.conducting import awaited
 from comity.domain.growing import attempts, task_key
-from comity.domain.records import Performance, Plan, Task, need
+from comity.domain.records import MaskedSum, Performance, Plan, Task, need
 from comity.domain.rounds import growth_of, sites_of, state_task
 from comity.domain.states import ENDED, OVER
 from comity.domain.tasks import made
@@ -93,11 +93,13 @@ def one(view: View, plan: Plan, number: int) -> nouns.Round:
         "state": state.key if state and state.blob else None,
         "start_date": date(before.ended_at),
         "end_date": date(step.ended_at) if step else None,
+        "sum": _sum(view, task_key(plan.key, number, "sum")),
+        "scores": _sum(view, task_key(plan.key, number, "scores")),
         "pooled": _measured(view, task_key(plan.key, number, "finish")),
         "sites": {
             site: measured
             for site in sorted(growth.sites)
-            if (measured := _measured(view, task_key(plan.key, number, "evaluate", site))) is not None
+            if (measured := _measured(view, task_key(plan.key, number, "evaluate", site)))
         },
     }
 
@@ -116,6 +118,21 @@ def _part(view: View, tries: list[Task], site: str, included: set[str]) -> nouns
         "attempts": len(tries),
         "included": any(task.key in included for task in tries),
         "waiting_for": view.waiting_for(tries[-1]),
+    }
+
+
+def _sum(view: View, key: str) -> nouns.MaskedSum | None:
+    """What is known of a masked sum, and of none in the clear."""
+    summed = view.records.get(MaskedSum, key)
+    if summed is None:
+        return None
+    return {
+        "protocol": "SA-1",
+        "status": summed.status,
+        "roster": sorted(summed.roster),
+        "root": summed.root or None,
+        "clipped": summed.clipped,
+        "reason": view.text(summed.reason),
     }
 
 
