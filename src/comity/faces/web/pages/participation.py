@@ -21,6 +21,9 @@ from comity.values.quorum import enough
 SHOWN = 60
 """Rounds on a page."""
 
+SUMS = 20
+"""Rounds whose masked sums are shown."""
+
 
 @final
 @dataclass(frozen=True)
@@ -62,12 +65,18 @@ async def show(visit: Visit) -> Response:
 
 
 async def privacy(visit: Visit) -> Response:
-    """What leaves a site in this plan, who sees it, and what was spent."""
+    """What leaves a site in this plan, who sees it, and how the last rounds were summed."""
 
     def found(view: View, plan: Plan) -> Mapping[str, Any]:
         if plan.growth is None:
             raise NotFound("this plan is no experiment: its functions say themselves what leaves a site")
-        return {"growth": plan.growth, "members": sorted({*plan.growth.sites, plan.growth.aggregator, plan.owner})}
+        growth, last = plan.growth, plan.rounds_added
+        masked = range(max(growth.after + 1, last - SUMS + 1), last + 1) if growth.masking else ()
+        return {
+            "growth": growth,
+            "masking": growth.masking,
+            "sums": [one(view, plan, number) for number in reversed(masked)],
+        }
 
     return await show_plan(visit, "plan_privacy.html", found)
 
