@@ -96,8 +96,8 @@ async def network(call: Call) -> Response:
     )
 
 
-def entry_of(view: View, each: Placed) -> nouns.Entry:
-    """An entry in words."""
+def entry_of(view: View, each: Placed, most: int | None = None) -> nouns.Entry:
+    """An entry in words; with its first so many events."""
     said = each.statement
     return {
         "place": each.place,
@@ -110,7 +110,7 @@ def entry_of(view: View, each: Placed) -> nouns.Entry:
         "previous": said.previous or None,
         "seen": said.seen.size,
         "signature": each.leaf.signature,
-        "events": [_event(view, event) for event in said.events],
+        "events": [_event(view, event) for event in said.events[:most]],
     }
 
 

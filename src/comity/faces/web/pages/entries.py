@@ -17,7 +17,8 @@ from comity.node.rest.log import entry_of, leaves
 from comity.node.rest.organizations import members
 from comity.node.rest.render import View
 
-SHOWN = 20
+SHOWN, EVENTS = 20, 5
+"""Entries on a page, and events of each that are told in full."""
 
 PLAIN = {"x-content-type-options": "nosniff"}
 
@@ -92,5 +93,12 @@ def _found(view: View, asked: Mapping[str, str], path: str) -> Mapping[str, Any]
     given = asked.get("before", "")
     before = int(given) if given.isascii() and given.isdigit() and len(given) < 16 else 2**53
     found = history.entries(view.log, wanted, before=before, limit=SHOWN)
-    results = [entry_of(view, each) for each in found.entries]
-    return {"entries": results, "before": found.before, "size": view.log.size, "asked": asked, "path": path}
+    results = [(entry_of(view, each, EVENTS), len(each.statement.events)) for each in found.entries]
+    return {
+        "entries": results,
+        "events": EVENTS,
+        "before": found.before,
+        "size": view.log.size,
+        "asked": asked,
+        "path": path,
+    }

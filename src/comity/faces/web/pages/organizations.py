@@ -7,12 +7,11 @@ from typing import Any
 
 from fastapi import Response
 
-from comity.faces.web.pages import lists
+from comity.domain.records import Plan
 from comity.faces.web.visit import Visit
 from comity.node import approving, overview
 from comity.node.accounts.roles import Right
 from comity.node.rest.dates import date
-from comity.node.rest.filters import PLANS
 from comity.node.rest.news_feed import latest
 from comity.node.rest.render import View
 
@@ -31,23 +30,30 @@ async def home(visit: Visit) -> Response:
     stewards = Right.APPROVE in visit.call.principal.rights
 
     def work(view: View) -> Mapping[str, Any]:
-        running = lists.table(view, PLANS, "/compute_plans", {"status": "PLAN_STATUS_DOING,PLAN_STATUS_CREATED"})
-        last = lists.table(view, PLANS, "/compute_plans", {})
+        open_, ended = _plans(view, "ended_at"), _plans(view, "-ended_at")
+        running = [view.plan(each) for each in open_ if not each.ended_at]
         waiting = (
             [each for each in approving.judged(view.log, view.organization) if each.word is None] if stewards else []
         )
         view.learn(each.function for each in waiting[:SHOWN])
         return {
             **seen(view),
-            "running": running.rows[:SHOWN],
-            "running_count": running.count,
-            "ended": [each for each in last.rows if each["end_date"]][:SHOWN],
-            "any_plan": last.count > 0,
+            "running": running[:SHOWN],
+            "more": len(running) > SHOWN,
+            "ended": [view.plan(each) for each in ended if each.ended_at][:SHOWN],
+            "any_plan": bool(ended),
             "waiting": [{"function": view.function(each.function), "tasks": each.waiting} for each in waiting[:SHOWN]],
             "news": latest(view, 12),
         }
 
     return await visit.show("overview.html", work)
+
+
+def _plans(view: View, order: str) -> list[Plan]:
+    """The first plans by when they ended; those that have not come before all."""
+    _, found = view.records.search(Plan, {}, order=order, limit=SHOWN + 1)
+    view.learn(found)
+    return found
 
 
 async def _glance(visit: Visit) -> Any:
