@@ -7,8 +7,10 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.requests import Request
+from starlette.responses import Response
 
-from comity.faces.web.session import within
+from comity.faces.web.session import set_cookie, within
 
 
 def test_whoever_is_not_logged_in_is_asked_to_and_comes_back(pages):
@@ -46,6 +48,13 @@ def test_the_cookie_is_for_this_node_and_no_script(steady_pages):
         assert {"HttpOnly", "SameSite=lax", "Path=/"} <= set(attributes)
         assert "Domain" not in reply.headers["set-cookie"]
     assert len(names) == 2
+
+
+@pytest.mark.parametrize(("scheme", "secure"), [("http", False), ("https", True)])
+def test_a_cookie_that_came_by_https_goes_by_https_alone(scheme, secure):
+    response, asked = Response(), {"type": "http", "scheme": scheme, "headers": [], "path": "/", "server": ("a", 1)}
+    set_cookie(response, Request(asked), name="comity", value="secret")
+    assert ("Secure" in response.headers["set-cookie"]) == secure
 
 
 def test_a_session_is_new_at_each_login_and_ends_the_one_before(pages):
