@@ -52,9 +52,13 @@ class Review:
 
 def judged(log: Log, organization: str) -> list[Judged]:
     """The functions of others that could run here, the latest first."""
-    _, ready = log.records.search(Function, {"status": ["FUNCTION_STATUS_READY"]})
-    theirs = [each for each in ready if each.owner != organization and each.key != SUM]
-    return [_judged(log, organization, each) for each in theirs if each.permission.allows(organization, each.owner)]
+    return [_judged(log, organization, each) for each in _theirs(log, organization)]
+
+
+def waiting(log: Log, organization: str) -> int:
+    """How many functions could run here and have no word yet."""
+    told = {each.archive for each in log.records.find(Approval, "organization", organization)}
+    return sum(each.archive not in told for each in _theirs(log, organization))
 
 
 async def review(part: Part, key: str) -> Review:
@@ -117,6 +121,12 @@ def _usable(log: Log, organization: str, key: str) -> Function:
     if not function.permission.allows(organization, function.owner):
         raise Forbidden(f"OE0102: {organization} may not use the function {key}")
     return function
+
+
+def _theirs(log: Log, organization: str) -> list[Function]:
+    _, ready = log.records.search(Function, {"status": ["FUNCTION_STATUS_READY"]})
+    theirs = [each for each in ready if each.owner != organization and each.key != SUM]
+    return [each for each in theirs if each.permission.allows(organization, each.owner)]
 
 
 def _judged(log: Log, organization: str, function: Function) -> Judged:

@@ -55,19 +55,25 @@ class View:
         self.now = now
         self._names = names
         self._texts: dict[str, str] = {}
+        self._wanted: dict[str, set[str]] = {}
+        """Commitments whose texts are not read yet, by the fields that they stand in."""
         self._functions: dict[str, nouns.Function] = {}
 
     # Texts
 
     def learn(self, records: Iterable[Record]) -> None:
-        """Look up the texts of many records at once."""
-        commitments = {getattr(each, field, "") for each in records for field in TEXTS}
-        self._texts |= dict.fromkeys(commitments, REDACTED) | self.log.texts(commitments) | {"": ""}
+        """Many records are about to be written: the first text of a kind that is asked for brings all of that kind."""
+        for each in records:
+            for field in TEXTS:
+                if (commitment := getattr(each, field, "")) and commitment not in self._texts:
+                    self._wanted.setdefault(field, set()).add(commitment)
 
     def text(self, commitment: str) -> str:
         """The text, or that it was redacted."""
         if commitment not in self._texts:
-            self._texts[commitment] = self.log.texts([commitment]).get(commitment, REDACTED) if commitment else ""
+            field = next((field for field, wanted in self._wanted.items() if commitment in wanted), "")
+            wanted = self._wanted.pop(field, {commitment})
+            self._texts |= dict.fromkeys(wanted, REDACTED) | self.log.texts(wanted) | {"": ""}
         return self._texts[commitment]
 
     def metadata(self, commitment: str) -> dict[str, str]:

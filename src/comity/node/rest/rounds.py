@@ -53,7 +53,7 @@ def rounds(view: View, plan: Plan) -> nouns.Rounds:
         raise InvalidInput(f"the plan {plan.key} is no experiment: it has no rounds")
     growth = growth_of(plan)
     tasks = [each for each in view.records.find(Task, "plan", plan.key) if each.stage]
-    shown = [_round(view, plan, number) for number in range(growth.after + 1, plan.rounds_added + 1)]
+    shown = [one(view, plan, number) for number in range(growth.after + 1, plan.rounds_added + 1)]
     return {
         "key": plan.key,
         "name": view.text(plan.name),
@@ -74,7 +74,8 @@ def rounds(view: View, plan: Plan) -> nouns.Rounds:
     }
 
 
-def _round(view: View, plan: Plan, number: int) -> nouns.Round:
+def one(view: View, plan: Plan, number: int) -> nouns.Round:
+    """One round of an experiment."""
     growth, closed = growth_of(plan), number <= plan.rounds_closed
     gather = view.records.get(Task, task_key(plan.key, number, "step" if growth.sees_each else "sum"))
     included = {each.parent for each in gather.inputs} if gather and closed else set[str]()
