@@ -57,6 +57,11 @@ def judged(log: Log, organization: str) -> list[Judged]:
     return [_judged(log, organization, each) for each in theirs if each.permission.allows(organization, each.owner)]
 
 
+def waiting(log: Log, organization: str) -> int:
+    """How many functions could run here and have no word yet."""
+    return sum(each.word is None for each in judged(log, organization))
+
+
 async def review(part: Part, key: str) -> Review:
     """A function's source, and that of its forerunner; raises what fetching an archive raises."""
     me = part.following.organization

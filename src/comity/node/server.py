@@ -16,7 +16,7 @@ from comity.domain.events import RulesSupported
 from comity.domain.records import Organization
 from comity.node.node import Node, running
 from comity.node.place import Place
-from comity.node.rest.app import app
+from comity.node.rest.app import Dress, app, bare
 from comity.node.rotating import check_whole
 from comity.node.way import Way
 
@@ -24,19 +24,22 @@ GRACE = 1
 """Seconds that open requests get when the node is stopped."""
 
 
-def serve(place: Place, listening: socket.socket, way: Way, *, ready: Callable[[], None]) -> None:
-    """Serve until a signal ends it; `ready` is called once each channel is known, and a write of this node in it."""
+def serve(place: Place, listening: socket.socket, way: Way, *, ready: Callable[[], None], dress: Dress = bare) -> None:
+    """Serve until a signal ends it; `ready` is called once each channel is known, and a write of this node in it.
+
+    `dress` gives the application further routes, such as those of pages.
+    """
     logs.configure(way.log_level)
     arenas.limit()
     with folder.lock(place.folder):
         check_whole(place)
-        uvloop.run(_serve(place, listening, way, ready))
+        uvloop.run(_serve(place, listening, way, ready=ready, dress=dress))
     place.database.close()
 
 
-async def _serve(place: Place, listening: socket.socket, way: Way, ready: Callable[[], None]) -> None:
+async def _serve(place: Place, listening: socket.socket, way: Way, *, ready: Callable[[], None], dress: Dress) -> None:
     async with running(place, way) as node:
-        made = app(node, place.accounts, folder=place.folder, sample_roots=way.sample_roots)
+        made = app(node, place.accounts, folder=place.folder, sample_roots=way.sample_roots, dress=dress)
         config = uvicorn.Config(
             made, lifespan="off", log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE
         )

@@ -60,6 +60,7 @@ def start(
     """
     from comity.adapters.listening import listen, port_of
     from comity.faces.settings import NodeSettings, level, settings
+    from comity.faces.web.dress import dress
     from comity.node.server import serve
     from comity.node.way import Way
 
@@ -79,7 +80,7 @@ def start(
         sandbox=given.sandbox,
         log_level=level(given.log_level),
     )
-    serve(place, listening, way, ready=lambda: typer.echo(f"{called} at {url}"))
+    serve(place, listening, way, ready=lambda: typer.echo(f"{called} at {url}"), dress=dress)
 
 
 @app.command("reset-password")

@@ -15,6 +15,7 @@ from comity.adapters.environments.builds import Builds
 from comity.adapters.listening import listen, port_of
 from comity.domain.joining import Token, read_token, write_token
 from comity.faces.network.forked import Forked, Report
+from comity.faces.web.dress import dress
 from comity.hub import place as hub_place
 from comity.hub import server as hub_server
 from comity.hub.limits import Limits
@@ -127,7 +128,7 @@ def _node(here: Path, token: str, port: int, network: Embedded) -> Callable[[Rep
             builds=network.builds,
             log_level=logging.WARNING,
         )
-        node_server.serve(place, listening, way, ready=lambda: report(said))
+        node_server.serve(place, listening, way, ready=lambda: report(said), dress=dress)
 
     return program
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from fastapi import FastAPI, Request, Response
 from prometheus_client import CollectorRegistry, Counter
@@ -41,6 +42,13 @@ ERRORS: Sequence[tuple[type[ComityError], int, str]] = (
 )
 """Status and Substra's code of each kind of error, for those whose message does not begin with one."""
 
+Dress: TypeAlias = Callable[[FastAPI, Api], None]
+"""What gives the application further routes beside the API's: a node knows nothing of pages."""
+
+
+def bare(made: FastAPI, api: Api) -> None:
+    """No further routes."""
+
 
 def app(
     node: Node,
@@ -49,8 +57,10 @@ def app(
     folder: Path,
     sample_roots: Sequence[Path] = (),
     clock: Callable[[], int] = now,
+    dress: Dress = bare,
 ) -> FastAPI:
-    """The API of a node. Uploads are received below `folder`, and uploaded data samples stay there.
+    """The API of a node, and whatever `dress` adds. Uploads are received below `folder`, and uploaded data samples stay
+    there.
 
     Data samples may be registered in place below the folders of `sample_roots`.
     """
@@ -68,6 +78,7 @@ def app(
             name=f"{route.method} {route.path}",
             response_class=Response,
         )
+    dress(made, api)
     return made
 
 
@@ -109,9 +120,14 @@ async def _caller(api: Api, route: Route, request: Request) -> Principal | None:
     return principal
 
 
+def status_of(error: ComityError) -> tuple[int, str]:
+    """(the status of an error in HTTP, Substra's code of it)"""
+    return next(((status, code) for kind, status, code in ERRORS if isinstance(error, kind)), (400, "OE0003"))
+
+
 def refusal(error: ComityError) -> Response:
     """What an error is in HTTP."""
-    status, code = next(((status, code) for kind, status, code in ERRORS if isinstance(error, kind)), (400, "OE0003"))
+    status, code = status_of(error)
     detail = str(error)
     made = answer({"detail": detail if not code or detail.startswith("OE") else f"{code}: {detail}"}, status)
     if status == 401:

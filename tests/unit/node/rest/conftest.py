@@ -51,7 +51,7 @@ from comity.node.exchange import Exchange
 from comity.node.following import Following
 from comity.node.link import Address, Link
 from comity.node.node import Node, Part, part
-from comity.node.rest.app import app
+from comity.node.rest.app import Dress, app, bare
 from comity.node.way import Way
 from comity.ports.environments import EnvironmentsInMemory
 from comity.values.digest import Digest
@@ -230,7 +230,8 @@ class Network:
     PUBLIC, ARCHIVE, OPENER, PASSWORD, HASHER = PUBLIC, ARCHIVE, OPENER, PASSWORD, HASHER
     private, zipped = staticmethod(private), staticmethod(zipped)
 
-    def __init__(self, folder: Path, names: Sequence[str]) -> None:
+    def __init__(self, folder: Path, names: Sequence[str], dress: Dress = bare) -> None:
+        self.dress = dress
         self.loop = asyncio.new_event_loop()
         self.clock = Clock()
         self.folder = folder
@@ -375,7 +376,7 @@ class Network:
         database = Database(sqlite_url(folder / "node.db"), schema.BRANCHES)
         node = Node(database, BlobFiles(folder / "blobs"), Identity.generate(), {})
         accounts = Accounts(database, self.clock, hasher=HASHER)
-        made = app(node, accounts, folder=folder, sample_roots=[folder / "data"], clock=self.clock)
+        made = app(node, accounts, folder=folder, sample_roots=[folder / "data"], clock=self.clock, dress=self.dress)
         return Place(name, node, accounts, made, self.loop, folder)
 
     def _join(self, place: Place, name: str, number: int, digest: str) -> None:

@@ -1,0 +1,112 @@
+"""The pages of a node, put into its application beside the API.
+
+No page has an address of the API's, and none is given for a token; so that whoever speaks the API never gets HTML, with
+one exception that needs no page: what is not there is told to a browser, which asks for `text/html`, in words.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from urllib.parse import quote
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exception_handlers import http_exception_handler
+from starlette.exceptions import HTTPException
+from starlette.routing import Route as Asgi
+
+from comity.faces.web.rendering import Rendering
+from comity.faces.web.routes import ROUTES, Route
+from comity.faces.web.session import check_origin, cookie_name
+from comity.faces.web.visit import Visit, to
+from comity.node.accounts.people import Principal
+from comity.node.accounts.roles import Right
+from comity.node.rest.app import status_of
+from comity.node.rest.bodies import form
+from comity.node.rest.call import Api, Call
+from comity.values.errors import ComityError, Unauthenticated
+
+LARGEST_FORM = 1 << 20
+"""Bytes of a form that is sent."""
+
+
+def dress(made: FastAPI, api: Api) -> None:
+    """Add the pages to a node's application."""
+    rendering = Rendering()
+    made.router.routes.append(Asgi("/static/{digest}/{name}", rendering.statics.serve, name="static"))
+    for route in ROUTES:
+        endpoint = _answering(api, route, rendering)
+        made.router.routes.append(Asgi(route.path, endpoint, methods=[route.method], name=f"page {route.path}"))
+    made.add_exception_handler(HTTPException, _absent(api, rendering))
+
+
+def _answering(api: Api, route: Route, rendering: Rendering) -> Callable[[Request], Awaitable[Response]]:
+    async def asked(request: Request) -> Response:
+        visit = Visit(Call(api, request, None, request.stream()), rendering)
+        try:
+            visit = await _admitted(visit, route)
+            made = await route.endpoint(visit)
+        except ComityError as error:
+            made = await _refused(visit, error)
+        except Exception:
+            structlog.get_logger().exception("a page failed", path=route.path)
+            made = await _failed(visit)
+        api.requests.labels(route.method, route.path, made.status_code).inc()
+        return made
+
+    return asked
+
+
+async def _admitted(visit: Visit, route: Route) -> Visit:
+    """The visit of one who may make it; raises Unauthenticated, Forbidden."""
+    api, request = visit.call.api, visit.call.request
+    cookie = request.cookies.get(cookie_name(api), "")
+    who = await _caller(api, cookie) if cookie else None
+    if route.needs != "anyone" and who is None:
+        raise Unauthenticated("log in to see this page")
+    if isinstance(route.needs, Right) and who is not None:
+        who.require(route.needs)
+    call = Call(api, request, who, visit.call.stream)
+    if route.method == "GET":
+        return Visit(call, visit.rendering, cookie)
+    check_origin(request)
+    given = {name: ",".join(values) for name, values in form(await call.body(LARGEST_FORM)).items()}
+    if who is not None and route.needs != "anyone":
+        api.accounts.check_csrf(cookie, given.get("csrf", ""))
+    return Visit(call, visit.rendering, cookie, given)
+
+
+async def _caller(api: Api, cookie: str) -> Principal | None:
+    try:
+        return await asyncio.to_thread(api.accounts.authenticate_session, cookie)
+    except Unauthenticated:
+        return None
+
+
+async def _refused(visit: Visit, error: ComityError) -> Response:
+    """The page that says why; whoever is not logged in may do that, and comes back."""
+    request = visit.call.request
+    if isinstance(error, Unauthenticated):
+        target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        return to(f"/login?next={quote(target, safe='')}" if request.method == "GET" else "/login")
+    return await visit.show_anyone(
+        "error.html", {"status": status_of(error)[0], "reason": str(error)}, status=status_of(error)[0]
+    )
+
+
+async def _failed(visit: Visit) -> Response:
+    reason = "the page could not be made; the node's log says why"
+    return await visit.show_anyone("error.html", {"status": 500, "reason": reason}, status=500)
+
+
+def _absent(api: Api, rendering: Rendering) -> Callable[[Request, Exception], Awaitable[Response]]:
+    async def answer(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        if error.status_code != 404 or "text/html" not in request.headers.get("accept", ""):
+            return await http_exception_handler(request, error)
+        visit = Visit(Call(api, request, None, request.stream()), rendering)
+        reason = f"there is no page {request.url.path[:200]}; it may have had another address"
+        return await visit.show_anyone("error.html", {"status": 404, "reason": reason}, status=404)
+
+    return answer

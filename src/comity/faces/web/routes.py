@@ -1,0 +1,36 @@
+"""Every page, and the right that it needs: what has no row here does not exist."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, final
+
+from comity.faces.web.pages import login, plans, settings, theme
+from comity.faces.web.visit import Endpoint
+from comity.node.accounts.roles import Right
+
+Access: TypeAlias = Right | Literal["anyone", "user"]
+"""A right in the visitor's channel; or any user will do; or no session is asked for."""
+
+
+@final
+@dataclass(frozen=True)
+class Route:
+    """One method of one address."""
+
+    method: Literal["GET", "POST"]
+    path: str
+    needs: Access
+    endpoint: Endpoint
+
+
+ROUTES = (
+    Route("GET", "/login", "anyone", login.show),
+    Route("POST", "/login", "anyone", login.log_in),
+    Route("POST", "/logout", "user", login.log_out),
+    Route("POST", "/theme", "anyone", theme.choose),
+    Route("GET", "/", Right.READ, plans.home),
+    Route("GET", "/compute_plans", Right.READ, plans.listed),
+    Route("GET", "/settings", "user", settings.show),
+)
+"""Addresses are those of Substra's frontend where it has the page, so that links to it stay good."""

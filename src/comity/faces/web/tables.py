@@ -1,0 +1,68 @@
+"""Lists as tables whose whole state stands in the address: what is searched for, in which order, and which page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, final
+from urllib.parse import urlencode
+
+from comity.node.rest.pages import Page
+
+
+@final
+@dataclass(frozen=True)
+class Table:
+    """One page of a list, and the addresses of its neighbours."""
+
+    path: str
+    query: Mapping[str, str]
+    page: Page
+    count: int
+    rows: list[Any]
+    default: str = "-creation_date"
+    """How it is ordered unless asked otherwise."""
+
+    def url(self, **changes: Any) -> str:
+        """The same list asked otherwise; None leaves a parameter out. From its first page, unless that is given."""
+        made = {name: value for name, value in {**self.query, "page": None, **changes}.items() if value is not None}
+        return self.path + (f"?{urlencode(made)}" if made else "")
+
+    @property
+    def ordering(self) -> str:
+        """How it is ordered."""
+        return self.query.get("ordering", self.default)
+
+    def sorted(self, name: str) -> Literal["ascending", "descending", "none"]:
+        """Whether, and which way, it is ordered by this."""
+        if self.ordering.removeprefix("-") != name:
+            return "none"
+        return "descending" if self.ordering.startswith("-") else "ascending"
+
+    def sort_url(self, name: str) -> str:
+        """Ordered by this; the other way round if it is already."""
+        return self.url(ordering=name if self.ordering == f"-{name}" else f"-{name}")
+
+    @property
+    def first(self) -> int:
+        """The number of the first row that is shown, from 1."""
+        return min(self.page.start + 1, self.count)
+
+    @property
+    def last(self) -> int:
+        """That of the last."""
+        return min(self.page.start + self.page.size, self.count)
+
+    @property
+    def pages(self) -> int:
+        """How many pages there are."""
+        return max(1, -(-self.count // self.page.size))
+
+    @property
+    def filtered(self) -> bool:
+        """Whether something is searched for."""
+        return bool(self.query.keys() - {"ordering", "page", "page_size"})
+
+    def has(self, name: str, value: str) -> bool:
+        """Whether a filter is for this value among others."""
+        return value in self.query.get(name, "").split(",")
