@@ -1,6 +1,7 @@
 """The process that runs of the playground are forked from: what they need is loaded once.
 
-Usage: python -m comity.faces.playground.base DESCRIPTOR, of a listening Unix socket; it ends when its standard input does.
+Usage: python -m comity.faces.playground.base DESCRIPTOR FOLDER: of a listening Unix socket, and where that lies. It
+ends when its standard input does, and takes the folder with it.
 
 Who wants something run connects, sends one line, and reads lines until the end. The connection is a lease: a run whose
 client hangs up is killed, so nothing is computed that nobody waits for. It has one thread, asserted before each fork,
@@ -12,13 +13,17 @@ from __future__ import annotations
 import gc
 import os
 import resource
+import shutil
 import signal
 import socket
 import sys
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from selectors import EVENT_READ, DefaultSelector
 from typing import NoReturn, final
+
+import numpy as np
 
 from comity.faces.playground.data_sets import DATA_SETS, load
 from comity.faces.playground.experiment import arranged, methods
@@ -134,10 +139,8 @@ def _run(connection: socket.socket, wanted: Asked, data: dict[str, tuple[Rows, R
 
 def threads() -> int:
     """How many threads this process has; 1 where the system does not tell."""
-    try:
-        return os.stat("/proc/self/task").st_nlink - 2
-    except OSError:
-        return 1
+    folder = Path("/proc/self/task")
+    return folder.stat().st_nlink - 2 if folder.exists() else 1
 
 
 def warm() -> dict[str, tuple[Rows, Rows]]:
@@ -152,7 +155,7 @@ def warm() -> dict[str, tuple[Rows, Rows]]:
         experiment, sites, _ = arranged(settings, method, seed=0, rows=rows, validation=validation)
         assert experiment.model is not None
         params = experiment.model.init(0)
-        experiment.model.gradient(params, next(iter(sites)).train.take(slice(0, 4)))
+        experiment.model.gradient(params, next(iter(sites)).train.take(np.arange(4)))
         experiment.model.predict(params, validation.x[:4])
     return data
 
@@ -164,6 +167,7 @@ def main() -> None:
     gc.collect()
     gc.freeze()  # or the first collection in a child would copy every page
     Runs(listening, data).serve()
+    shutil.rmtree(sys.argv[2], ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ class DataSet:
     """Of strategies with Adam at the server."""
     batch_size: int
     hospitals: tuple[Hospital, ...]
-    """As many as there may be, as they are dealt unless asked otherwise; whatever their number, there are rows enough."""
+    """As they are dealt unless asked otherwise. However many of them are taken, there are rows enough."""
     rounds: int = 20
     extra: str = ""
     """The extra of comity that its model needs."""

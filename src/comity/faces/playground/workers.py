@@ -7,10 +7,10 @@ import os
 import socket
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 from typing import final
 
 from comity.faces.playground import work
@@ -20,6 +20,9 @@ from comity.values.errors import Unavailable
 PATIENCE = 5.0
 """Seconds that the base process has to end."""
 
+IDLE = 600.0
+"""Seconds after which a base process that nobody needs is ended."""
+
 
 @final
 class Workers:
@@ -28,31 +31,41 @@ class Workers:
     At most `most` runs are computed at once; others wait for their turn, in the order in which they came.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, *, idle: float = IDLE) -> None:
         self._turns = asyncio.Semaphore(most)
         self._starting = asyncio.Lock()
         self._base: Process | None = None
-        self._folder: TemporaryDirectory[str] | None = None
+        self._address = ""
+        self._idle = idle
+        self._busy = 0
+        self._leaving: asyncio.Task[None] | None = None
 
-    async def run(self, asked: Asked) -> AsyncIterator[Said]:
+    async def run(self, asked: Asked) -> AsyncGenerator[Said]:
         """What a run says, until it is done or has failed. Whoever stops listening (`aclose`) ends it.
 
         Raises Unavailable when the process is ended from outside, as for want of memory or by its limit of CPU time.
         """
-        async with self._turns:
-            reader, writer = await asyncio.open_unix_connection(await self._address(), limit=LONGEST)
-            try:
-                writer.write(line(asked))
-                while heard := await reader.readline():
-                    said = work.said.decode(heard)
-                    yield said
-                    if isinstance(said, Done | Failed):
-                        return
-                raise Unavailable("the process that trained was ended; try again, with fewer rounds or rows")
-            finally:
-                writer.close()
-                with suppress(OSError):
-                    await writer.wait_closed()
+        self._busy += 1
+        try:
+            async with self._turns:
+                reader, writer = await asyncio.open_unix_connection(await self._started(), limit=LONGEST)
+                try:
+                    writer.write(line(asked))
+                    while heard := await reader.readline():
+                        said = work.said.decode(heard)
+                        yield said
+                        if isinstance(said, Done | Failed):
+                            return
+                    raise Unavailable("the process that trained was ended; try again, with fewer rounds or rows")
+                except ConnectionError as error:
+                    raise Unavailable("the process that trains was ended; try again") from error
+                finally:
+                    writer.close()
+                    with suppress(OSError):
+                        await writer.wait_closed()
+        finally:
+            self._busy -= 1
+            self._rest()
 
     async def start(self) -> None:
         """Start the base process and wait until it is warm."""
@@ -61,41 +74,52 @@ class Workers:
 
     async def stop(self) -> None:
         """End the base process and all that came of it."""
-        base, self._base = self._base, None
-        if base is not None and base.returncode is None:
-            assert base.stdin is not None
-            base.stdin.close()
-            try:
-                await asyncio.wait_for(base.wait(), PATIENCE)
-            except TimeoutError:
-                base.kill()
-                await base.wait()
-        if self._folder is not None:
-            self._folder.cleanup()
-            self._folder = None
+        if self._leaving is not None:
+            self._leaving.cancel()
+            self._leaving = None
+        await self._end()
 
-    async def _address(self) -> str:
+    def _rest(self) -> None:
+        """Have the base process ended after a while, unless it is needed before."""
+        if self._leaving is not None:
+            self._leaving.cancel()
+        self._leaving = None if self._busy else asyncio.create_task(self._leave())
+
+    async def _leave(self) -> None:
+        await asyncio.sleep(self._idle)
+        self._leaving = None
+        await self._end()
+
+    async def _end(self) -> None:
+        base, self._base = self._base, None
+        if base is None:
+            return
+        assert base.stdin is not None
+        base.stdin.close()
+        try:
+            await asyncio.wait_for(base.wait(), PATIENCE)
+        except TimeoutError:
+            base.kill()
+            await base.wait()
+
+    async def _started(self) -> str:
         """Where the base process listens; one that has ended is started again."""
         async with self._starting:
-            if self._folder is not None and self._base is not None and self._base.returncode is None:
-                return f"{self._folder.name}/runs"
-            await self.stop()
-            self._folder = TemporaryDirectory(prefix="comity-playground-")
-            address = str(Path(self._folder.name) / "runs")
+            if self._base is not None and self._base.returncode is None:
+                return self._address
+            await self._end()
+            folder = mkdtemp(prefix="comity-playground-")
+            self._address = str(Path(folder) / "runs")
             with socket.socket(socket.AF_UNIX) as listening:
-                listening.bind(address)
+                listening.bind(self._address)
                 listening.listen(64)
-                descriptor = listening.fileno()
-                module = "comity.faces.playground.base"
+                command = [sys.executable, "-m", "comity.faces.playground.base", str(listening.fileno()), folder]
                 self._base = await asyncio.create_subprocess_exec(
-                    sys.executable,
-                    "-m",
-                    module,
-                    str(descriptor),
+                    *command,
                     stdin=PIPE,
                     stdout=DEVNULL,
-                    pass_fds=[descriptor],
+                    pass_fds=[listening.fileno()],
                     env={**os.environ, **ONE_THREAD},
                     start_new_session=True,
                 )
-            return address
+            return self._address
