@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from comity.faces.cli import approve, data, demo, doctor, function, hub, log, node, plan, run, status, up
+from comity.faces.cli import approve, data, demo, doctor, function, hub, log, node, plan, playground, run, status, up
 from comity.values.errors import ComityError
 
 INTERRUPTED = 130
@@ -23,6 +23,7 @@ app = typer.Typer(
 app.command("demo")(demo.command)
 app.command("run")(run.command)
 app.command("up")(up.command)
+app.command("playground")(playground.command)
 app.command("status")(status.command)
 app.command("approve")(approve.command)
 app.command("doctor")(doctor.command)

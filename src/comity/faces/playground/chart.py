@@ -95,7 +95,7 @@ def _axes(x: Place, y: Place, *, low: float, high: float, rounds: int) -> str:
     made += [
         f'<text class="number" x="{x(each):.1f}" y="{HEIGHT - 12}" text-anchor="middle">{each}</text>' for each in marks
     ]
-    made.append(f'<text class="number" x="{WIDTH - RIGHT + 8}" y="{HEIGHT - 12}">round</text>')
+    made.append(f'<text class="number" x="{WIDTH - RIGHT + 16}" y="{HEIGHT - 12}">rounds</text>')
     return "".join(made)
 
 

@@ -39,10 +39,13 @@ class Rendering:
         self._environment.globals.update(static=self.statics.url)
         self._environment.filters.update(words.FILTERS)
 
+    def part(self, template: str, context: Mapping[str, Any]) -> str:
+        """What a template makes of this, such as a piece of a page that is sent by itself."""
+        return self._environment.get_template(template).render(context)
+
     async def page(
         self, template: str, frame: Frame, context: Mapping[str, Any] | None = None, *, status: int = 200
     ) -> HTMLResponse:
         """The page as an answer."""
-        made = self._environment.get_template(template)
-        body = await asyncio.to_thread(made.render, {**(context or {}), "frame": frame})
+        body = await asyncio.to_thread(self.part, template, {**(context or {}), "frame": frame})
         return HTMLResponse(body, status, headers={**HEADERS, **UNKEPT})
