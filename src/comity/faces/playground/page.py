@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
@@ -13,8 +13,8 @@ from comity.faces.playground.data_sets import DATA_SETS
 from comity.faces.playground.experiment import methods
 from comity.faces.playground.offered import offered
 from comity.faces.playground.query import LETTERS, SLIDERS, query_of, settings_from
-from comity.faces.playground.reading import reading, shown
-from comity.faces.playground.results import METRIC_NAMES, Results, title_of
+from comity.faces.playground.reading import digits_of, reading, shown
+from comity.faces.playground.results import METRIC_NAMES, Band, Results, title_of
 from comity.faces.playground.settings import HOSPITALS, ROUNDS, SEED, SEEDS, Settings
 from comity.values.errors import NotSupported
 
@@ -89,10 +89,7 @@ def drawn(results: Results) -> Mapping[str, Any]:
         for metric in METRIC_NAMES
         if (band := results.last(method, metric))
     }
-    least = {
-        metric: min((b.least for (_, m), b in bands.items() if m == metric), default=0.0) for metric in METRIC_NAMES
-    }
-    most = {metric: max((b.most for (_, m), b in bands.items() if m == metric), default=1.0) for metric in METRIC_NAMES}
+    known = {metric: [band for (_, of), band in bands.items() if of == metric] for metric in METRIC_NAMES}
     return {
         "results": results,
         "metrics": [
@@ -104,12 +101,7 @@ def drawn(results: Results) -> Mapping[str, Any]:
                 "title": title_of(method),
                 "mark": mark(method),
                 "bands": [
-                    {
-                        "strip": Markup(strip(band, method, least[metric], max(most[metric], least[metric] + 1e-6))),
-                        "text": shown(band),
-                    }
-                    if (band := bands.get((method, metric)))
-                    else None
+                    _cell(method, band, known[metric]) if (band := bands.get((method, metric))) else None
                     for metric in METRIC_NAMES
                 ],
             }
@@ -117,3 +109,9 @@ def drawn(results: Results) -> Mapping[str, Any]:
         ],
         "paragraphs": reading(results) if results.complete else [],
     }
+
+
+def _cell(method: str, band: Band, among: Sequence[Band]) -> Mapping[str, Any]:
+    low, high = min(each.least for each in among), max(each.most for each in among)
+    mean, span = shown(band, digits_of(among))
+    return {"strip": Markup(strip(band, method, low, max(high, low + 1e-6))), "mean": mean, "span": span}

@@ -12,6 +12,7 @@ from math import sqrt
 
 from comity.engine.simulate import FEDERATED
 from comity.engine.sites import POOLED
+from comity.faces.playground.experiment import methods
 from comity.faces.playground.results import METRIC_NAMES, Band, Results
 
 
@@ -36,14 +37,18 @@ def standard_error(auc: float, negatives: int, positives: int) -> float:
     return sqrt(spread / (positives * negatives))
 
 
-def shown(band: Band) -> str:
-    """A band in figures, of which there are three where it is narrow.
+def shown(band: Band, digits: int = 2) -> tuple[str, str]:
+    """(mean, from the least to the most) in figures.
 
-    >>> shown(Band((0.75, 0.78, 0.84))), shown(Band((0.991, 0.995, 0.999)))
-    ('0.79 (0.75 to 0.84)', '0.995 (0.991 to 0.999)')
+    >>> shown(Band((0.75, 0.78, 0.84)))
+    ('0.79', '(0.75 to 0.84)')
     """
-    digits = 2 if band.most - band.least >= 0.02 else 3
-    return f"{band.mean:.{digits}f} ({band.least:.{digits}f} to {band.most:.{digits}f})"
+    return f"{band.mean:.{digits}f}", f"({band.least:.{digits}f} to {band.most:.{digits}f})"
+
+
+def digits_of(bands: Sequence[Band]) -> int:
+    """How many decimals these take: one more where all lie close together."""
+    return 2 if max(band.most for band in bands) - min(band.least for band in bands) >= 0.1 else 3
 
 
 def _against_each(results: Results, metric: str) -> str:
@@ -52,7 +57,7 @@ def _against_each(results: Results, metric: str) -> str:
     beaten = [hospital for hospital, band in alone.items() if together.above(band)]
     better = [hospital for hospital, band in alone.items() if band.above(together)]
     unclear = [hospital for hospital in alone if hospital not in beaten and hospital not in better]
-    led = f"By {name}, training together reaches {shown(together)}."
+    led = f"By {name}, training together reaches {_said(results, together, metric)}."
     if len(beaten) == len(alone):
         return f"{led} That is better than every hospital alone: no run of any of them was as good as any run together."
     said = [led]
@@ -72,15 +77,16 @@ def _against_each(results: Results, metric: str) -> str:
 
 def _against_pooled(results: Results) -> str:
     together, pooled = (_last(results, method, "auc") for method in (FEDERATED, POOLED))
+    said = _said(results, pooled, "auc")
     if pooled.above(together):
         return (
-            f"With all rows in one place the AUC would be {shown(pooled)}: better than together, in every run. That is "
+            f"With all rows in one place the AUC would be {said}: better than together, in every run. That is "
             "what it costs here to leave the data where they are."
         )
     if together.above(pooled):
-        return f"With all rows in one place the AUC would be {shown(pooled)}: less than together, in every run."
+        return f"With all rows in one place the AUC would be {said}: less than together, in every run."
     return (
-        f"With all rows in one place the AUC would be {shown(pooled)}. These runs cannot tell that from training "
+        f"With all rows in one place the AUC would be {said}. These runs cannot tell that from training "
         "together, which leaves the data where they are."
     )
 
@@ -124,6 +130,11 @@ def _privacy(results: Results) -> str:
         "Updates were summed securely: whoever combined them saw no hospital's own. That hides whose an update is. It "
         "does not hide what a model tells of a patient, which is for differential privacy to limit, and that was off."
     )
+
+
+def _said(results: Results, band: Band, metric: str) -> str:
+    every = [_last(results, method, metric) for method in methods(results.settings)]
+    return " ".join(shown(band, digits_of(every)))
 
 
 def _last(results: Results, method: str, metric: str) -> Band:
