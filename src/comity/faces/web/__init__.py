@@ -1,1 +1,1 @@
-"""The node's pages: rendered here of what the API shows, without a build step and without a second copy of the nouns."""
+"""The pages of a node: made here of what the API shows, without a build step or a second copy of the nouns."""

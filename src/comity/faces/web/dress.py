@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import TypeAlias
 from urllib.parse import quote
 
 import structlog
@@ -16,6 +18,7 @@ from fastapi.exception_handlers import http_exception_handler
 from starlette.exceptions import HTTPException
 from starlette.routing import Route as Asgi
 
+from comity.faces.web.live import Streams
 from comity.faces.web.rendering import Rendering
 from comity.faces.web.routes import ROUTES, Route
 from comity.faces.web.session import check_origin, cookie_name
@@ -27,23 +30,30 @@ from comity.node.rest.bodies import form
 from comity.node.rest.call import Api, Call
 from comity.values.errors import ComityError, Unauthenticated
 
+Visiting: TypeAlias = Callable[[Request], Visit]
+"""Makes the visit of one who is not known yet."""
+
 LARGEST_FORM = 1 << 20
 """Bytes of a form that is sent."""
 
 
 def dress(made: FastAPI, api: Api) -> None:
     """Add the pages to a node's application."""
-    rendering = Rendering()
+    rendering, streams = Rendering(), Streams()
     made.router.routes.append(Asgi("/static/{digest}/{name}", rendering.statics.serve, name="static"))
     for route in ROUTES:
-        endpoint = _answering(api, route, rendering)
+        endpoint = _answering(route, lambda request: Visit(_call(api, request), rendering, streams))
         made.router.routes.append(Asgi(route.path, endpoint, methods=[route.method], name=f"page {route.path}"))
-    made.add_exception_handler(HTTPException, _absent(api, rendering))
+    made.add_exception_handler(HTTPException, _absent(lambda request: Visit(_call(api, request), rendering, streams)))
 
 
-def _answering(api: Api, route: Route, rendering: Rendering) -> Callable[[Request], Awaitable[Response]]:
+def _call(api: Api, request: Request) -> Call:
+    return Call(api, request, None, request.stream())
+
+
+def _answering(route: Route, visiting: Visiting) -> Callable[[Request], Awaitable[Response]]:
     async def asked(request: Request) -> Response:
-        visit = Visit(Call(api, request, None, request.stream()), rendering)
+        visit = visiting(request)
         try:
             visit = await _admitted(visit, route)
             made = await route.endpoint(visit)
@@ -52,7 +62,7 @@ def _answering(api: Api, route: Route, rendering: Rendering) -> Callable[[Reques
         except Exception:
             structlog.get_logger().exception("a page failed", path=route.path)
             made = await _failed(visit)
-        api.requests.labels(route.method, route.path, made.status_code).inc()
+        visit.call.api.requests.labels(route.method, route.path, made.status_code).inc()
         return made
 
     return asked
@@ -67,14 +77,14 @@ async def _admitted(visit: Visit, route: Route) -> Visit:
         raise Unauthenticated("log in to see this page")
     if isinstance(route.needs, Right) and who is not None:
         who.require(route.needs)
-    call = Call(api, request, who, visit.call.stream)
+    call = replace(visit.call, caller=who)
     if route.method == "GET":
-        return Visit(call, visit.rendering, cookie)
+        return replace(visit, call=call, cookie=cookie)
     check_origin(request)
     given = {name: ",".join(values) for name, values in form(await call.body(LARGEST_FORM)).items()}
     if who is not None and route.needs != "anyone":
         api.accounts.check_csrf(cookie, given.get("csrf", ""))
-    return Visit(call, visit.rendering, cookie, given)
+    return replace(visit, call=call, cookie=cookie, form=given)
 
 
 async def _caller(api: Api, cookie: str) -> Principal | None:
@@ -90,9 +100,8 @@ async def _refused(visit: Visit, error: ComityError) -> Response:
     if isinstance(error, Unauthenticated):
         target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         return to(f"/login?next={quote(target, safe='')}" if request.method == "GET" else "/login")
-    return await visit.show_anyone(
-        "error.html", {"status": status_of(error)[0], "reason": str(error)}, status=status_of(error)[0]
-    )
+    status, _ = status_of(error)
+    return await visit.show_anyone("error.html", {"status": status, "reason": str(error)}, status=status)
 
 
 async def _failed(visit: Visit) -> Response:
@@ -100,12 +109,12 @@ async def _failed(visit: Visit) -> Response:
     return await visit.show_anyone("error.html", {"status": 500, "reason": reason}, status=500)
 
 
-def _absent(api: Api, rendering: Rendering) -> Callable[[Request, Exception], Awaitable[Response]]:
+def _absent(visiting: Visiting) -> Callable[[Request, Exception], Awaitable[Response]]:
     async def answer(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         if error.status_code != 404 or "text/html" not in request.headers.get("accept", ""):
             return await http_exception_handler(request, error)
-        visit = Visit(Call(api, request, None, request.stream()), rendering)
+        visit = visiting(request)
         reason = f"there is no page {request.url.path[:200]}; it may have had another address"
         return await visit.show_anyone("error.html", {"status": 404, "reason": reason}, status=404)
 

@@ -36,7 +36,6 @@ class Rendering:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.globals.update(static=self.statics.url)
         self._environment.filters.update(words.FILTERS)
 
     def part(self, template: str, context: Mapping[str, Any]) -> str:
@@ -47,5 +46,6 @@ class Rendering:
         self, template: str, frame: Frame, context: Mapping[str, Any] | None = None, *, status: int = 200
     ) -> HTMLResponse:
         """The page as an answer."""
-        body = await asyncio.to_thread(self.part, template, {**(context or {}), "frame": frame})
+        whole = {**(context or {}), "frame": frame, "static": self.statics.url}
+        body = await asyncio.to_thread(self.part, template, whole)
         return HTMLResponse(body, status, headers={**HEADERS, **UNKEPT})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, final
 
-from comity.faces.web.pages import login, plans, settings, theme
+from comity.faces.web.pages import feed, login, plan, plans, settings, tasks, theme
 from comity.faces.web.visit import Endpoint
 from comity.node.accounts.roles import Right
 
@@ -31,6 +31,13 @@ ROUTES = (
     Route("POST", "/theme", "anyone", theme.choose),
     Route("GET", "/", Right.READ, plans.home),
     Route("GET", "/compute_plans", Right.READ, plans.listed),
+    Route("GET", "/compute_plans/{key}", Right.READ, plan.performance),
+    Route("GET", "/compute_plans/{key}/tasks", Right.READ, tasks.of_plan),
+    Route("POST", "/compute_plans/{key}/cancel", Right.RUN, plan.cancel),
+    Route("POST", "/compute_plans/{key}/rename", Right.RUN, plan.rename),
+    Route("POST", "/compute_plans/{key}/favourite", Right.READ, plan.favour),
+    Route("GET", "/tasks", Right.READ, tasks.listed),
+    Route("GET", "/feed", Right.READ, feed.live),
     Route("GET", "/settings", "user", settings.show),
 )
 """Addresses are those of Substra's frontend where it has the page, so that links to it stay good."""

@@ -12,6 +12,7 @@ from starlette.responses import RedirectResponse
 
 from comity.faces.web.frame import Frame, theme_of
 from comity.faces.web.headers import HEADERS
+from comity.faces.web.live import Streams
 from comity.faces.web.rendering import Rendering
 from comity.node import approving
 from comity.node.accounts.roles import Right
@@ -29,6 +30,7 @@ class Visit:
 
     call: Call
     rendering: Rendering
+    streams: Streams
     cookie: str = ""
     """The secret of the session."""
     form: Mapping[str, str] | None = None

@@ -36,10 +36,11 @@ async def info(call: Call) -> Response:
 
 async def organizations(call: Call) -> Response:
     """The members of the channel that have a node."""
-    return answer(await call.read(_members))
+    return answer(await call.read(members))
 
 
-def _members(view: View) -> list[nouns.Organization]:
+def members(view: View) -> list[nouns.Organization]:
+    """Those that have a node."""
     here = view.records.get(Channel, CHANNEL)
     members = view.records.find(Organization, "status", "member")
     return [view.organization_of(each) for each in members if here is None or each.key != here.founder]

@@ -1,0 +1,96 @@
+"""One compute plan: what it measured, and what can be done with it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import Response
+
+from comity.domain.events import PlanCancelled
+from comity.domain.records import Plan, need
+from comity.domain.states import OVER
+from comity.faces.web.curves import axis_of, curves
+from comity.faces.web.drawing.lines import chart
+from comity.faces.web.visit import Visit, to
+from comity.node import registering
+from comity.node.accounts.preferences import Preferences
+from comity.node.accounts.roles import Right
+from comity.node.rest.render import View, status_of
+from comity.values.errors import InvalidInput
+
+
+async def performance(visit: Visit) -> Response:
+    """Charts of what the plan measured."""
+    asked = visit.query
+
+    def found(view: View, plan: Plan) -> Mapping[str, Any]:
+        axis = axis_of(view, [plan], asked.get("x", ""))
+        scale = "log" if asked.get("y") == "log" else "linear"
+        lines = curves(view, [plan], axis=axis)
+        charts = [chart(metric, series, axis=axis, scale=scale) for metric, series in lines.items()]
+        return {"charts": charts, "axis": axis, "scale": scale}
+
+    return await show(visit, "plan_performance.html", found)
+
+
+async def show(visit: Visit, template: str, found: Any) -> Response:
+    """One of the plan's pages: its head, and what is found in the same reading."""
+    favourites = (await preferences(visit)).favourites
+    may_run = Right.RUN in visit.call.principal.rights
+
+    def work(view: View) -> Mapping[str, Any]:
+        plan = need(view.records, Plan, visit.call.key)
+        return {**head(view, plan, may_run), "favourite": plan.key in favourites, **found(view, plan)}
+
+    return await visit.show(template, work)
+
+
+def head(view: View, plan: Plan, may_run: bool) -> Mapping[str, Any]:
+    """What stands above each page of a plan."""
+    growth = plan.growth
+    mine = plan.owner == view.organization
+    over = status_of(plan) in OVER
+    return {
+        "plan": view.plan(plan),
+        "rounds": growth and {"done": plan.rounds_closed, "planned": growth.rounds, "sites": sorted(growth.sites)},
+        "aggregator": growth.aggregator if growth else "",
+        "stopped": plan.complete and growth is not None and plan.rounds_closed < growth.rounds,
+        "may_rename": mine and may_run,
+        "may_cancel": mine and may_run and not over,
+        "over": over,
+    }
+
+
+async def preferences(visit: Visit) -> Preferences:
+    """What the visitor's pages look like."""
+    return await asyncio.to_thread(visit.call.api.accounts.preferences, visit.call.principal)
+
+
+async def cancel(visit: Visit) -> Response:
+    """End the plan."""
+    await visit.call.part.following.write([PlanCancelled(key=visit.call.key)], {})
+    return to(f"/compute_plans/{visit.call.key}")
+
+
+async def rename(visit: Visit) -> Response:
+    """Give the plan another name."""
+    name = visit.field("name")
+    if not 0 < len(name) <= 100:
+        raise InvalidInput(f"a name has 1 to 100 characters, not {len(name)}; go back and choose another")
+    await registering.rename(visit.call.part, "plan", visit.call.key, name=name)
+    return to(f"/compute_plans/{visit.call.key}")
+
+
+async def favour(visit: Visit) -> Response:
+    """Make the plan a favourite, or no longer."""
+    key = visit.call.key
+    await visit.call.read(lambda view: need(view.records, Plan, key))
+    kept = await preferences(visit)
+    favourites = [each for each in kept.favourites if each != key]
+    if len(favourites) == len(kept.favourites):
+        favourites.append(key)
+    changed = Preferences(favourites=tuple(favourites), columns=kept.columns)
+    await asyncio.to_thread(visit.call.api.accounts.keep_preferences, visit.call.principal, changed)
+    return to(f"/compute_plans/{key}")
