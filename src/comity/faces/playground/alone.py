@@ -14,7 +14,8 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from comity.faces.playground.limits import Limits
-from comity.faces.playground.routes import STATIC, TEMPLATES, Playground
+from comity.faces.playground.places import STATIC, TEMPLATES
+from comity.faces.playground.routes import Playground
 from comity.faces.web.frame import THEME, Frame, theme_of
 from comity.faces.web.headers import HEADERS
 from comity.faces.web.pages.theme import CHOICES, YEAR

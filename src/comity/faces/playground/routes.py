@@ -7,8 +7,7 @@ import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
-from typing import Any, TypeAlias, final
+from typing import Any, final
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -26,18 +25,12 @@ from comity.faces.playground.results import Results
 from comity.faces.playground.running import Runs
 from comity.faces.playground.script import script_of
 from comity.faces.playground.settings import Settings
+from comity.faces.playground.visited import Framed
 from comity.faces.playground.workers import Workers
-from comity.faces.web.frame import Frame
 from comity.faces.web.headers import HEADERS
 from comity.faces.web.rendering import Rendering
 from comity.faces.web.session import check_origin
 from comity.values.errors import ComityError, Forbidden, InvalidInput, Unavailable
-
-HERE = Path(__file__).parent
-TEMPLATES, STATIC = HERE / "templates", HERE / "static"
-
-Framed: TypeAlias = Callable[[Request], Awaitable[Frame]]
-"""What is around a page, for whoever asks for it."""
 
 KEPT = {"cache-control": "private, max-age=3600"}
 """Of what follows from the address alone."""

@@ -23,11 +23,14 @@ class Rendering:
     """Makes pages of templates. Everything that a template is given is escaped, and a name that is missing is an error.
 
     Further folders of templates and of static files stand beside those of the node's pages: a template there extends
-    `base.html` as they do.
+    `base.html` as they do. `playground` says whether the navigation leads to one.
     """
 
-    def __init__(self, statics: Statics | None = None, *, templates: tuple[Path, ...] = ()) -> None:
+    def __init__(
+        self, statics: Statics | None = None, *, templates: tuple[Path, ...] = (), playground: bool = False
+    ) -> None:
         self.statics = statics or Statics(HERE / "static")
+        self._playground = playground
         self._environment = Environment(
             loader=FileSystemLoader([HERE / "templates", *templates]),
             autoescape=True,
@@ -46,6 +49,6 @@ class Rendering:
         self, template: str, frame: Frame, context: Mapping[str, Any] | None = None, *, status: int = 200
     ) -> HTMLResponse:
         """The page as an answer."""
-        whole = {**(context or {}), "frame": frame, "static": self.statics.url}
+        whole = {**(context or {}), "frame": frame, "static": self.statics.url, "playground": self._playground}
         body = await asyncio.to_thread(self.part, template, whole)
         return HTMLResponse(body, status, headers={**HEADERS, **UNKEPT})
