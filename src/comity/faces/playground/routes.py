@@ -59,9 +59,7 @@ class Playground:
         ]
 
     async def _show(self, request: Request) -> Response:
-        """The page, at the settings of the query; whoever looks at it will soon run something."""
-        if self._warming is None or self._warming.done():
-            self._warming = asyncio.create_task(self._warm())
+        """The page, at the settings of the query."""
         try:
             return await self._page(request, settings_from(_query(request)))
         except ComityError as error:
@@ -96,7 +94,7 @@ class Playground:
             return JSONResponse({"error": str(error)})
 
     async def _samples(self, request: Request) -> Response:
-        """What one hospital is dealt under the first seed, as a picture."""
+        """What one hospital is dealt under the first seed, as a picture; who looks at it will soon run something."""
         try:
             settings = settings_from(_query(request))
         except ComityError as error:
@@ -104,6 +102,8 @@ class Playground:
         letter = request.path_params["letter"]
         if letter not in LETTERS[: len(settings.hospitals)]:
             return PlainTextResponse("there is no such hospital among these", 404, headers=dict(HEADERS))
+        if self._warming is None or self._warming.done():
+            self._warming = asyncio.create_task(self._warm())
         body = await asyncio.to_thread(_picture, settings, LETTERS.index(letter))
         return Response(body, media_type="image/png", headers={**HEADERS, **KEPT})
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing, asynccontextmanager
 from typing import final
 
@@ -33,7 +33,7 @@ class Running:
         self._changed = asyncio.Event()
         self._task = asyncio.create_task(self._all())
 
-    async def updates(self) -> AsyncIterator[Results]:
+    async def updates(self) -> AsyncGenerator[Results]:
         """The results so far whenever there are more, the whole ones last. Raises what the run ends with."""
         while not self._task.done():
             waiting = asyncio.create_task(self._changed.wait())

@@ -38,7 +38,8 @@ class Workers:
         self._address = ""
         self._idle = idle
         self._busy = 0
-        self._leaving: asyncio.Task[None] | None = None
+        self._leaving: asyncio.TimerHandle | None = None
+        self._ending: asyncio.Task[None] | None = None
 
     async def run(self, asked: Asked) -> AsyncGenerator[Said]:
         """What a run says, until it is done or has failed. Whoever stops listening (`aclose`) ends it.
@@ -51,11 +52,12 @@ class Workers:
                 reader, writer = await asyncio.open_unix_connection(await self._started(), limit=LONGEST)
                 try:
                     writer.write(line(asked))
-                    while heard := await reader.readline():
+                    said: Said | None = None
+                    while heard := await reader.readline():  # until its process has ended, so that turns are kept
                         said = work.said.decode(heard)
                         yield said
-                        if isinstance(said, Done | Failed):
-                            return
+                    if isinstance(said, Done | Failed):
+                        return
                     raise Unavailable("the process that trained was ended; try again, with fewer rounds or rows")
                 except ConnectionError as error:
                     raise Unavailable("the process that trains was ended; try again") from error
@@ -83,12 +85,12 @@ class Workers:
         """Have the base process ended after a while, unless it is needed before."""
         if self._leaving is not None:
             self._leaving.cancel()
-        self._leaving = None if self._busy else asyncio.create_task(self._leave())
+        loop = asyncio.get_running_loop()
+        self._leaving = None if self._busy else loop.call_later(self._idle, self._leave)
 
-    async def _leave(self) -> None:
-        await asyncio.sleep(self._idle)
+    def _leave(self) -> None:
         self._leaving = None
-        await self._end()
+        self._ending = asyncio.create_task(self._end())
 
     async def _end(self) -> None:
         base, self._base = self._base, None
