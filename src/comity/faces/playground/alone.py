@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from urllib.parse import parse_qs
 
 import uvicorn
@@ -42,7 +43,8 @@ def application(limits: Limits) -> tuple[Starlette, Playground]:
 
 def serve(listening: socket.socket, limits: Limits, *, ready: Callable[[], None]) -> None:
     """Serve until a signal ends it; `ready` is called once a run would begin at once."""
-    asyncio.run(_serve(listening, limits, ready))
+    with suppress(KeyboardInterrupt):  # which is how one ends it
+        asyncio.run(_serve(listening, limits, ready))
 
 
 async def _serve(listening: socket.socket, limits: Limits, ready: Callable[[], None]) -> None:
