@@ -1,7 +1,7 @@
 """The process that runs of the playground are forked from: what they need is loaded once.
 
-Usage: python -m comity.faces.playground.base DESCRIPTOR FOLDER: of a listening Unix socket, and where that lies. It
-ends when its standard input does, and takes the folder with it.
+Usage: python -m comity.faces.playground.base DESCRIPTOR FOLDER NICE: of a listening Unix socket, where that lies, and
+how far all stand back behind others. It ends when its standard input does, and takes the folder with it.
 
 Who wants something run connects, sends one line, and reads lines until the end. The connection is a lease: a run whose
 client hangs up is killed, so nothing is computed that nobody waits for. It has one thread, asserted before each fork,
@@ -23,17 +23,11 @@ from pathlib import Path
 from selectors import EVENT_READ, DefaultSelector
 from typing import NoReturn, final
 
-import numpy as np
-
+from comity.engine.simulate import FEDERATED
 from comity.faces.playground.data_sets import DATA_SETS, load
-from comity.faces.playground.experiment import arranged, methods
-from comity.faces.playground.settings import Settings
 from comity.faces.playground.work import LONGEST, Asked, Failed, Said, asked, line, perform
 from comity.values.errors import ComityError
 from comity.values.rows import Rows
-
-NICE = 5
-"""How far runs stand back behind the tasks of a node on the same machine."""
 
 
 @final
@@ -120,7 +114,6 @@ def _run(connection: socket.socket, wanted: Asked, data: dict[str, tuple[Rows, R
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_CPU, (wanted.cpu_seconds, wanted.cpu_seconds))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        os.nice(NICE)
         connection.settimeout(None)
 
         def tell(said: Said) -> None:
@@ -144,25 +137,18 @@ def threads() -> int:
 
 
 def warm() -> dict[str, tuple[Rows, Rows]]:
-    """All data sets, after a first round of each has been run: a model's first steps load a lot."""
+    """All data sets, after a round of each has been run: the first loads a lot."""
     data = {name: load(name) for name in DATA_SETS}
     for name, data_set in DATA_SETS.items():
-        if data_set.missing:
-            continue
-        settings = Settings(data=name, hospitals=data_set.hospitals[:2], rounds=1)
-        rows, validation = data[name]
-        method = methods(settings)[1]
-        experiment, sites, _ = arranged(settings, method, seed=0, rows=rows, validation=validation)
-        assert experiment.model is not None
-        params = experiment.model.init(0)
-        experiment.model.gradient(params, next(iter(sites)).train.take(np.arange(4)))
-        experiment.model.predict(params, validation.x[:4])
+        if not data_set.missing:
+            perform(Asked(f"data={name}&rounds=1", FEDERATED, 0, 0), lambda _: None, data.__getitem__)
     return data
 
 
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, whose end this process sees
-    listening = socket.socket(fileno=int(sys.argv[1]))
+    listening, nice = socket.socket(fileno=int(sys.argv[1])), int(sys.argv[3])
+    os.nice(nice)
     data = warm()
     gc.collect()
     gc.freeze()  # or the first collection in a child would copy every page

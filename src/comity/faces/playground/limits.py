@@ -17,7 +17,7 @@ class Limits:
     enabled: bool = True
     """Whether the node serves `/playground`, to whoever reaches the node: it shows nothing of the node's data."""
     processes: int = 2
-    """How many train at once, for all runs together; each takes one CPU, behind tasks."""
+    """How many train at once, for all runs together; each takes one CPU, and stands back behind tasks."""
     runs: int = 4
     """How many runs there are at once; further ones are asked to come later."""
     per_address: int = 2

@@ -40,8 +40,8 @@ KEPT = {"cache-control": "private, max-age=3600"}
 class Playground:
     """The playground of one program: its pages, and the processes that train for them."""
 
-    def __init__(self, rendering: Rendering, framed: Framed, limits: Limits) -> None:
-        self.workers = Workers(limits.processes)
+    def __init__(self, rendering: Rendering, framed: Framed, limits: Limits, *, nice: int = 0) -> None:
+        self.workers = Workers(limits.processes, nice=nice)
         self._rendering = rendering
         self._framed = framed
         self._runs = Runs(self.workers, limits)

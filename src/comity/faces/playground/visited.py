@@ -18,6 +18,9 @@ from comity.faces.web.rendering import Rendering
 Framed: TypeAlias = Callable[[Request], Awaitable[Frame]]
 """What is around a page, for whoever asks for it."""
 
+NICE = 5
+"""How far runs stand back behind the node and its tasks."""
+
 
 def route(rendering: Rendering, framed: Framed, limits: Limits) -> Route:
     """All addresses at and below `/playground`."""
@@ -35,5 +38,5 @@ class _Visited:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._router is None:
             module = await asyncio.to_thread(import_module, "comity.faces.playground.routes")
-            self._router = self._router or Router(module.Playground(*self._given).routes())
+            self._router = self._router or Router(module.Playground(*self._given, nice=NICE).routes())
         await self._router(scope, receive, send)

@@ -28,10 +28,12 @@ IDLE = 600.0
 class Workers:
     """A base process, started when it is first needed, from which each run is forked.
 
-    At most `most` runs are computed at once; others wait for their turn, in the order in which they came.
+    At most `most` runs are computed at once; others wait for their turn, in the order in which they came. `nice` is how
+    far they stand back behind other programs.
     """
 
-    def __init__(self, most: int, *, idle: float = IDLE) -> None:
+    def __init__(self, most: int, *, nice: int = 0, idle: float = IDLE) -> None:
+        self._nice = nice
         self._turns = asyncio.Semaphore(most)
         self._starting = asyncio.Lock()
         self._base: Process | None = None
@@ -118,6 +120,7 @@ class Workers:
                 command = [sys.executable, "-m", "comity.faces.playground.base", str(listening.fileno()), folder]
                 self._base = await asyncio.create_subprocess_exec(
                     *command,
+                    str(self._nice),
                     stdin=PIPE,
                     stdout=DEVNULL,
                     pass_fds=[listening.fileno()],
