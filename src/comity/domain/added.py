@@ -191,6 +191,8 @@ def check_model(records: Draft, task: TaskAdded | Task, function: Function, ref:
         raise InvalidInput(f"OE0101: the model at the input {ref.identifier} has been disabled")
     if function.key == SUM:
         if plan == task.plan and aggregate is not None and task.worker in aggregate.organizations:
+            if aggregate.protocol != "clear" and not task.gathers:
+                raise InvalidInput(f"OE0101: task {task.key} would add in the clear what may be added masked only")
             return
         asks = need(records, Plan, task.plan).owner
         if plan != task.plan and not any(permission.allows(asks, owner) for owner in owners):

@@ -11,12 +11,14 @@ from msgspec.structs import replace
 
 from comity.domain import plans
 from comity.domain.added import task_added
-from comity.domain.events import Growth, PlanRegistered
+from comity.domain.events import Growth, PlanRegistered, TaskAdded
+from comity.domain.masking import counted
 from comity.domain.membership import Act
 from comity.domain.records import Dataset, Draft, Organization, Plan, need
 from comity.domain.rounds import first, measurement, round_tasks
 from comity.domain.words import Stage
-from comity.values.errors import Forbidden, InvalidInput
+from comity.values.cohort import check_number
+from comity.values.errors import Forbidden, InvalidInput, NotSupported
 from comity.values.quorum import enough
 
 
@@ -27,6 +29,7 @@ def plan_registered(records: Draft, act: Act, event: PlanRegistered) -> None:
         _check_before(event.growth)
         _check_stages(event.growth)
         _check_selected(event.growth)
+        _check_masking(event.growth)
         _check_sites(records, event.growth)
         _try(records, act, need(records, Plan, event.key))
 
@@ -62,6 +65,26 @@ def _check_selected(growth: Growth) -> None:
             raise InvalidInput(f"OE0101: the quorum is {quorum:g} but round {number} has {len(sites)} sites; lower it")
 
 
+def _check_masking(growth: Growth) -> None:
+    """What a round's secure sum would be refused for, see `comity.values.cohort`."""
+    masking = growth.masking
+    if masking is None:
+        return
+    if growth.sees_each:
+        raise InvalidInput("OE0101: who sees each contribution sees no masked ones; leave masking out")
+    for number in (masking.clip, masking.metric_limit, masking.norm):
+        if not float(number) > 0:
+            raise InvalidInput(f"OE0101: clip, norm and metric_limit of a masked sum are above 0, not {number}")
+    for sites in (*growth.selected, tuple(growth.sites)):
+        number = counted(growth, sites)
+        try:
+            check_number(number)
+        except NotSupported as error:
+            raise InvalidInput(f"OE0101: {error}") from error
+        if number < masking.least:
+            raise InvalidInput(f"OE0101: a masked sum is of {masking.least} sites at least, but a round has {number}")
+
+
 def _check_sites(records: Draft, growth: Growth) -> None:
     """A round goes on without who has left or withdrawn its data; an experiment does not begin with them."""
     for site, data in growth.sites.items():
@@ -82,4 +105,5 @@ def _try(records: Draft, act: Act, plan: Plan) -> None:
         tasks += measurement(everybody, begins, {})
     forgotten = Draft(records)
     for each in tasks:
-        task_added(forgotten, act, each)
+        if isinstance(each, TaskAdded):
+            task_added(forgotten, act, each)

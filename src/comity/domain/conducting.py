@@ -4,6 +4,7 @@ It adds a round's tasks with the decision that closes the one before, so that su
 on without it. A round is closed when all who take part have ended; at the deadline when enough of them are there;
 and at once when those who are missing were missing before and have not been heard of since. Where too many have
 failed they are tried again, and then the round is given up. Without a quorum it waits for those who are away.
+Where contributions are masked, who is in a round is for its secure sum to say, and the round is closed by its word.
 """
 
 from __future__ import annotations
@@ -12,17 +13,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, final
 
-from comity.domain.events import AnyEvent, Growth, PlanCompleted, RoundClosed, TaskAdded
+from msgspec.structs import replace
+
+from comity.domain.events import AnyEvent, Growth, PlanCompleted, RoundClosed, SumOpened, TaskAdded
 from comity.domain.growing import attempts, task_key
+from comity.domain.masking import suffices
+from comity.domain.parts import away, deadline, given_up, measured_state, parts, tries, unapproved
 from comity.domain.plans import status_of
-from comity.domain.records import Approval, Draft, Function, Performance, Plan, Records, Task, need
+from comity.domain.records import MaskedSum, Performance, Plan, Records, Task, need
 from comity.domain.rounds import first, growth_of, local, measurement, round_tasks, sites_of, state_task
 from comity.domain.states import ENDED, OVER
-from comity.domain.tasks import waits_for_approval
 from comity.domain.words import Stage
-from comity.values.quorum import enough
-
-BEGUN = ("STATUS_EXECUTING", *ENDED)
 
 
 @final
@@ -92,8 +93,15 @@ def _missing(records: Records, plan: Plan) -> tuple[AnyEvent, ...]:
 
 
 def _new(records: Records, events: Sequence[AnyEvent]) -> Iterator[AnyEvent]:
-    """Without the tasks that are there: a decision may have come in part, and not with its first part either."""
-    return (each for each in events if not isinstance(each, TaskAdded) or records.get(Task, each.key) is None)
+    """Without what is there: a decision may have come in part, and not with its first part either."""
+    for each in events:
+        match each:
+            case TaskAdded() if records.get(Task, each.key) is not None:
+                continue
+            case SumOpened() if records.get(MaskedSum, each.task) is not None:
+                continue
+            case _:
+                yield each
 
 
 def _measures(growth: Growth, number: int) -> bool:
@@ -104,7 +112,7 @@ def _measures(growth: Growth, number: int) -> bool:
 def _after_training(plan: Plan, number: int, closing: Closing) -> Iterator[AnyEvent]:
     """The round's end and what comes after it, or further attempts."""
     for task in closing.again:
-        yield local(plan, number, task.worker, plan.memories, 1 + _tries(plan, task))
+        yield local(plan, number, task.worker, plan.memories, 1 + tries(plan, task))
     if closing.event is None:
         return
     yield closing.event
@@ -163,59 +171,40 @@ def _stopped(records: Records, plan: Plan, number: int) -> bool:
 
 
 def _closing(records: Records, plan: Plan, number: int, stage: Literal["local", "evaluate"], now: int) -> Closing:
-    growth = growth_of(plan)
-    state = need(records, Task, state_task(plan, number - 1 if stage == "local" else number))
+    growth, state = growth_of(plan), measured_state(records, plan, number, stage)
     if state.status != "STATUS_DONE":
         return Closing()
-    sites = sites_of(growth, number) if stage == "local" else sorted(growth.sites)
-    parts = [_latest(records, plan, number, stage, site) for site in sites]
-    done = [part for part in parts if part.status == "STATUS_DONE"]
-    open_ = [part for part in parts if part.status not in ENDED]
-    failed = [part for part in parts if part.status in ("STATUS_FAILED", "STATUS_CANCELED")]
-    there = len(done) >= (enough(float(growth.quorum), len(sites)) if stage == "local" else 1)
-    gathers = _gathering(growth.sees_each, stage)
+    every = parts(records, plan, number, stage)
+    done = [part for part in every if part.status == "STATUS_DONE"]
+    open_ = [part for part in every if part.status not in ENDED]
+    failed = [part for part in every if part.status in ("STATUS_FAILED", "STATUS_CANCELED")]
+    gathers = task_key(plan.key, number, _gathering(growth.sees_each, stage))
+    there = suffices(growth, number, stage, [part.worker for part in done])
     closed = RoundClosed(
-        task=task_key(plan.key, number, gathers),
+        task=gathers,
         included=tuple(part.key for part in done),
         cause="failed" if failed else "deadline" if open_ else "all",
     )
-    if stage == "local" and (again := [part for part in failed if _tries(plan, part) <= growth.retries]):
+    masked = growth.masking is not None
+    if masked and (summed := records.get(MaskedSum, gathers)) is not None and summed.status == "closed":
+        return Closing(replace(closed, included=summed.included, cause=closed.cause if summed.included else "failed"))
+    if stage == "local" and (again := [part for part in failed if not given_up(plan, part)]):
         return Closing(again=again)
+    if not open_ and not there:
+        return Closing(RoundClosed(task=gathers, cause="failed"))
     if not open_:
-        return Closing(closed if there else RoundClosed(task=closed.task, cause="failed"))
-    if any(_unapproved(records, part) for part in open_):
+        return Closing(None if masked else closed)
+    if any(unapproved(records, part) for part in open_):
         return Closing()
-    if there and all(part.worker in plan.absent and part.status not in BEGUN for part in open_):
+    if there and all(away(plan, part) for part in open_) and not masked:
         return Closing(closed)
-    deadline = growth.deadline + max(state.ended_at, *(_able(records, part) for part in parts))
-    if now < deadline:
-        return Closing(look=deadline)
+    until = deadline(records, plan, state, every)
+    if now < until:
+        return Closing(look=until)
     if not there:
         return Closing(awaited=open_)
-    return Closing(closed)
+    return Closing(None if masked else closed)
 
 
 def _gathering(sees_each: bool, stage: Literal["local", "evaluate"]) -> Stage:
     return "scores" if stage == "evaluate" else "step" if sees_each else "sum"
-
-
-def _latest(records: Records, plan: Plan, number: int, stage: Stage, site: str) -> Task:
-    found = [task for key in attempts(plan, number, site, stage) if (task := records.get(Task, key)) is not None]
-    return found[-1]
-
-
-def _tries(plan: Plan, part: Task) -> int:
-    assert part.stage
-    return 1 + attempts(plan, part.round, part.worker, part.stage).index(part.key)
-
-
-def _unapproved(records: Records, part: Task) -> bool:
-    function = need(records, Function, part.function)
-    return bool(waits_for_approval(Draft(records), part, function))
-
-
-def _able(records: Records, part: Task) -> int:
-    """When the site could begin, but for the state."""
-    function = need(records, Function, part.function)
-    word = records.get(Approval, f"{part.worker}|{function.archive}")
-    return max(part.created_at, function.ready_at, word.at if word else 0)

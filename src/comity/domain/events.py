@@ -250,6 +250,20 @@ class Stop(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 @final
+class Masking(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How an experiment's sums are masked by its sites; the numbers are those of `co.privacy.SecureSum`."""
+
+    bits: Literal[32, 64] = 64
+    clip: Number
+    norm: Number = "inf"
+    max_weight: Annotated[int, Meta(ge=1, le=2**53 - 1)]
+    least: Annotated[int, Meta(ge=3, le=40)] = 3
+    metric_limit: Number
+    exact: bool = False
+    """Whether floats that are too large are refused, since the sums are themselves the result."""
+
+
+@final
 class Growth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How a plan grows: the rounds of an experiment."""
 
@@ -287,6 +301,8 @@ class Growth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How many rounds were done before; `rounds` counts them too."""
     memories: dict[OrganizationId, Key] = {}
     """The models that hold what sites remembered then."""
+    masking: Masking | None = None
+    """None where contributions are added in the clear."""
 
 
 @final
@@ -328,8 +344,8 @@ class Aggregate(msgspec.Struct, frozen=True, omit_defaults=True):
     """Who may add an output to others', and how; which is no right to it by itself."""
 
     organizations: Annotated[tuple[OrganizationId, ...], Meta(min_length=1)]
-    protocol: Literal["clear"] = "clear"
-    """clear: the node that adds sees the parts."""
+    protocol: Literal["clear", "SA-1"] = "clear"
+    """clear: the node that adds sees the parts. SA-1: it gets them masked, and opens nothing but their sum."""
     least: Annotated[int, Meta(ge=1)] = 1
     """How many parts a sum must have."""
 
@@ -375,6 +391,29 @@ class RoundClosed(Event, frozen=True, kw_only=True, tag="round_closed"):
     """Tasks whose outputs it takes; none when the round is given up, and the task then fails."""
     cause: Literal["all", "deadline", "failed"] = "all"
     """Everybody was there; or not within the deadline; or some have failed."""
+
+
+@final
+class SumOpened(Event, frozen=True, kw_only=True, tag="sum_opened"):
+    """A masked sum may begin: by the organizations whose parts its task may take, with the keys that they have now."""
+
+    task: Key
+    """That gathers."""
+
+
+@final
+class SumClosed(Event, frozen=True, kw_only=True, tag="sum_closed"):
+    """What came out of a masked sum at its aggregator: `round_closed` repeats who is in it."""
+
+    task: Key
+    included: tuple[Key, ...] = ()
+    """Tasks whose outputs are in it; none when no sum came out."""
+    root: BlobDigest = ""
+    """Of its terms, the commitments of those in it, and the sum."""
+    clipped: Count = 0
+    """How many numbers the sites clipped, all together."""
+    reason: Text = ""
+    """Why none came out."""
 
 
 @final
@@ -452,6 +491,8 @@ AnyEvent: TypeAlias = (
     | PlanCancelled
     | TaskAdded
     | RoundClosed
+    | SumOpened
+    | SumClosed
     | TaskStarted
     | TaskDone
     | TaskFailed

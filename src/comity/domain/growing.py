@@ -6,15 +6,16 @@ The keys of tasks follow from plan, round, stage, site and attempt, so a decisio
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 
 from msgspec.structs import replace
 
 from comity.domain import added
 from comity.domain.added import check_least, check_model
-from comity.domain.events import PlanCompleted, RoundClosed, TaskAdded, TaskInput
+from comity.domain.events import Aggregate, PlanCompleted, RoundClosed, TaskAdded, TaskInput
 from comity.domain.membership import Act
 from comity.domain.plans import move, own_plan, settle
-from comity.domain.records import Draft, Function, Plan, Task, need
+from comity.domain.records import Draft, Function, MaskedSum, Plan, Task, need
 from comity.domain.releasing import let_go, made_transient, took
 from comity.domain.states import ENDED, WAITING
 from comity.domain.tasks import function_changed, waits
@@ -104,6 +105,7 @@ def round_closed(records: Draft, act: Act, event: RoundClosed) -> None:
     for each in taken:
         check_model(records, task, function, each)
     check_least([(part.worker, part.outputs[output].aggregate) for part in parts])
+    _check_masked(records, task, {part.key: part.outputs[output].aggregate for part in parts})
     records.put(_measured(plan, task) if stage == "evaluate" else _trained(records, plan, task, parts))
     for each in records.find(Task, "optional_in", plan.key):
         if (each.round, each.stage) == (task.round, stage) and each.status in WAITING:
@@ -124,6 +126,16 @@ def round_closed(records: Draft, act: Act, event: RoundClosed) -> None:
     task = replace(task, waiting=waits(records, task))
     records.put(task)
     function_changed(records, act, task)
+
+
+def _check_masked(records: Draft, task: Task, parts: Mapping[str, Aggregate | None]) -> None:
+    """Raise unless masked parts, by their tasks' keys, are those whose sum came out."""
+    summed = records.get(MaskedSum, task.key)
+    masked = summed is not None or any(each is not None and each.protocol == "SA-1" for each in parts.values())
+    if not (masked and parts):
+        return
+    if summed is None or summed.status != "closed" or set(summed.included) != parts.keys():
+        raise Conflict(f"round {task.round} takes the parts that are in its masked sum, once that has come out")
 
 
 def _measured(plan: Plan, task: Task) -> Plan:

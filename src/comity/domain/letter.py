@@ -19,6 +19,9 @@ from comity.values.keys import Identity, PublicKeys, from_base64, to_base64
 Holds: TypeAlias = Literal["model", "archive", "function description", "opener", "dataset description"]
 """What a blob is of an asset."""
 
+Held: TypeAlias = Holds | Literal["masked input"]
+"""Or, in pieces, what a site gives to the masked sum of a task."""
+
 
 class Letter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag=str):
     """One message from a node to another."""
@@ -29,7 +32,7 @@ class Wanted(Letter, frozen=True, kw_only=True, tag="wanted"):
     """The sender needs a blob that the recipient has."""
 
     blob: BlobDigest
-    holds: Holds
+    holds: Held
     asset: Key
     refused: Annotated[str, Meta(pattern=r"^([0-9a-f]{32})?\Z")] = ""
     """A parcel that came and was not this blob."""
@@ -84,9 +87,19 @@ class LogDenied(Letter, frozen=True, kw_only=True, tag="log_denied"):
     """Whether it has none, rather than that the recipient may not read it."""
 
 
+@final
+class SumLetter(Letter, frozen=True, kw_only=True, tag="sum"):
+    """What a party of a masked sum says to another."""
+
+    task: Key
+    """That gathers."""
+    message: Annotated[str, Meta(max_length=1 << 21)] = ""
+    """In its one encoding (`comity.privacy.messages`); empty to ask for what the recipient said last."""
+
+
 LogLetter: TypeAlias = LogWanted | LogSent | LogDenied
 
-AnyLetter: TypeAlias = Wanted | Sent | Denied | LogWanted | LogSent | LogDenied
+AnyLetter: TypeAlias = Wanted | Sent | Denied | LogWanted | LogSent | LogDenied | SumLetter
 
 
 @final

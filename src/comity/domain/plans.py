@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from comity.domain.events import PlanCancelled, PlanRegistered
 from comity.domain.membership import Act
-from comity.domain.records import Draft, Plan, Task, need
+from comity.domain.records import Draft, MaskedSum, Plan, Task, need
 from comity.domain.releasing import ended
 from comity.domain.states import ENDED, OVER, TASK, WAITING, PlanStatus, TaskStatus, plan_status
 from comity.values.errors import Conflict, Forbidden, InvalidInput
@@ -75,7 +75,16 @@ def move(records: Draft, act: Act, task: Task, to: TaskStatus) -> None:
     records.put(placed(task, to, act.at))
     if to in ENDED:
         ended(records, task)
+        _abandon(records, act, task)
     count(records, act, task, task.status, to)
+
+
+def _abandon(records: Draft, act: Act, task: Task) -> None:
+    """A masked sum whose task has ended is nobody's concern any more."""
+    if task.stage in ("sum", "scores"):
+        summed = records.get(MaskedSum, task.key)
+        if summed is not None and summed.status == "open":
+            records.put(replace(summed, status="closed", ended_at=act.at))
 
 
 def placed(task: Task, status: TaskStatus, at: int) -> Task:

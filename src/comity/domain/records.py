@@ -220,6 +220,25 @@ class Task(Record, frozen=True, kw_only=True):
 
 
 @final
+class MaskedSum(Record, frozen=True, kw_only=True):
+    """A sum that is opened and nothing else of its parts; its key is that of the task that gathers them."""
+
+    index = ("status",)
+    plan: str
+    aggregator: str
+    status: Literal["open", "closed"] = "open"
+    roster: dict[str, PublicKeys]
+    """Who may take part, with their keys when it was opened."""
+    included: tuple[str, ...] = ()
+    """Tasks whose outputs are in the sum, once it is closed; none when it did not come out."""
+    root: str = ""
+    clipped: int = 0
+    reason: str = ""
+    created_at: int
+    ended_at: int = 0
+
+
+@final
 class Child(Record, frozen=True, kw_only=True):
     """That a task takes what another leaves behind, by the parent's key or a model's; its key is `parent|child`."""
 
@@ -281,6 +300,7 @@ AnyRecord: TypeAlias = (
     | Approval
     | Plan
     | Task
+    | MaskedSum
     | Child
     | Takers
     | Model

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from comity.domain.events import Aggregate, Growth, TaskAdded, TaskInput, TaskOutput
+from comity.domain.events import Aggregate, Growth, SumOpened, TaskAdded, TaskInput, TaskOutput
 from comity.domain.growing import task_key
 from comity.domain.records import Plan
 from comity.domain.sums import SUM
@@ -40,8 +40,8 @@ def first(plan: Plan) -> TaskAdded:
     return _task(plan, "init", growth.after, inputs=start, outputs={"state": _shared(plan)})
 
 
-def round_tasks(plan: Plan, number: int, memories: Mapping[str, str]) -> list[TaskAdded]:
-    """The tasks of a round, with each site's memory taken from the task named."""
+def round_tasks(plan: Plan, number: int, memories: Mapping[str, str]) -> list[TaskAdded | SumOpened]:
+    """The tasks of a round, with each site's memory taken from the task named; and its masked sum, if it is one."""
     growth = growth_of(plan)
     sites = sites_of(growth, number)
     made = [local(plan, number, site, memories) for site in sites]
@@ -52,14 +52,15 @@ def round_tasks(plan: Plan, number: int, memories: Mapping[str, str]) -> list[Ta
         return [*made, _task(plan, "step", number, inputs=(state, *parts), outputs=outputs, gathers=True)]
     total = _task(plan, "sum", number, inputs=parts, outputs={"total": _kept()}, gathers=True)
     summed = TaskInput("total", parent=total.key, output="total")
-    return [*made, total, _task(plan, "step", number, inputs=(state, summed), outputs=outputs)]
+    step = _task(plan, "step", number, inputs=(state, summed), outputs=outputs)
+    return [*made, total, *_opened(growth, total), step]
 
 
 def local(plan: Plan, number: int, site: str, memories: Mapping[str, str], attempt: int = 1) -> TaskAdded:
     """A site's part of a round."""
     growth = growth_of(plan)
     given = Permission(authorized=(growth.aggregator,)) if growth.sees_each else Permission()
-    aggregate = None if growth.sees_each else Aggregate(organizations=(growth.aggregator,))
+    aggregate = None if growth.sees_each else _aggregate(growth)
     outputs = {
         "contribution": TaskOutput(permission=given, transient=True, private=True, aggregate=aggregate),
         "memory": TaskOutput(private=True),
@@ -68,11 +69,15 @@ def local(plan: Plan, number: int, site: str, memories: Mapping[str, str], attem
     return _task(plan, "local", number, site=site, inputs=inputs, outputs=outputs, attempt=attempt)
 
 
-def measurement(plan: Plan, number: int, memories: Mapping[str, str]) -> list[TaskAdded]:
-    """The tasks that measure the state after a round at every site, test rows of those without part in it too."""
+def measurement(plan: Plan, number: int, memories: Mapping[str, str]) -> list[TaskAdded | SumOpened]:
+    """The tasks that measure the state after a round at every site, test rows of those without part in it too.
+
+    Where sums are masked nobody is told what a single site measured.
+    """
     growth = growth_of(plan)
     left = dict.fromkeys(growth.metrics, PUBLIC)
-    scores = TaskOutput(transient=True, private=True, aggregate=Aggregate(organizations=(growth.aggregator,)))
+    scores = TaskOutput(transient=True, private=True, aggregate=_aggregate(growth))
+    shown = {} if growth.masking else left
     made = [
         _task(
             plan,
@@ -80,14 +85,27 @@ def measurement(plan: Plan, number: int, memories: Mapping[str, str]) -> list[Ta
             number,
             site=site,
             inputs=_at_site(plan, number, site, memories),
-            outputs={"scores": scores, **left},
+            outputs={"scores": scores, **shown},
         )
         for site in sorted(growth.sites)
     ]
     parts = tuple(TaskInput("parts", parent=each.key, output="scores") for each in made)
     total = _task(plan, "scores", number, inputs=parts, outputs={"total": _kept()}, gathers=True)
     summed = TaskInput("total", parent=total.key, output="total")
-    return [*made, total, _task(plan, "finish", number, inputs=(summed,), outputs=left)]
+    finish = _task(plan, "finish", number, inputs=(summed,), outputs=left)
+    return [*made, total, *_opened(growth, total), finish]
+
+
+def _aggregate(growth: Growth) -> Aggregate:
+    """Who may add a site's part, and how."""
+    masking = growth.masking
+    if masking is None:
+        return Aggregate(organizations=(growth.aggregator,))
+    return Aggregate(organizations=(growth.aggregator,), protocol="SA-1", least=masking.least)
+
+
+def _opened(growth: Growth, total: TaskAdded) -> tuple[SumOpened, ...]:
+    return () if growth.masking is None else (SumOpened(task=total.key),)
 
 
 def _at_site(plan: Plan, state: int, site: str, memories: Mapping[str, str]) -> tuple[TaskInput, ...]:

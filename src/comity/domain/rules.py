@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from comity.domain import assets, beginning, events, growing, leaving, membership, plans, releasing, tasks
+from comity.domain import assets, beginning, events, growing, leaving, masking, membership, plans, releasing, tasks
 from comity.domain.membership import Act
 from comity.domain.records import Draft
 
@@ -46,6 +46,8 @@ RULES: Mapping[type[events.AnyEvent], Rule] = {
     events.PlanCancelled: plans.plan_cancelled,
     events.TaskAdded: growing.task_added,
     events.RoundClosed: growing.round_closed,
+    events.SumOpened: masking.sum_opened,
+    events.SumClosed: masking.sum_closed,
     events.TaskStarted: tasks.task_started,
     events.TaskDone: tasks.task_done,
     events.TaskFailed: tasks.task_failed,

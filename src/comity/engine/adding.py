@@ -20,6 +20,9 @@ from comity.values.tree import Array
 PIECE = 1 << 19
 """Elements that are added at a time."""
 
+SALT = "~salt"
+"""After all names that begin with a letter; what is random in a file that nobody but its owner may guess."""
+
 
 @final
 class Part:
@@ -49,17 +52,24 @@ class Part:
         return made
 
 
-def checked(path: Path) -> Iterator[Bytes]:
+def checked(path: Path, salt: bytes = b"") -> Iterator[Bytes]:
     """The file's bytes, each piece once it was looked at; raises DecodeError where it is no tree of finite arrays.
 
     Looked at is what comes out: who still writes to the file changes both, or neither.
+
+    salt: is added as one more array, so that the digest tells nobody what the others may be.
     """
     with path.open("rb") as file:
         part = Part("this task", file, path.stat().st_size)
-        yield part.head
+        if salt and SALT in part.leaves:
+            raise DecodeError(f"an array of this tree is called {SALT!r}, as is what the node adds")
+        salted = {name: (leaf.dtype, leaf.shape) for name, leaf in part.leaves.items()}
+        yield codec.header({**salted, SALT: (np.dtype(np.uint8), (len(salt),))}) if salt else part.head
         for name, leaf in part.leaves.items():  # one after the other in the file, without gaps
             for first in range(0, prod(leaf.shape), PIECE):
                 yield _bytes(part.piece(name, first, min(PIECE, prod(leaf.shape) - first)))
+        if salt:
+            yield salt
 
 
 def added(parts: Sequence[tuple[str, Path]]) -> Iterator[Bytes]:

@@ -98,6 +98,19 @@ def masked_metrics(experiment: Experiment, what: str, names: Sequence[str]) -> M
     return MaskedSums(scale=scale, norm=None, least=secure.least, names=names, what=what, seed=experiment.seed)
 
 
+def check_fits(experiment: Experiment, contribution: Contribution, *, sites: int, metrics: bool = False) -> None:
+    """Raises InvalidInput for a contribution, or metrics, that cannot go into the secure sum of so many sites."""
+    if (secure := experiment.secure_sum) is None:
+        return
+    if metrics:
+        scale, norm = secure.metric_scale(sites), None
+    elif experiment.model is None:
+        scale, norm = secure.statistics_scale(sites), None
+    else:
+        scale, norm = secure.scale(sites), secure.norm
+    Vector(contribution, scale, norm=norm, rounding=b"")
+
+
 @final
 @dataclass(kw_only=True)
 class Session:

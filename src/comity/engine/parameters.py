@@ -25,3 +25,7 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True):
     """The organization that works."""
     sites: tuple[str, ...]
     """All sites of the experiment, in order."""
+    selected: int = 0
+    """How many of them take part in the round."""
+    masked: bool = False
+    """Whether what this task leaves is added masked."""

@@ -14,7 +14,7 @@ import numpy as np
 from comity.engine.experiment import Experiment
 from comity.engine.plain import RunTraining
 from comity.values.contribution import Contribution
-from comity.values.errors import InvalidInput, NotSupported, a
+from comity.values.errors import InvalidInput, a
 from comity.values.metric import Metric
 from comity.values.model import Model
 from comity.values.rows import Rows, missing_said
@@ -22,13 +22,6 @@ from comity.values.seed import derive
 from comity.values.site import Site, Work
 from comity.values.strategy import Given, Memory, Network, Steps
 from comity.values.tree import Array, Tree
-
-
-def clear(experiment: Experiment) -> None:
-    """Raises NotSupported where contributions may not be added in the clear, as networks do."""
-    if experiment.privacy:
-        names = ", ".join(type(each).__name__ for each in experiment.privacy)
-        raise NotSupported(f"networks do not do {names} yet; run the experiment by co.simulate, or without privacy=")
 
 
 def first(experiment: Experiment, sites: int, start: Tree | None = None) -> Any:

@@ -17,17 +17,18 @@ from comity.domain import sums
 from comity.domain.letter import (
     AnyLetter,
     Denied,
-    Holds,
+    Held,
     LogDenied,
     LogLetter,
     LogSent,
     LogWanted,
     Sent,
+    SumLetter,
     Wanted,
     context,
     open_letter,
 )
-from comity.domain.records import Organization, need
+from comity.domain.records import MaskedSum, Organization, need
 from comity.node import released, schema
 from comity.node.asked import check_node, due, size_of
 from comity.node.following import Following
@@ -64,6 +65,8 @@ class Arrival:
     """As the log has it, for a model."""
     refused: str = ""
     """The parcel that was not this blob."""
+    masked: str = ""
+    """The task whose masked sum it is an input of, in case it is one."""
 
 
 @final
@@ -86,6 +89,8 @@ class Exchange:
         self.receiving = Receiving(following.link, blobs, self._posting.pause)
         self.logs: Callable[[str, LogLetter], Coroutine[Any, Any, None]] | None = None
         """What is done with a letter that is about a log."""
+        self.sums: Callable[[str, SumLetter], Coroutine[Any, Any, None]] | None = None
+        """What is done with a letter that is about a masked sum."""
         self._log = structlog.get_logger().bind(organization=following.organization)
 
     async def has(self, blob: str, *, owner: str) -> bool:
@@ -111,7 +116,7 @@ class Exchange:
         """Whether its owner is known, without looking, to have shown that it has the blob."""
         return owner == self.following.organization or (owner, blob) in self._held or blob in sums.BLOBS
 
-    async def have(self, blob: str, *, owner: str, holds: Holds, asset: str, unasked: float = 0.0) -> None:
+    async def have(self, blob: str, *, owner: str, holds: Held, asset: str, unasked: float = 0.0) -> None:
         """Return once this node `has` the blob; ask its owner when it does not, for as long as it takes.
 
         `unasked` is how many seconds it is waited for before it is asked for, as its owner sends it of its own accord.
@@ -126,7 +131,8 @@ class Exchange:
             if (arrival := self._arriving.get((owner, blob))) is None:
                 size = await self.following.read(lambda log: size_of(log, holds, asset))
                 patience = SOON if self._under_way(f"take {blob} of {owner}") else unasked
-                arrival = Arrival(loop.create_future(), loop.time(), patience, size)
+                masked = asset if holds == "masked input" else ""
+                arrival = Arrival(loop.create_future(), loop.time(), patience, size, masked=masked)
                 arrival = self._arriving.setdefault((owner, blob), arrival)
             if await self.has(blob, owner=owner):
                 return self._arrived(owner, blob, None)
@@ -141,7 +147,7 @@ class Exchange:
             except TimeoutError:
                 continue
 
-    async def ask(self, owner: str, letter: Wanted | LogWanted) -> None:
+    async def ask(self, owner: str, letter: Wanted | LogWanted | SumLetter) -> None:
         """Post the letter as soon as the hub is there."""
         for failures in count():
             try:
@@ -173,10 +179,17 @@ class Exchange:
                 about = letter.parcel if isinstance(letter, LogSent) else letter.task
                 name = f"{type(letter).__name__} {about} of {mail.sender}"
                 return None if self.logs is None else self._start(name, self.logs(mail.sender, letter))
+            case SumLetter():
+                name = f"sum {letter.task} of {mail.sender}, {mail.id}"
+                return None if self.sums is None else self._start(name, self.sums(mail.sender, letter))
             case Denied():
                 reason = f"{mail.sender} does not give {letter.blob}: {letter.reason}"
                 self._arrived(mail.sender, letter.blob, Forbidden(reason))
                 return None
+
+    def aside(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        """Do what a letter would ask for, in the background."""
+        self._start(f"{name} {len(self._tasks)}", work)
 
     async def post(self, recipient: str, letter: AnyLetter) -> None:
         """Send a letter to another organization's node; raises NotFound when it has left the channel."""
@@ -188,7 +201,7 @@ class Exchange:
 
     async def _give(self, sender: str, letter: Wanted) -> None:
         try:
-            owner = await self.following.read(lambda log: check_node(log, sender, letter))
+            owner = await self.following.read(lambda log: check_node(log, self.following.organization, sender, letter))
             if owner != self.following.organization:
                 raise NotFound(f"{letter.asset} is {owner}'s; ask there")
             if letter.refused:
@@ -229,7 +242,9 @@ class Exchange:
             return "gone"
         here, channel = self.following, self.following.channel
         upsert(connection, schema.held, [{"channel": channel, "owner": sender, "blob": letter.blob}])
-        if released.named(connection, channel, sender, letter.blob):
+        arrival = self._arriving.get((sender, letter.blob))
+        summed = Log(connection, channel).records.get(MaskedSum, arrival.masked) if arrival is not None else None
+        if released.named(connection, channel, sender, letter.blob) or (summed is not None and summed.status == "open"):
             return "kept"
         if due(Log(connection, channel), here.organization, sender, letter):
             return "kept"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
@@ -10,13 +11,16 @@ from pathlib import Path
 from comity.adapters.blob_files import BlobFiles
 from comity.adapters.execution import performance
 from comity.domain.events import OutputMade
-from comity.domain.records import Function
+from comity.domain.records import Function, Task
 from comity.engine import adding
 from comity.ports.blobs import Blobs
 from comity.values.digest import Digest
 from comity.values.errors import Unavailable
 
 PIECE = 1 << 20
+
+SALT = 32
+"""Bytes."""
 
 DELETED = "an output was deleted just now, as the same of another's that was released; the task is run again"
 
@@ -36,8 +40,10 @@ def give(blobs: Blobs, blob: str, at: Path) -> None:
     _copy(blobs, blob, at)
 
 
-def keep(blobs: Blobs, function: Function, task: str, outputs: Mapping[str, Path]) -> dict[str, OutputMade]:
+def keep(blobs: Blobs, function: Function, task: Task, outputs: Mapping[str, Path]) -> dict[str, OutputMade]:
     """A task's outputs, with models in the store.
+
+    What goes into a masked sum is salted: its digest stands in the log, where a count could be guessed by it.
 
     Raises InvalidInput for a performance that is no number, DecodeError for a tree that is none, and Unavailable when
     what was stored is deleted at once, with what it was the same as.
@@ -50,14 +56,21 @@ def keep(blobs: Blobs, function: Function, task: str, outputs: Mapping[str, Path
             continue
         with path.open("rb") as file:
             plain = iter(lambda file=file: file.read(PIECE), b"")
-            blob = blobs.put(adding.checked(path) if declared.form == "tree" else plain)
-        made[name] = _model(blobs, blob, task, name)
+            aggregate = task.outputs[name].aggregate
+            salt = os.urandom(SALT) if aggregate is not None and aggregate.protocol != "clear" else b""
+            blob = blobs.put(adding.checked(path, salt) if declared.form == "tree" else plain)
+        made[name] = _model(blobs, blob, task.key, name)
     return made
 
 
 def keep_sum(blobs: Blobs, task: str, parts: list[tuple[str, Path]]) -> dict[str, OutputMade]:
     """The sum of parts, each named by its site, in the store as the task's one output; raises what `added` raises."""
     return {"total": _model(blobs, blobs.put(adding.added(parts)), task, "total")}
+
+
+def known_sum(blobs: Blobs, task: str, blob: str) -> dict[str, OutputMade]:
+    """A sum that is in the store, as the task's one output."""
+    return {"total": _model(blobs, Digest(blob), task, "total")}
 
 
 def _model(blobs: Blobs, blob: Digest, task: str, name: str) -> OutputMade:

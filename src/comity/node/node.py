@@ -35,6 +35,7 @@ from comity.node.log_letters import LogLetters
 from comity.node.place import Place
 from comity.node.releasing import Releasing
 from comity.node.scheduler import Scheduler
+from comity.node.sums.mail import SumMail
 from comity.node.way import Way
 from comity.ports.blobs import Blobs
 from comity.values.errors import NotFound, Unavailable
@@ -59,6 +60,7 @@ class Part:
     pool: Pool
     """Where all channels' tasks run."""
     log_letters: LogLetters
+    sums: SumMail
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -71,6 +73,7 @@ class Part:
                 group.create_task(_kept(self.judging.run))
                 group.create_task(_kept(self.building.run))
                 group.create_task(_kept(self.conductor.run))
+                group.create_task(_kept(self.sums.run))
                 group.create_task(_kept(self.releasing.run))
         finally:
             await self.exchange.close()
@@ -147,8 +150,10 @@ def part(exchange: Exchange, bundles: Bundles, *, pool: Pool, folder: Path, way:
     conductor = Conductor(exchange.following, clock.now)
     letters = LogLetters(exchange, folder)
     exchange.logs = letters.deal
+    sums = SumMail(exchange, folder)
+    exchange.sums = sums.deal
     return Part(
-        exchange.following, exchange, scheduler, judging, building, conductor, Releasing(exchange), pool, letters
+        exchange.following, exchange, scheduler, judging, building, conductor, Releasing(exchange), pool, letters, sums
     )
 
 

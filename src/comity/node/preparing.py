@@ -17,7 +17,7 @@ from comity.adapters.execution.pool import Pool
 from comity.adapters.sql.log import Log
 from comity.domain.events import Growth, TaskInput
 from comity.domain.records import Dataset, Function, Model, Plan, Task, need
-from comity.domain.rounds import growth_of
+from comity.domain.rounds import growth_of, sites_of
 from comity.domain.tasks import made
 from comity.engine.parameters import PARAMETERS, Parameters
 from comity.node import materials, samples
@@ -183,6 +183,8 @@ def _parameters(task: Task, growth: Growth) -> Parameters:
         round=task.round,
         site=task.worker,
         sites=tuple(sorted(growth.sites)),
+        selected=len(sites_of(growth, task.round)) if task.stage == "local" else len(growth.sites),
+        masked=growth.masking is not None,
     )
 
 

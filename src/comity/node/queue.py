@@ -126,9 +126,15 @@ def consumers(log: Log, task: Task, outputs: Mapping[str, OutputMade]) -> dict[s
     for child in log.children(task.key):
         if child.worker != task.worker and child.status not in ENDED:
             for each in child.inputs:
-                if each.parent == task.key and (blob := outputs[each.output].blob):
+                if each.parent == task.key and (blob := outputs[each.output].blob) and not _masked(task, each.output):
                     found.setdefault(blob, set()).add(child.worker)
     return {blob: sorted(names) for blob, names in found.items()}
+
+
+def _masked(task: Task, output: str) -> bool:
+    """Whether nobody else is given the output, but masked."""
+    aggregate = task.outputs[output].aggregate
+    return aggregate is not None and aggregate.protocol != "clear"
 
 
 def committed(connection: Connection, channel: int, task: str) -> bool:

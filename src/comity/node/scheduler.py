@@ -33,6 +33,7 @@ from comity.node.logs import log_file
 from comity.node.plan_samples import PlanSamples
 from comity.node.preparing import Needed, Preparing
 from comity.node.queue import AHEAD, Attempt, Ready, committed, consumers, look
+from comity.node.sums import kept
 from comity.ports.environments import Environment
 from comity.values.digest import Digest
 from comity.values.errors import BuildFailed, ComityError, Conflict, InvalidInput, NotFound, Unavailable
@@ -148,6 +149,8 @@ class Scheduler:
             if needed.missed:
                 beginning.begin(0.0)  # while it is not known to be back, rounds are closed without it
             if task.function == SUM:
+                if needed.growth is not None and needed.growth.masking is not None:
+                    return await self._take_sum(task, beginning)
                 return await self._add(task, needed, beginning, scratch)
             elsewhere, log = partial(self._elsewhere, task.key), self.log_of(task.key)
             job = await self._preparing.job(task, needed, scratch, log=log, elsewhere=elsewhere)
@@ -177,6 +180,16 @@ class Scheduler:
             return await self._fail(task, str(error), beginning)
         await self._done(TaskDone(key=task.key, outputs=made), task, beginning)
 
+    async def _take_sum(self, task: Task, beginning: Beginning) -> None:
+        """Take a masked sum that has come out: its parts never were here."""
+        following = self._following
+        total = await following.read(lambda log: kept.total_of(log.connection, log.channel, task.key))
+        if not total:
+            raise NotFound(f"the masked sum of task {task.key} is not here: this node has lost it")
+        beginning.begin()
+        made = await asyncio.to_thread(materials.known_sum, self._blobs, task.key, total)
+        await self._done(TaskDone(key=task.key, outputs=made), task, beginning)
+
     @asynccontextmanager
     async def _environment(self, task: Task, function: Function) -> AsyncGenerator[Environment]:
         """Where the function runs; while it is built others may run."""
@@ -197,7 +210,7 @@ class Scheduler:
         match outcome.status:
             case Status.DONE:
                 try:
-                    made = await asyncio.to_thread(materials.keep, self._blobs, function, task.key, job.outputs)
+                    made = await asyncio.to_thread(materials.keep, self._blobs, function, task, job.outputs)
                 except InvalidInput as error:
                     return await self._fail(task, str(error), beginning)
                 durations = {str(step): took for step, took in outcome.durations.items()}

@@ -98,6 +98,32 @@ released = Table(
 )
 """Blobs that are to be deleted, unless something names them still."""
 
+site_sums = Table(
+    "site_sums",
+    metadata,
+    Column("channel", BigInteger, primary_key=True),
+    Column("task", Word, primary_key=True),
+    Column("state", LargeBinary, nullable=False),
+    Column("said", LargeBinary, nullable=False),
+    Column("told", LargeBinary, nullable=False),
+    Column("pieces", LargeBinary, nullable=False),
+)
+"""Where this organization stands in masked sums: secret, and empty once the sum is over, so that none begins twice.
+
+`said` is what it said last; `told` what it was told and cannot answer yet; `pieces` are the blobs of its masked input.
+"""
+
+made_sums = Table(
+    "made_sums",
+    metadata,
+    Column("channel", BigInteger, primary_key=True),
+    Column("task", Word, primary_key=True),
+    Column("state", LargeBinary, nullable=False),
+    Column("told", LargeBinary, nullable=False),
+    Column("total", Word, nullable=False),
+)
+"""Masked sums that this organization makes: where they stand, what each site was told last, and what came out."""
+
 answers = Table(
     "answers",
     metadata,

@@ -79,6 +79,22 @@ class Aggregation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         return tuple(sorted(self.shared.keys() - self.inputs.keys()))
 
 
+_STATES = msgspec.json.Decoder(Aggregation)
+
+
+def to_bytes(state: Aggregation) -> bytes:
+    """The state, to be stored."""
+    return msgspec.json.encode(state)
+
+
+def from_bytes(data: bytes) -> Aggregation:
+    """The state that `to_bytes` wrote; raises DecodeError for anything else."""
+    try:
+        return _STATES.decode(data)
+    except msgspec.MsgspecError as error:
+        raise DecodeError(f"this is no state of a secure sum: {error}") from error
+
+
 COLLECTED: dict[Phase, str] = {
     "advertising": "advertised",
     "sharing": "shared",
@@ -107,13 +123,18 @@ def receive(state: Aggregation, message: FromSite) -> Aggregation:
     if phase != state.phase:
         when = "late" if ORDER.index(phase) < ORDER.index(state.phase) else "early"
         raise Conflict(f"what {name!r} says is {when}: the sum is at {state.phase!r}, this is for {phase!r}")
-    collected: Mapping[str, FromSite] = getattr(state, COLLECTED[phase])
-    if name in collected:
-        if collected[name] == message:
+    before = collected(state)
+    if name in before:
+        if before[name] == message:
             return state
         raise Conflict(f"{name!r} has said something else in this phase before")
     _check(state, message)
-    return structs.replace(state, **{COLLECTED[phase]: {**collected, name: message}})
+    return structs.replace(state, **{COLLECTED[phase]: {**before, name: message}})
+
+
+def collected(state: Aggregation) -> Mapping[str, FromSite]:
+    """What this phase has collected so far, by site; nothing once the sum is opened."""
+    return getattr(state, COLLECTED[state.phase]) if state.phase in COLLECTED else {}
 
 
 def close(state: Aggregation) -> tuple[Aggregation, Mapping[str, ToSite]]:

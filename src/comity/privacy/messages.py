@@ -24,8 +24,8 @@ from typing import Annotated, TypeAlias, TypeVar, final
 import msgspec
 from msgspec import Meta, structs
 
-from comity.privacy.cohort import MOST
 from comity.privacy.terms import Name, Terms, canonical
+from comity.values.cohort import MOST
 from comity.values.digest import Digest, digest
 from comity.values.errors import ComityError, DecodeError
 from comity.values.keys import Identity

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
-from comity.privacy.cohort import FEWEST, MOST, check_number
 from comity.privacy.fixed_point import Scale
 from comity.values import bounds
+from comity.values.cohort import FEWEST, MOST, check_number, two_thirds
 from comity.values.errors import InvalidInput, NotSupported
 from comity.values.metric import Metric
 from comity.values.strategy import SeesEach, Strategy
@@ -96,4 +96,4 @@ class SecureSum(Transform):
         check_number(sites)
         if sites < self.least:
             raise InvalidInput(f"SecureSum asks for at least {self.least} sites, but a round has {sites}; lower least")
-        return max(self.least, 2 * sites // 3 + 1)
+        return max(self.least, two_thirds(sites))

@@ -13,7 +13,7 @@ from typing import Annotated, Literal, TypeAlias, final
 import msgspec
 from msgspec import Meta
 
-from comity.privacy.cohort import FEWEST, MOST, check_number
+from comity.values.cohort import FEWEST, MOST, check_number, two_thirds
 from comity.values.digest import Digest, digest
 from comity.values.errors import DecodeError, InvalidInput
 from comity.values.keys import PublicKeys
@@ -68,7 +68,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     @property
     def threshold(self) -> int:
         """How many shares open a secret, and how many must agree on who survived."""
-        return 2 * len(self.keepers) // 3 + 1
+        return two_thirds(len(self.keepers))
 
     @property
     def cohort(self) -> int:

@@ -9,22 +9,31 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import prod, sqrt
-from typing import final
+from typing import Annotated, TypeAlias, final
 
+import msgspec
 import numpy as np
 from cryptography.hazmat.primitives.ciphers import CipherContext
+from msgspec import Meta
 
 from comity.privacy import masks
 from comity.privacy.fixed_point import FloatEncoder, Scale, decode_floats, decode_integers, largest, working
 from comity.privacy.terms import canonical
-from comity.values import tree
+from comity.values import codec, tree
+from comity.values.codec import Limits
 from comity.values.contribution import Contribution
 from comity.values.digest import Digest, digest
-from comity.values.errors import InvalidInput
+from comity.values.errors import DecodeError, InvalidInput
 from comity.values.tree import Array, Tree
 
 EXTRA = 2
 """The weight, and how many floats were clipped."""
+
+MOST = 2**38 - EXTRA
+"""Coordinates, at most."""
+
+_Written: TypeAlias = tuple[str, bool, Annotated[list[Annotated[int, Meta(ge=0, le=2**38)]], Meta(max_length=16)]]
+"""A leaf's path, whether it holds floats, and its shape."""
 
 
 @final
@@ -67,10 +76,56 @@ class Layout:
 
     def form(self, scale: Scale) -> Digest:
         """What this layout, encoded at this scale, is known by."""
-        leaves = [[leaf.path, leaf.floats, list(leaf.shape)] for leaf in self.leaves]
-        return digest(
-            canonical([leaves, scale.bits, scale.sites, scale.max_weight, repr(float(scale.clip)), scale.excess])
-        )
+        return digest(self.written(scale))
+
+    def written(self, scale: Scale) -> bytes:
+        """This layout, encoded at this scale, in its one form, which `read_layout` reads."""
+        leaves: list[_Written] = [(leaf.path, leaf.floats, list(leaf.shape)) for leaf in self.leaves]
+        return canonical(_Form(leaves, *_known_by(scale)))
+
+
+class _Form(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A layout as it is written, and by what it is encoded."""
+
+    leaves: Annotated[list[_Written], Meta(max_length=Limits().leaves)]
+    bits: int
+    sites: int
+    max_weight: int
+    clip: str
+    excess: str
+
+
+_FORMS = msgspec.json.Decoder(_Form)
+
+
+def read_layout(data: bytes, scale: Scale) -> Layout:
+    """The layout that `Layout.written` wrote for this scale; raises DecodeError for anything else.
+
+    What it claims is checked before anything is made of it: it comes from another organization.
+    """
+    if len(data) > Limits().header:
+        raise DecodeError(f"the form of a secure sum has at most {Limits().header} bytes, not {len(data)}")
+    try:
+        form = _FORMS.decode(data)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise DecodeError(f"this is no form of a secure sum: {error}") from error
+    if (form.bits, form.sites, form.max_weight, form.clip, form.excess) != _known_by(scale):
+        raise DecodeError("the form of a secure sum is of another scale than its terms")
+    made, first = list[Leaf](), 0
+    for path, floats, shape in form.leaves:
+        if len(shape) > Limits().rank or first + prod(shape) > MOST:
+            raise DecodeError(f"{path[:80]!r} of shape {shape[:20]} is more than a secure sum takes")
+        made.append(Leaf(path, floats, tuple(shape), first))
+        first += prod(shape)
+    layout = Layout(tuple(made))
+    codec.header({leaf.path: (np.dtype(np.int64), leaf.shape) for leaf in made})  # refuses names that no tree has
+    if layout.written(scale) != data or [leaf.path for leaf in made] != sorted({leaf.path for leaf in made}):
+        raise DecodeError("the form of a secure sum is not in its canonical form")
+    return layout
+
+
+def _known_by(scale: Scale) -> tuple[int, int, int, str, str]:
+    return scale.bits, scale.sites, scale.max_weight, repr(float(scale.clip)), scale.excess
 
 
 @final
@@ -160,21 +215,34 @@ class Summed:
 def summed(layout: Layout, scale: Scale, segments: Iterable[Array], *, sites: int) -> Summed:
     """The sum that the segments of the ring are of; so many sites are in it."""
     leaves = {leaf.path: np.empty(leaf.size, np.float64 if leaf.floats else np.int64) for leaf in layout.leaves}
-    extra = np.zeros(EXTRA, np.int64)
+    filled = dict.fromkeys(leaves, 0)
+    extra = list[int]()
+    for leaf, piece in decoded(layout, scale, segments):
+        if leaf is None:
+            extra += [int(each) for each in piece]
+            continue
+        begin = filled[leaf.path]
+        leaves[leaf.path][begin : begin + len(piece)] = piece
+        filled[leaf.path] += len(piece)
+    shaped = {leaf.path: leaves[leaf.path].reshape(leaf.shape) for leaf in layout.leaves}
+    weight, clipped = extra
+    return Summed(Contribution(tree.unflatten(shaped), weight), clipped=clipped, error=scale.error(sites))
+
+
+def decoded(layout: Layout, scale: Scale, segments: Iterable[Array]) -> Iterator[tuple[Leaf | None, Array]]:
+    """Pieces of a sum's leaves in their order, floats as float64 and integers as int64; then, of no leaf, the extras.
+
+    Every number is in one piece, the extras in one or two.
+    """
     first = 0
     for segment in segments:
-        for leaf, begin, end in _parts(layout, first, first + len(segment)):
+        last = first + len(segment)
+        for leaf, begin, end in _parts(layout, first, last):
             piece = segment[leaf.first + begin - first : leaf.first + end - first]
-            decoded = decode_floats(piece, scale.fraction) if leaf.floats else decode_integers(piece)
-            leaves[leaf.path][begin:end] = decoded
-        for at in range(EXTRA):
-            place = layout.size - EXTRA + at
-            if first <= place < first + len(segment):
-                extra[at] = decode_integers(segment[place - first : place - first + 1])[0]
-        first += len(segment)
-    shaped = {leaf.path: leaves[leaf.path].reshape(leaf.shape) for leaf in layout.leaves}
-    total = Contribution(tree.unflatten(shaped), int(extra[0]))
-    return Summed(total, clipped=int(extra[1]), error=scale.error(sites))
+            yield leaf, decode_floats(piece, scale.fraction) if leaf.floats else decode_integers(piece)
+        if (begin := max(first, layout.size - EXTRA)) < last:
+            yield None, decode_integers(segment[begin - first :])
+        first = last
 
 
 def _emptied(total: Tree) -> Tree:

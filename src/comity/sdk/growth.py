@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from inspect import isgeneratorfunction
 from typing import NoReturn, final
 
-from comity.domain.events import FunctionInput, FunctionOutput, Growth, SiteData, Stop
+from comity.domain.events import FunctionInput, FunctionOutput, Growth, Masking, SiteData, Stop
 from comity.domain.words import Stage
-from comity.engine import stages
 from comity.engine.experiment import Experiment
 from comity.engine.simulate import check_numbers
 from comity.values.errors import InvalidInput, NotSupported
@@ -60,7 +59,8 @@ def signatures(experiment: Experiment) -> dict[Stage, Signature]:
         "step": ({"state": MODEL, **total}, {"state": TREE, **finished}),
     }
     if metrics:
-        made["evaluate"] = ({**DATA, "state": MODEL, "memory": MEMORY}, {"scores": TREE, **metrics})
+        shown = {} if experiment.secure_sum else metrics
+        made["evaluate"] = ({**DATA, "state": MODEL, "memory": MEMORY}, {"scores": TREE, **shown})
         made["finish"] = ({"total": MODEL}, metrics)
     return made
 
@@ -75,15 +75,22 @@ def growth(
     retries: int,
     before: Before,
 ) -> Growth:
-    """How the plan grows. deadline: seconds."""
+    """How the plan grows. deadline: seconds.
+
+    Raises NotSupported, or InvalidInput, where so many sites besides the aggregator's own cannot be summed securely.
+    """
     strategy, stop = experiment.strategy, experiment.stop
+    chosen = selected(experiment, sorted(sites))
+    if (secure := experiment.secure_sum) is not None:
+        for each in chosen or (tuple(sites),):
+            secure.needed(sum(site != aggregator for site in each))
     return Growth(
         experiment=experiment.to_json(),
         sites=dict(sites),
         aggregator=aggregator,
         functions=dict(functions),
         rounds=experiment.rounds,
-        selected=selected(experiment, sorted(sites)),
+        selected=chosen,
         quorum=repr(float(experiment.quorum)),
         sees_each=isinstance(strategy, SeesEach),
         finishes=_finishes(experiment),
@@ -103,6 +110,7 @@ def growth(
         continues=before.continues,
         after=before.rounds,
         memories=dict(before.memories),
+        masking=_masking(experiment),
     )
 
 
@@ -121,12 +129,26 @@ def selected(experiment: Experiment, names: Sequence[str]) -> tuple[tuple[str, .
     return () if all(each == tuple(names) for each in every) else tuple(every)
 
 
+def _masking(experiment: Experiment) -> Masking | None:
+    secure = experiment.secure_sum
+    if secure is None:
+        return None
+    return Masking(
+        bits=64 if secure.bits == 64 else 32,
+        clip=repr(float(secure.clip)),
+        norm="inf" if secure.norm is None else repr(float(secure.norm)),
+        max_weight=secure.max_weight,
+        least=secure.least,
+        metric_limit=repr(float(secure.metric_limit)),
+        exact=experiment.model is None,
+    )
+
+
 def _check(experiment: Experiment) -> None:
     strategy = experiment.strategy
     name = type(strategy).__name__
     if isgeneratorfunction(type(strategy).local):
         raise NotSupported(f"{name} sums many times within a round, which networks do not do yet; use co.simulate")
-    stages.clear(experiment)
     experiment.to_json()  # says how to move what has no name
     for metric in experiment.measures:
         if not NAME.fullmatch(metric.name) or metric.name in ("scores", "total"):

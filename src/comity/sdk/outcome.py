@@ -51,6 +51,7 @@ class Failure:
 
 def failures(client: Client, shown: Mapping[str, Any]) -> list[Failure]:
     """What has failed, the last of each site and stage."""
+    masked = {(stage, each["number"]): each[stage] for each in shown["rounds"] for stage in ("sum", "scores")}
     found: dict[tuple[str, str], Failure] = {}
     for key in shown["failed"]:
         task = client.get(f"/task/{key}/")
@@ -61,7 +62,7 @@ def failures(client: Client, shown: Mapping[str, Any]) -> list[Failure]:
                 round=task["round"],
                 site=task["worker"],
                 error=task["error_type"],
-                log=_last_lines(client, key),
+                log=(masked.get((task["stage"], task["round"])) or {}).get("reason") or _last_lines(client, key),
             )
     return list(found.values())
 
@@ -69,7 +70,7 @@ def failures(client: Client, shown: Mapping[str, Any]) -> list[Failure]:
 def run_of(client: Client, experiment: Experiment, shown: Mapping[str, Any]) -> Run:
     """The run of an experiment that is done; raises RoundFailed when there is no state that could be had."""
     rounds = [each for each in rounds_of(client, shown) if each["closed"]]
-    history = tuple(_round(each) for each in rounds)
+    history = tuple(_round(experiment, each) for each in rounds)
     number = _chosen(experiment, history)
     held = _state(client, rounds, number)
     return Run(
@@ -131,9 +132,13 @@ class MemoriesAtSites:
         raise NotSupported("what sites remember is kept at the sites")
 
 
-def _round(shown: Mapping[str, Any]) -> Round:
-    parts = shown["parts"]
+def _round(experiment: Experiment, shown: Mapping[str, Any]) -> Round:
+    parts, masked, secure = shown["parts"], shown["sum"], experiment.secure_sum
     pooled, sites = _measured(shown)
+    error = None
+    if masked and secure:
+        made = secure.statistics_scale if experiment.model is None else secure.scale
+        error = made(len(parts)).error(sum(each["included"] for each in parts))
     return Round(
         number=shown["number"],
         included=tuple(each["site"] for each in parts if each["included"]),
@@ -142,6 +147,8 @@ def _round(shown: Mapping[str, Any]) -> Round:
         pooled=pooled,
         sites=sites,
         seconds=_seconds(shown["start_date"], shown["end_date"]),
+        error=error,
+        clipped=masked["clipped"] if masked else 0,
     )
 
 

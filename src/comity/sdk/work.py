@@ -28,7 +28,7 @@ from comity.sdk.reading import read_experiment
 from comity.strategies import reading
 from comity.values import codec, record
 from comity.values.contribution import Contribution
-from comity.values.errors import InvalidInput
+from comity.values.errors import Forbidden, InvalidInput
 from comity.values.model import Fit, Training
 from comity.values.site import Site
 from comity.values.strategy import SeesEach
@@ -41,7 +41,8 @@ def perform(inputs: Mapping[str, Any], outputs: Mapping[str, str], task_properti
     """Run one stage; raises what the experiment's code raises, with a note of where that was."""
     told = msgspec.json.decode(Path(inputs[PARAMETERS]).read_bytes(), type=Parameters)
     experiment = read_experiment(told.experiment)
-    stages.clear(experiment)
+    if experiment.secure_sum and not told.masked:
+        raise Forbidden("the experiment asks for a secure sum, but its plan would add contributions in the clear")
     work = {"init": _init, "local": _local, "step": _step, "evaluate": _evaluate, "finish": _finish}
     try:
         with threadpool_limits(1):
@@ -91,9 +92,18 @@ def _local(experiment: Experiment, told: Parameters, inputs: Mapping[str, Any], 
     brought = model and stages.work(experiment, model, told.site, round=told.round, run=run)
     gave = stages.local(experiment, state_of(experiment, held), memory, site=site, work=brought)
     contribution, memory = stages.given(experiment, gave)
+    if experiment.secure_sum:
+        _check_fits(experiment, contribution, sites=told.selected)
     columns = reading.columns(site.data.columns)
     _write(outputs["contribution"], {**_written(contribution), "columns": columns})
     _write(outputs["memory"], memory)
+
+
+def _check_fits(experiment: Experiment, contribution: Contribution, *, sites: int, metrics: bool = False) -> None:
+    """Raises InvalidInput here, where its cause is known, for what the node could not put into the secure sum."""
+    from comity.engine.masked import check_fits  # not all experiments need its cryptography
+
+    check_fits(experiment, contribution, sites=sites, metrics=metrics)
 
 
 def _step(experiment: Experiment, told: Parameters, inputs: Mapping[str, Any], outputs: Mapping[str, str]) -> None:
@@ -119,7 +129,10 @@ def _evaluate(experiment: Experiment, told: Parameters, inputs: Mapping[str, Any
     site = site_of(told.site, inputs["datasamples"])
     fitted = bool(experiment.strategy.model(state, memory))
     parts = stages.measured(experiment, state, memory, site=site, model=experiment.model) if fitted else {}
-    _write(outputs["scores"], {name: _written(part) for name, part in parts.items()})
+    scores = {name: _written(part) for name, part in parts.items()}
+    if experiment.secure_sum and scores:
+        _check_fits(experiment, Contribution(scores, 1), sites=told.selected, metrics=True)
+    _write(outputs["scores"], scores)
     _measure(experiment, parts, outputs)
 
 

@@ -29,6 +29,7 @@ from comity.domain.events import (
     Sample,
     SamplesRegistered,
     SiteData,
+    SumClosed,
     TaskAdded,
     TaskDone,
     TaskFailed,
@@ -355,6 +356,13 @@ class Grown:
             self.done("sum", number)
         self.done("step", number, value="0.0")
 
+    def sum_closes(self, number: int, *sites: str, stage: str = "sum", by: str = "") -> None:
+        """The aggregator says that these sites are in the masked sum of a round."""
+        part = "evaluate" if stage == "scores" else "local"
+        keys = tuple(self.key(part, number, site) for site in sites)
+        event = SumClosed(task=self.key(stage, number), included=keys, root=BLOB if sites else "", clipped=7)
+        self.log.write(by or self.growth.aggregator, event)
+
     def round(self, number: int, *sites: str) -> None:
         """A round that is closed once these sites have done their part."""
         self.locals(number, *sites)
@@ -396,7 +404,10 @@ def stages(metrics: Sequence[str], growth: Mapping[str, Any]) -> dict[str, tuple
             {"state": model, **(parts if growth.get("sees_each") else {"total": model})},
             {"state": tree, **finished},
         ),
-        "evaluate": ({**data, "state": model, "memory": memory}, {"scores": tree, **measured}),
+        "evaluate": (
+            {**data, "state": model, "memory": memory},
+            {"scores": tree, **({} if growth.get("masking") else measured)},
+        ),
         "finish": ({"total": model}, measured),
     }
 

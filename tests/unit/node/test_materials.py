@@ -7,7 +7,8 @@ import pytest
 from msgspec.structs import replace
 
 from comity.adapters.blob_files import BlobFiles
-from comity.domain.events import FunctionOutput
+from comity.domain.events import Aggregate, FunctionOutput, TaskOutput
+from comity.domain.records import Task
 from comity.domain.sums import sum_function
 from comity.node import materials
 from comity.ports.blobs import BlobsInMemory
@@ -15,8 +16,18 @@ from comity.values import codec
 from comity.values.digest import digest
 from comity.values.errors import DecodeError, InvalidInput, NotFound
 
-TASK = str(uuid.UUID(int=1))
 FUNCTION = sum_function("founder", 0)
+
+
+def task(**outputs):
+    key = str(uuid.UUID(int=1))
+    waiting = "STATUS_WAITING_FOR_PARENT_TASKS"
+    return Task(
+        key=key, plan=key, function=FUNCTION.key, owner="a", worker="a", outputs=outputs, status=waiting, created_at=0
+    )
+
+
+TASK = task(total=TaskOutput(), model=TaskOutput())
 
 
 def test_what_is_given_is_a_copy_and_what_is_lent_the_stores_own(tmp_path):
@@ -78,7 +89,21 @@ def test_a_sum_that_fails_leaves_nothing(tmp_path):
         (tmp_path / str(number)).write_bytes(codec.encode(value))
     parts = [(f"site{number}", tmp_path / str(number)) for number in range(2)]
     with pytest.raises(InvalidInput, match="does not fit"):
-        materials.keep_sum(blobs, TASK, parts)
+        materials.keep_sum(blobs, TASK.key, parts)
     assert list(blobs.digests()) == []
-    made = materials.keep_sum(blobs, TASK, parts[:1])["total"]
+    made = materials.keep_sum(blobs, TASK.key, parts[:1])["total"]
     assert codec.decode(b"".join(blobs.open(made.blob)))["w"].tolist() == [1, 1]
+
+
+def test_the_digest_of_what_is_to_be_masked_tells_nobody_what_it_is(tmp_path):
+    blobs, path = BlobsInMemory(), tmp_path / "total"
+    counts = {"total": {"sick": np.array(17)}, "weight": np.array(40.0)}
+    path.write_bytes(codec.encode(counts))
+    masked = task(total=TaskOutput(aggregate=Aggregate(organizations=("a",), protocol="SA-1", least=3)))
+    first, second = (materials.keep(blobs, FUNCTION, masked, {"total": path})["total"] for _ in range(2))
+    assert len({first.blob, second.blob, codec.digest(counts)}) == 3
+    held = codec.decode(b"".join(blobs.open(first.blob)))
+    assert (held["total"]["sick"], held["weight"]) == (17, 40)
+    path.write_bytes(codec.encode({"~salt": np.zeros(3)}))
+    with pytest.raises(DecodeError, match="as is what the node adds"):
+        materials.keep(blobs, FUNCTION, masked, {"total": path})

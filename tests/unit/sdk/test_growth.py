@@ -6,7 +6,7 @@ from typing import final
 import pytest
 
 import comity as co
-from comity.domain.events import SiteData, Stop
+from comity.domain.events import Masking, SiteData, Stop
 from comity.sdk.growth import Before, growth, selected, signatures
 from comity.values.errors import InvalidInput, NotSupported
 
@@ -97,9 +97,30 @@ def test_what_has_no_name_is_said_to_be_moved():
         signatures(experiment(metrics=[lambda y, predictions: 0.0]))
 
 
-def test_no_network_adds_in_the_clear_what_is_to_be_masked():
-    with pytest.raises(NotSupported, match=r"networks do not do SecureSum yet; run the experiment by co\.simulate"):
-        signatures(experiment(privacy=[co.privacy.SecureSum()]))
+def test_nobody_shows_what_a_single_site_measured_where_sums_are_masked():
+    made = signatures(experiment(metrics=[co.metrics.accuracy], privacy=[co.privacy.SecureSum()]))
+    assert kinds(made["evaluate"]) == {**SITE, "> scores": TREE}
+    assert "> accuracy" in kinds(made["finish"])
+
+
+def test_a_masked_growth_says_how_its_sums_are_masked():
+    secure = co.privacy.SecureSum(clip=0.5, norm=2.0, bits=32, max_weight=100, least=4, metric_limit=8.0)
+    made = grown(experiment(privacy=[secure]), "abcde")
+    assert made.masking == Masking(
+        bits=32, clip="0.5", norm="2.0", max_weight=100, least=4, metric_limit="8.0", exact=False
+    )
+    assert grown(experiment()).masking is None
+    assert grown(
+        co.Experiment(strategy=co.strategies.Statistics(), privacy=[co.privacy.SecureSum()]), "abcd"
+    ).masking.exact
+
+
+def test_the_aggregators_own_site_hides_nothing_from_it():
+    with pytest.raises(NotSupported, match="at least 3 sites besides the aggregator's own, not 2"):
+        grown(experiment(privacy=[co.privacy.SecureSum()]), "abc")
+    assert grown(experiment(privacy=[co.privacy.SecureSum()]), "abc", aggregator="z").masking.least == 3
+    with pytest.raises(InvalidInput, match="asks for at least 4 sites, but a round has 3"):
+        grown(experiment(privacy=[co.privacy.SecureSum(least=4)]), "abcd")
 
 
 def test_a_growth_says_all_that_its_conductor_needs():

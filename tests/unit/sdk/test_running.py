@@ -46,6 +46,8 @@ def round_of(number, *parts, closed=True, state=True, pooled=0.5, sites=None):
         "state": f"s{number}" if state else None,
         "start_date": "2026-01-01T00:00:00.000Z",
         "end_date": "2026-01-01T00:00:01.500Z" if state else None,
+        "sum": None,
+        "scores": None,
         "pooled": None if pooled is ... else {"accuracy": pooled},
         "sites": {}
         if pooled is ...

@@ -13,7 +13,7 @@ from comity.engine.parameters import PARAMETERS, Parameters
 from comity.sdk.work import kind_of_state, perform, site_of, state_of
 from comity.strategies import reading
 from comity.values import codec
-from comity.values.errors import InvalidInput, NotSupported
+from comity.values.errors import Forbidden, InvalidInput
 from comity.values.rows import Rows
 
 HEART = co.Experiment(
@@ -29,9 +29,16 @@ ROWS = (np.arange(8.0).reshape(4, 2), np.array([0.0, 1.0, 0.0, 1.0]))
 def task(tmp_path):
     """Run a stage; gives the paths of its outputs."""
 
-    def run(experiment, stage, outputs, site="a", **inputs):
-        number = 0 if stage == "init" else 1
-        told = Parameters(experiment=experiment.to_json(), stage=stage, round=number, site=site, sites=("a", "b"))
+    def run(experiment, stage, outputs, site="a", masked=False, **inputs):
+        told = Parameters(
+            experiment=experiment.to_json(),
+            stage=stage,
+            round=0 if stage == "init" else 1,
+            site=site,
+            sites=("a", "b"),
+            selected=3,
+            masked=masked,
+        )
         (tmp_path / PARAMETERS).write_bytes(msgspec.json.encode(told))
         left = {name: str(tmp_path / f"{stage} {site} {name}") for name in outputs}
         perform({PARAMETERS: str(tmp_path / PARAMETERS), **inputs}, left, {})
@@ -72,7 +79,7 @@ def test_what_is_no_site_is_refused(data, said):
 
 
 def local(task, columns, site, experiment=HEART, **more):
-    state = task(experiment, "init", ["state"])["state"]
+    state = task(replace(experiment, privacy=()), "init", ["state"])["state"]
     rows = Rows(*ROWS, columns)
     return task(experiment, "local", ["contribution", "memory"], site, datasamples=rows, state=state, **more)
 
@@ -113,8 +120,18 @@ def test_an_error_says_where_it_was(task):
 
 @pytest.mark.parametrize("stage", ["init", "local", "step", "evaluate", "finish"])
 def test_no_task_gives_in_the_clear_what_is_to_be_masked(task, stage):
-    with pytest.raises(NotSupported, match="networks do not do SecureSum yet"):
+    with pytest.raises(Forbidden, match="asks for a secure sum, but its plan would add contributions in the clear"):
         task(replace(HEART, privacy=[co.privacy.SecureSum()]), stage, ["state"])
+
+
+def test_what_does_not_fit_a_secure_sum_fails_where_its_cause_is_known(task):
+    few = replace(HEART, privacy=[co.privacy.SecureSum(max_weight=3)])
+    with pytest.raises(InvalidInput, match="whole number up to max_weight=3, not 4"):
+        local(task, ("age", "size"), "a", few, masked=True)
+    state = task(HEART, "init", ["state"])["state"]
+    low = replace(HEART, privacy=[co.privacy.SecureSum(max_weight=4, metric_limit=1e-3)])
+    with pytest.raises(InvalidInput, match="raise metric_limit"):
+        task(low, "evaluate", ["scores"], datasamples={"test": ROWS}, state=state, masked=True)
 
 
 def test_a_site_without_test_rows_measures_nothing(task, tmp_path):

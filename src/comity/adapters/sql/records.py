@@ -43,6 +43,9 @@ _UPDATE = {
 NUL = "\0"
 """No word of a record holds it; PostgreSQL cannot even be asked."""
 
+LAST = "\U0010ffff"
+"""The last of all characters: a key and this come after whatever begins with the key."""
+
 Known: TypeAlias = dict[tuple[type[Record], str], Any]
 """Records that were read or written before and still are as they were; None for one that is not there."""
 
@@ -96,6 +99,17 @@ class RecordsSql:
                 upsert(self._connection, schema.records[kind], made)
             else:
                 self._connection.execute(_UPDATE[kind], made)
+
+    def beginning(self, kind: type[R], key: str, *, limit: int) -> list[R]:
+        """The first records whose keys begin so."""
+        table = schema.records[kind]
+        query = (
+            select(table.c.body)
+            .where(table.c.channel == self._channel, table.c.key >= key, table.c.key < key + LAST)
+            .order_by(table.c.key)
+            .limit(limit)
+        )
+        return [] if NUL in key else [_decoded(kind, body) for body in self._connection.execute(query).scalars()]
 
     def search(
         self,

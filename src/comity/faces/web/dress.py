@@ -7,6 +7,7 @@ one exception that needs no page: what is not there is told to a browser, which 
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TypeAlias
@@ -85,7 +86,7 @@ def _answering(route: Route, visiting: Visiting) -> Callable[[Request], Awaitabl
         except ComityError as error:
             made = await _refused(visit, error)
         except Exception:
-            structlog.get_logger().exception("a page failed", path=route.path)
+            structlog.get_logger().error("a page failed", path=route.path, reason=traceback.format_exc())
             made = await _failed(visit)
         visit.call.api.requests.labels(route.method, route.path, made.status_code).inc()
         return made

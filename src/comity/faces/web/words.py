@@ -128,6 +128,20 @@ def short(key: str) -> str:
     return key.removeprefix("sha256:")[:8]
 
 
+METRICS = {"auc": "AUC", "r2": "R²", "c_index": "C-index", "brier": "Brier score"}
+"""Of metrics whose names are no words."""
+
+
+def metric(name: str) -> str:
+    """A metric's name as one reads it.
+
+    >>> metric("auc"), metric("log_loss")
+    ('AUC', 'Log loss')
+    """
+    words = name.replace("_", " ")
+    return METRICS.get(name, words[:1].upper() + words[1:])
+
+
 def _parsed(date: str) -> datetime:
     return datetime.fromisoformat(date).astimezone(UTC)
 
@@ -139,6 +153,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "ago": ago,
     "duration": duration,
     "figure": figure,
+    "metric": metric,
     "size": size,
     "number": number,
     "short": short,

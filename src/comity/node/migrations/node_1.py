@@ -39,6 +39,8 @@ def upgrade() -> None:
     op.create_table("commits", *key("task"), blob("outcome"))
     op.create_table("sent_parcels", *key("blob"), word("parcel"), blob("key"))
     op.create_table("samples", *key("key"), word("path"), blob("manifest"))
+    op.create_table("site_sums", *key("task"), blob("state"), blob("said"), blob("told"), blob("pieces"))
+    op.create_table("made_sums", *key("task"), blob("state"), blob("told"), word("total"))
     for name in ("held", "released"):
         op.create_table(name, *key("owner"), sa.Column("blob", WORD, primary_key=True))
     op.create_index("held_by_blob", "held", ["blob"])
@@ -99,6 +101,8 @@ def downgrade() -> None:
         "evidence",
         "released",
         "held",
+        "made_sums",
+        "site_sums",
         "samples",
         "sent_parcels",
         "commits",

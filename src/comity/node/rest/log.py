@@ -46,7 +46,7 @@ async def entries(call: Call) -> Response:
 
     def work(view: View) -> nouns.Entries:
         found = history.entries(view.log, wanted, before=before, limit=limit)
-        results = [_entry(view, each) for each in found.entries]
+        results = [entry_of(view, each) for each in found.entries]
         return {"size": view.log.size, "before": found.before, "results": results}
 
     return answer(await call.read(work))
@@ -96,7 +96,8 @@ async def network(call: Call) -> Response:
     )
 
 
-def _entry(view: View, each: Placed) -> nouns.Entry:
+def entry_of(view: View, each: Placed) -> nouns.Entry:
+    """An entry in words."""
     said = each.statement
     return {
         "place": each.place,

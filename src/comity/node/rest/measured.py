@@ -74,10 +74,10 @@ async def export(call: Call) -> Response:
     keys = await call.read(lambda view: [plan.key for plan in _plans(view, given)])
 
     async def lines() -> AsyncIterator[str]:
-        yield _line([*_BEFORE, *columns, *_AFTER])
+        yield line([*_BEFORE, *columns, *_AFTER])
         for key in keys:
             rows = await call.read(lambda view, key=key: _measured(view, need(view.records, Plan, key)))
-            yield "".join(_line(_cells(each, columns)) for each in rows)
+            yield "".join(line(_cells(each, columns)) for each in rows)
 
     headers = {"content-disposition": 'attachment; filename="compute_plans.csv"', "x-content-type-options": "nosniff"}
     return StreamingResponse(lines(), headers=headers, media_type="text/csv; charset=utf-8")
@@ -131,7 +131,7 @@ def _cells(each: Measured, columns: Sequence[str]) -> list[Any]:
     return [*(row[name] for name in _BEFORE), *own, *(row[name] for name in _AFTER)]
 
 
-def _line(cells: Sequence[Any]) -> str:
+def line(cells: Sequence[Any]) -> str:
     """A line of the file; a text that a spreadsheet would compute begins with an apostrophe."""
     made = io.StringIO()
     safe = [f"'{each}" if isinstance(each, str) and each.startswith(FORMULA) else each for each in cells]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypedDict, final
 
@@ -63,6 +63,21 @@ async def listed(call: Call) -> Response:
     return call.paged(page, count, results)
 
 
+def latest(view: View, most: int) -> list[Item]:
+    """The last of the news; no more records are read than may be among them."""
+    plans = {
+        each.key: each
+        for order in ("-created_at", "-started_at", "-ended_at")
+        for each in view.records.search(Plan, {}, order=order, limit=most)[1]
+    }
+    found = [news for plan in plans.values() for news in _of_plan(plan)]
+    for kind in (Dataset, Function):
+        found += _of_assets(view.records.search(kind, {}, limit=most + 1)[1])
+    found.sort(key=lambda each: (each.at, each.important), reverse=True)
+    view.learn(each.what for each in found[:most])
+    return [_item(view, each) for each in found[:most]]
+
+
 def _page(view: View, given: Mapping[str, str], start: int, size: int) -> tuple[int, list[Item]]:
     only = _one_of(given, "important_news_only", ("false", "true")) == "true"
     up = _one_of(given, "ordering", ("-timestamp", "timestamp")) == "timestamp"
@@ -80,20 +95,23 @@ def _page(view: View, given: Mapping[str, str], start: int, size: int) -> tuple[
 
 
 def _every(view: View) -> list[_News]:
-    news: list[_News] = []
-    for plan in view.records.search(Plan, {})[1]:
-        news.append(_News(plan.created_at, plan, "STATUS_CREATED"))
-        if plan.started_at:
-            news.append(_News(plan.started_at, plan, "STATUS_DOING"))
-        if plan.ended_at:
-            news.append(_News(plan.ended_at, plan, status_of(plan).removeprefix("PLAN_"), important=True))
+    news = [each for plan in view.records.search(Plan, {})[1] for each in _of_plan(plan)]
     for kind in (Dataset, Function):
-        news += [
-            _News(each.created_at, each, "STATUS_CREATED")
-            for each in view.records.search(kind, {})[1]
-            if each.key != SUM
-        ]
+        news += _of_assets(view.records.search(kind, {})[1])
     return news
+
+
+def _of_plan(plan: Plan) -> list[_News]:
+    news = [_News(plan.created_at, plan, "STATUS_CREATED")]
+    if plan.started_at:
+        news.append(_News(plan.started_at, plan, "STATUS_DOING"))
+    if plan.ended_at:
+        news.append(_News(plan.ended_at, plan, status_of(plan).removeprefix("PLAN_"), important=True))
+    return news
+
+
+def _of_assets(records: Sequence[Dataset | Function]) -> list[_News]:
+    return [_News(each.created_at, each, "STATUS_CREATED") for each in records if each.key != SUM]
 
 
 KINDS: Mapping[type[Plan | Dataset | Function], Any] = {

@@ -205,6 +205,21 @@ class Part(TypedDict):
     waiting_for: str | None
 
 
+class MaskedSum(TypedDict):
+    """A round's sum by secure aggregation."""
+
+    protocol: Literal["SA-1"]
+    status: Literal["open", "closed"]
+    roster: list[str]
+    """Who may take part in it."""
+    root: str | None
+    """Of its terms, its inputs' commitments and what came out; null while nothing has."""
+    clipped: int
+    """How many numbers the sites clipped, all together."""
+    reason: str
+    """Why none came out."""
+
+
 class Round(TypedDict):
     """One round of an experiment, and what was measured of the state after it."""
 
@@ -215,6 +230,10 @@ class Round(TypedDict):
     """Key of the model that holds the state after it."""
     start_date: str | None
     end_date: str | None
+    sum: MaskedSum | None
+    """Of its contributions; null for one in the clear."""
+    scores: MaskedSum | None
+    """Of what its metrics take."""
     pooled: dict[str, float | None] | None
     """Of each metric the figure over all sites, null where there was nothing to measure; null until it is measured."""
     sites: dict[str, dict[str, float | None]]

@@ -10,7 +10,7 @@ from fastapi import Response
 
 from comity.domain.conducting import awaited
 from comity.domain.growing import attempts, task_key
-from comity.domain.records import Performance, Plan, Task, need
+from comity.domain.records import MaskedSum, Performance, Plan, Task, need
 from comity.domain.rounds import growth_of, sites_of, state_task
 from comity.domain.states import ENDED, OVER
 from comity.domain.tasks import made
@@ -53,7 +53,7 @@ def rounds(view: View, plan: Plan) -> nouns.Rounds:
         raise InvalidInput(f"the plan {plan.key} is no experiment: it has no rounds")
     growth = growth_of(plan)
     tasks = [each for each in view.records.find(Task, "plan", plan.key) if each.stage]
-    shown = [_round(view, plan, number) for number in range(growth.after + 1, plan.rounds_added + 1)]
+    shown = [one(view, plan, number) for number in range(growth.after + 1, plan.rounds_added + 1)]
     return {
         "key": plan.key,
         "name": view.text(plan.name),
@@ -74,7 +74,8 @@ def rounds(view: View, plan: Plan) -> nouns.Rounds:
     }
 
 
-def _round(view: View, plan: Plan, number: int) -> nouns.Round:
+def one(view: View, plan: Plan, number: int) -> nouns.Round:
+    """One round of an experiment."""
     growth, closed = growth_of(plan), number <= plan.rounds_closed
     gather = view.records.get(Task, task_key(plan.key, number, "step" if growth.sees_each else "sum"))
     included = {each.parent for each in gather.inputs} if gather and closed else set[str]()
@@ -92,11 +93,13 @@ def _round(view: View, plan: Plan, number: int) -> nouns.Round:
         "state": state.key if state and state.blob else None,
         "start_date": date(before.ended_at),
         "end_date": date(step.ended_at) if step else None,
+        "sum": _sum(view, task_key(plan.key, number, "sum")),
+        "scores": _sum(view, task_key(plan.key, number, "scores")),
         "pooled": _measured(view, task_key(plan.key, number, "finish")),
         "sites": {
             site: measured
             for site in sorted(growth.sites)
-            if (measured := _measured(view, task_key(plan.key, number, "evaluate", site))) is not None
+            if (measured := _measured(view, task_key(plan.key, number, "evaluate", site)))
         },
     }
 
@@ -115,6 +118,21 @@ def _part(view: View, tries: list[Task], site: str, included: set[str]) -> nouns
         "attempts": len(tries),
         "included": any(task.key in included for task in tries),
         "waiting_for": view.waiting_for(tries[-1]),
+    }
+
+
+def _sum(view: View, key: str) -> nouns.MaskedSum | None:
+    """What is known of a masked sum, and of none in the clear."""
+    summed = view.records.get(MaskedSum, key)
+    if summed is None:
+        return None
+    return {
+        "protocol": "SA-1",
+        "status": summed.status,
+        "roster": sorted(summed.roster),
+        "root": summed.root or None,
+        "clipped": summed.clipped,
+        "reason": view.text(summed.reason),
     }
 
 

@@ -22,6 +22,7 @@ RECORDS: dict[str, tuple[list[str], list[str]]] = {
         ["plan", "function", "worker", "status", "owner", "waits_on", "optional_in"],
         ["created_at", "started_at", "ended_at", "rank"],
     ),
+    "maskedsum": (["status"], ["created_at", "ended_at"]),
     "child": (["parent"], []),
     "takers": ([], []),
     "model": (["task", "owner", "blob", "due"], ["created_at"]),

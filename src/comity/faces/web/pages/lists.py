@@ -23,12 +23,14 @@ def page(asked: Mapping[str, str]) -> Page:
     return Page(found.number, min(found.size, MOST))
 
 
-def table(view: View, listing: Listing[Any], path: str, asked: Mapping[str, str], **more: str) -> Table:
-    """A page of a list; `more` is what the page asks beside its query."""
+def table(
+    view: View, listing: Listing[Any], path: str, asked: Mapping[str, str], query: Mapping[str, str] | None = None
+) -> Table:
+    """A page of what is asked for; `query` is how the page's address says it, where that is not the same."""
     where = page(asked)
-    given = {**asked, **more, "page": str(where.number), "page_size": str(where.size)}
+    given = {**asked, "page": str(where.number), "page_size": str(where.size)}
     count, rows = listed(view, listing, given)
-    return Table(path, asked, where, count, rows)
+    return Table(path, asked if query is None else query, where, count, rows)
 
 
 def names(view: View, kind: type[Record], keys: set[str]) -> dict[str, str]:

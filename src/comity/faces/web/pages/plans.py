@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
 from fastapi import Response
 
 from comity.faces.web.pages import lists
+from comity.faces.web.pages.plan import preferences
 from comity.faces.web.visit import Visit, to
+from comity.node.accounts.preferences import Preferences
 from comity.node.rest.filters import PLANS
+from comity.node.rest.organizations import members
+from comity.node.rest.render import View
+from comity.values.errors import InvalidInput
 
 STATUSES = (
     "PLAN_STATUS_CREATED",
@@ -16,16 +25,40 @@ STATUSES = (
     "PLAN_STATUS_CANCELED",
 )
 
+COLUMNS = "compute_plans"
+"""Under which the preferences hold the keys of metadata that have columns."""
 
-async def home(visit: Visit) -> Response:
-    """Where one begins."""
-    return to("/compute_plans")
+MOST_COLUMNS = 10
 
 
 async def listed(visit: Visit) -> Response:
-    """A page of the plans that are asked for."""
+    """A page of the plans that are asked for; `favourites=yes` leaves those of the visitor."""
+    kept = await preferences(visit)
     asked = visit.query
-    return await visit.show(
-        "plans.html",
-        lambda view: {"table": lists.table(view, PLANS, "/compute_plans", asked), "statuses": STATUSES},
-    )
+    given = {name: value for name, value in asked.items() if name != "favourites"}
+    if "favourites" in asked:
+        given["key"] = ",".join(kept.favourites) or "none"
+
+    def work(view: View) -> Mapping[str, Any]:
+        table = lists.table(view, PLANS, "/compute_plans", given, query=asked)
+        return {
+            "table": table,
+            "statuses": STATUSES,
+            "organizations": [each["id"] for each in members(view)],
+            "favourites": kept.favourites,
+            "columns": kept.columns.get(COLUMNS, ()),
+            "known": sorted({name for row in table.rows for name in row["metadata"]}),
+        }
+
+    return await visit.show("plans.html", work)
+
+
+async def columns(visit: Visit) -> Response:
+    """Keep which keys of metadata the visitor's list has columns of."""
+    chosen = [each.strip() for each in visit.field("columns").split(",") if each.strip()]
+    if len(chosen) > MOST_COLUMNS or any(len(each) > 100 for each in chosen):
+        raise InvalidInput(f"choose at most {MOST_COLUMNS} columns, each of 100 characters at most")
+    kept = await preferences(visit)
+    changed = Preferences(favourites=kept.favourites, columns={**kept.columns, COLUMNS: tuple(dict.fromkeys(chosen))})
+    await asyncio.to_thread(visit.call.api.accounts.keep_preferences, visit.call.principal, changed)
+    return to("/compute_plans")

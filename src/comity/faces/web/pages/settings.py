@@ -11,4 +11,4 @@ from comity.node.rest.organizations import VERSION
 async def show(visit: Visit) -> Response:
     """The user, the node, and the colours of the pages."""
     rights = sorted(visit.call.principal.rights)
-    return await visit.show("settings.html", lambda _: {"version": VERSION, "rights": rights})
+    return await visit.show("settings.html", lambda _: {"version": VERSION, "rights": rights, "wrong": ""})

@@ -45,7 +45,10 @@ async def of_plan(visit: Visit) -> Response:
 
     def found(view: View, plan: Plan) -> Mapping[str, Any]:
         path = f"/compute_plans/{plan.key}/tasks"
-        return {**_context(view), "table": lists.table(view, TASKS, path, asked, compute_plan_key=plan.key)}
+        return {
+            **_context(view),
+            "table": lists.table(view, TASKS, path, {**asked, "compute_plan_key": plan.key}, asked),
+        }
 
     return await show_plan(visit, "plan_tasks.html", found)
 

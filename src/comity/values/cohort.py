@@ -23,3 +23,12 @@ def check_number(sites: int) -> None:
             f"secure aggregation masks every pair of sites and is built for up to {MOST} organizations, not {sites}; "
             "draw fewer for each round with the strategy's sites_per_round"
         )
+
+
+def two_thirds(sites: int) -> int:
+    """The fewest that are more than two thirds of so many.
+
+    >>> two_thirds(3), two_thirds(4), two_thirds(40)
+    (3, 3, 27)
+    """
+    return 2 * sites // 3 + 1

@@ -1,0 +1,100 @@
+"""Datasets: what they are, who may use them, and the code that opens them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import Response
+
+from comity.domain.records import Dataset, Model, Plan, need
+from comity.faces.web.code import highlighted
+from comity.faces.web.material import text
+from comity.faces.web.pages import lists
+from comity.faces.web.prose import prose
+from comity.faces.web.visit import Visit, to
+from comity.node import approving, registering
+from comity.node.accounts.roles import Right
+from comity.node.rest.filters import DATASETS
+from comity.node.rest.organizations import members
+from comity.node.rest.render import View
+from comity.values.errors import InvalidInput
+
+SAMPLES = 50
+"""Keys of samples that are shown."""
+
+
+async def listed(visit: Visit) -> Response:
+    """The datasets of the channel."""
+    asked = visit.query
+
+    def work(view: View) -> Mapping[str, Any]:
+        organizations = [each["id"] for each in members(view)]
+        return {"table": lists.table(view, DATASETS, "/datasets", asked), "organizations": organizations}
+
+    return await visit.show("datasets.html", work)
+
+
+async def show(visit: Visit) -> Response:
+    """One dataset."""
+    key, part = visit.call.key, visit.call.part
+    await visit.call.read(lambda view: need(view.records, Dataset, key))
+    described, opener = await text(part, "dataset description", key), await text(part, "opener", key)
+    rights = visit.call.principal.rights
+
+    def work(view: View) -> Mapping[str, Any]:
+        dataset = need(view.records, Dataset, key)
+        mine = dataset.owner == view.organization
+        used = _plans(view, key)
+        return {
+            "dataset": view.dataset(dataset),
+            "described": prose(described.body) if described.body else "",
+            "described_why": described.why,
+            "opener": highlighted("opener.py", opener.body),
+            "opener_why": opener.why,
+            "samples": SAMPLES,
+            "used": used,
+            "may_rename": mine and Right.REGISTER in rights,
+            "may_withdraw": mine and Right.WITHDRAW in rights and not dataset.withdrawn_at,
+        }
+
+    return await visit.show("dataset.html", work)
+
+
+async def rename(visit: Visit) -> Response:
+    """Give a dataset another name."""
+    name = visit.field("name")
+    if not 0 < len(name) <= 100:
+        raise InvalidInput(f"a name has 1 to 100 characters, not {len(name)}; go back and choose another")
+    await registering.rename(visit.call.part, "dataset", visit.call.key, name=name)
+    return to(f"/datasets/{visit.call.key}")
+
+
+async def withdraw(visit: Visit) -> Response:
+    """Let no new task use a dataset, and show which models were made from it."""
+    reason = visit.field("reason")[:1000]
+    models = await approving.withdraw(visit.call.part, visit.call.key, reason=reason)
+
+    def work(view: View) -> Mapping[str, Any]:
+        return {
+            "dataset": view.dataset(need(view.records, Dataset, visit.call.key)),
+            "models": [_made(each) for each in models],
+        }
+
+    return await visit.show("withdrawn.html", work)
+
+
+def _made(model: Model) -> Mapping[str, Any]:
+    return {"key": model.key, "task": model.task, "owner": model.owner, "output": model.output}
+
+
+def _plans(view: View, dataset: str) -> list[tuple[str, str]]:
+    """(key, name) of the latest plans whose experiments run on the dataset."""
+    _, every = view.records.search(Plan, {}, limit=1000)
+    found = [
+        each
+        for each in every
+        if each.growth is not None and any(site.dataset == dataset for site in each.growth.sites.values())
+    ]
+    view.learn(found[:10])
+    return [(each.key, view.text(each.name)) for each in found[:10]]

@@ -1,0 +1,96 @@
+"""Entries of the log: those of the channel, and those about a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import Response
+
+from comity.domain.records import Plan
+from comity.faces.web.pages.plan import show as show_plan
+from comity.faces.web.visit import Visit
+from comity.node import history
+from comity.node.history import Wanted
+from comity.node.rest.log import checkpoint as checkpoint_of
+from comity.node.rest.log import entry_of, leaves
+from comity.node.rest.organizations import members
+from comity.node.rest.render import View
+
+SHOWN = 20
+
+PLAIN = {"x-content-type-options": "nosniff"}
+
+KINDS = (
+    "function_approved",
+    "function_refused",
+    "dataset_registered",
+    "dataset_withdrawn",
+    "function_registered",
+    "function_ready",
+    "plan_registered",
+    "plan_cancelled",
+    "round_closed",
+    "task_added",
+    "task_started",
+    "task_done",
+    "task_failed",
+    "organization_admitted",
+    "organization_removed",
+    "redacted",
+)
+"""Events that are often looked for."""
+
+
+async def listed(visit: Visit) -> Response:
+    """The log, the latest first."""
+    asked = visit.query
+    following = visit.call.part.following
+
+    def work(view: View) -> Mapping[str, Any]:
+        found = history.checkpoint(view.log)
+        return {
+            **_found(view, asked, "/entries"),
+            "organizations": [each["id"] for each in members(view)],
+            "kinds": KINDS,
+            "checkpoint": found,
+            "verified": int(found.split("\n")[1]) if found.count("\n") > 2 else 0,
+            "broken": following.broken,
+            "connected": following.connected,
+            "trouble": following.trouble,
+        }
+
+    return await visit.show("entries.html", work)
+
+
+async def of_plan(visit: Visit) -> Response:
+    """Entries that name a plan's key."""
+    asked = visit.query
+
+    def found(view: View, plan: Plan) -> Mapping[str, Any]:
+        return _found(view, {**asked, "about": plan.key}, f"/compute_plans/{plan.key}/entries")
+
+    return await show_plan(visit, "plan_entries.html", found)
+
+
+async def download_checkpoint(visit: Visit) -> Response:
+    """The hub's signed note, as the API gives it."""
+    made = await checkpoint_of(visit.call)
+    made.headers.update({"content-disposition": 'attachment; filename="checkpoint.json"', **PLAIN})
+    return made
+
+
+async def download_leaves(visit: Visit) -> Response:
+    """Leaves as they stand in the log, for those who check them."""
+    made = await leaves(visit.call)
+    made.headers.update({"content-disposition": 'attachment; filename="leaves.json"', **PLAIN})
+    return made
+
+
+def _found(view: View, asked: Mapping[str, str], path: str) -> Mapping[str, Any]:
+    wanted = Wanted(author=asked.get("author", ""), kind=asked.get("type", ""), about=asked.get("about", ""))
+    given = asked.get("before", "")
+    before = int(given) if given.isascii() and given.isdigit() and len(given) < 16 else 2**53
+    found = history.entries(view.log, wanted, before=before, limit=SHOWN)
+    results = [entry_of(view, each) for each in found.entries]
+    return {"entries": results, "before": found.before, "size": view.log.size, "asked": asked, "path": path}

@@ -1,0 +1,87 @@
+"""The organizations of the channel, and what is going on in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import Response
+
+from comity.faces.web.pages import lists
+from comity.faces.web.visit import Visit
+from comity.node import approving, overview
+from comity.node.accounts.roles import Right
+from comity.node.rest.dates import date
+from comity.node.rest.filters import PLANS
+from comity.node.rest.news_feed import latest
+from comity.node.rest.render import View
+
+SHOWN = 8
+"""Rows of each list of the overview."""
+
+
+async def listed(visit: Visit) -> Response:
+    """Who is in the channel, and how each node was last seen."""
+    return await visit.show("organizations.html", await _glance(visit))
+
+
+async def home(visit: Visit) -> Response:
+    """What runs, what waits for the visitor, what has happened, and whether all are well."""
+    seen = await _glance(visit)
+    stewards = Right.APPROVE in visit.call.principal.rights
+
+    def work(view: View) -> Mapping[str, Any]:
+        running = lists.table(view, PLANS, "/compute_plans", {"status": "PLAN_STATUS_DOING,PLAN_STATUS_CREATED"})
+        last = lists.table(view, PLANS, "/compute_plans", {})
+        waiting = (
+            [each for each in approving.judged(view.log, view.organization) if each.word is None] if stewards else []
+        )
+        view.learn(each.function for each in waiting[:SHOWN])
+        return {
+            **seen(view),
+            "running": running.rows[:SHOWN],
+            "running_count": running.count,
+            "ended": [each for each in last.rows if each["end_date"]][:SHOWN],
+            "any_plan": last.count > 0,
+            "waiting": [{"function": view.function(each.function), "tasks": each.waiting} for each in waiting[:SHOWN]],
+            "news": latest(view, 12),
+        }
+
+    return await visit.show("overview.html", work)
+
+
+async def _glance(visit: Visit) -> Any:
+    part = visit.call.part
+    glance = await overview.glance(part)
+    following = part.following
+
+    def work(view: View) -> Mapping[str, Any]:
+        members = [
+            {
+                "name": each.organization,
+                "status": each.status,
+                "connected": each.connected,
+                "version": each.version,
+                "sandbox": each.sandbox,
+                "behind": None if each.entries is None else max(0, view.log.size - each.entries),
+                "last_entry": date(each.last_entry),
+                "done": each.tasks.get("STATUS_DONE", 0),
+                "executing": each.tasks.get("STATUS_EXECUTING", 0),
+                "failed": each.tasks.get("STATUS_FAILED", 0),
+                "open": sum(count for status, count in each.tasks.items() if "WAITING" in status),
+            }
+            for each in glance.members
+        ]
+        return {
+            "members": members,
+            "hub": following.link.address.url,
+            "connected": following.connected,
+            "trouble": following.trouble,
+            "broken": following.broken,
+            "sandbox": part.pool.level,
+            "sandbox_trouble": part.pool.trouble,
+            "outbox": glance.outbox,
+            "size": view.log.size,
+        }
+
+    return work

@@ -1,0 +1,90 @@
+"""The users of this node, for those who manage them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import Response
+
+from comity.faces.web.pages import lists
+from comity.faces.web.tables import Table
+from comity.faces.web.visit import Visit, to
+from comity.node.accounts.passwords import new_password
+from comity.node.accounts.people import User
+from comity.node.accounts.roles import RIGHTS, Role, role_named
+from comity.node.rest.dates import date
+from comity.node.rest.render import View
+from comity.values.errors import ComityError
+
+
+async def listed(visit: Visit) -> Response:
+    """The users, by name."""
+    return await _list(visit)
+
+
+async def add(visit: Visit) -> Response:
+    """Add a user with a new password, which is shown once."""
+    name, role = visit.field("username"), role_named(visit.field("role"))
+    password = new_password()
+    accounts, channel = visit.call.api.accounts, visit.call.principal.channel
+    try:
+        await asyncio.to_thread(accounts.add, channel, name, password=password, role=role)
+    except ComityError as error:
+        return await _list(visit, wrong=str(error))
+    return await _list(visit, shown=(f"{name} can log in with the password", password))
+
+
+async def change(visit: Visit) -> Response:
+    """Give a user another role; the last administrator keeps the own."""
+    role = role_named(visit.field("role"))
+    try:
+        await asyncio.to_thread(visit.call.api.accounts.set_role, visit.call.principal.channel, visit.call.key, role)
+    except ComityError as error:
+        return await _list(visit, wrong=str(error))
+    return to("/manage_users")
+
+
+async def remove(visit: Visit) -> Response:
+    """Remove a user and all that the user's tokens open; the last administrator stays."""
+    try:
+        await asyncio.to_thread(visit.call.api.accounts.delete, visit.call.principal.channel, visit.call.key)
+    except ComityError as error:
+        return await _list(visit, wrong=str(error))
+    return to("/manage_users")
+
+
+async def reset(visit: Visit) -> Response:
+    """An address at which a user sets a new password once, within seven days; it is shown once."""
+    accounts, name = visit.call.api.accounts, visit.call.key
+    issued = await asyncio.to_thread(accounts.offer_reset, visit.call.principal.channel, name)
+    # The word is not in the address, so that no proxy's log has it.
+    url = f"{visit.call.base}reset_password/{name}"
+    return await _list(visit, shown=(f"Let {name} open {url} and give this word", issued.secret))
+
+
+async def _list(visit: Visit, *, wrong: str = "", shown: tuple[str, str] | None = None) -> Response:
+    asked, channel = visit.query, visit.call.principal.channel
+    every = await asyncio.to_thread(visit.call.api.accounts.users, channel)
+    wanted = asked.get("match", "").lower()
+    found = [each for each in every if wanted in each.username.lower()]
+
+    def work(view: View) -> Mapping[str, Any]:
+        where = lists.page(asked)
+        rows = [_row(each, view.now) for each in found[where.start : where.start + where.size]]
+        table = Table("/manage_users", asked, where, len(found), rows)
+        roles = [(role.value, ", ".join(sorted(RIGHTS[role]))) for role in Role]
+        return {"table": table, "roles": roles, "wrong": wrong, "shown": shown}
+
+    return await visit.show("users.html", work, status=409 if wrong else 200)
+
+
+def _row(each: User, now: int) -> Mapping[str, Any]:
+    return {
+        "username": each.username,
+        "role": each.role.value,
+        "created": date(each.created_at),
+        "expires": date(each.expires or 0),
+        "expired": each.expired(now),
+    }

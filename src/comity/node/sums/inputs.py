@@ -1,0 +1,60 @@
+"""A site's masked input: what its task has left, encoded and masked piece by piece, each a blob of its own."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from comity.node import materials
+from comity.node.sums.kept import SitePart
+from comity.node.sums.terms import Masked
+from comity.ports.blobs import Blobs
+from comity.privacy import masks, messages, site
+from comity.privacy.messages import Shared
+from comity.privacy.vector import Vector
+from comity.values import codec
+from comity.values.contribution import Contribution
+from comity.values.digest import Digest
+from comity.values.keys import Identity
+
+
+def masked_input(
+    blobs: Blobs, summed: Masked, part: SitePart, *, told: Shared, blob: str, identity: Identity, folder: Path
+) -> SitePart:
+    """The site's next state, with its masked input in the store.
+
+    blob: what the site's task has left. Raises InvalidInput for what cannot go into such a sum, and what
+    `comity.privacy.site.mask` raises.
+    """
+    with TemporaryDirectory(dir=folder) as scratch:
+        path = Path(scratch, "part")
+        materials.lend(blobs, blob, path)
+        with path.open("rb") as file:
+            held = codec.decode(memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)))
+    secrets = part.state.secrets
+    assert secrets is not None
+    vector = Vector(given(summed, held), summed.scale, norm=summed.norm, rounding=secrets.rounding)
+    form = blobs.put([vector.layout.written(summed.scale)])
+    state = site.mask(part.state, told, form=form, size=vector.layout.size)
+    own, length, pieces = site.masks_of(state), summed.terms.segment, list[Digest]()
+    buffer = np.empty(min(length, vector.layout.size), masks.ring(summed.terms.bits))
+    for index in range(-(-vector.layout.size // length)):
+        segment = vector.segment(index, length, buffer)
+        masks.apply(segment, own.of(index))
+        pieces.append(blobs.put([segment.data.cast("B")]))
+    state, said = site.commit(state, pieces, identity=identity)
+    return SitePart(state=state, said=messages.encode(said), pieces=(form, *pieces))
+
+
+def given(summed: Masked, held: Mapping[str, Any]) -> Contribution:
+    """What a site gives to the sum, of what its task has left."""
+    if summed.task.stage == "scores":
+        metrics = {name: each for name, each in held.items() if isinstance(each, Mapping)}
+        return Contribution(metrics, 1 if metrics else 0)
+    total = {"columns": held.get("columns", {}), "total": held.get("total", {})}
+    return Contribution(total, float(held["weight"]))

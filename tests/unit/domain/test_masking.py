@@ -1,0 +1,240 @@
+"""Masked sums in the log: by whom they may be made, when one goes on without some, and what its rounds take."""
+
+import pytest
+
+from comity.domain.events import (
+    Aggregate,
+    Masking,
+    OrganizationRemoved,
+    PlanCancelled,
+    RoundClosed,
+    SumClosed,
+    SumOpened,
+    TaskOutput,
+)
+from comity.domain.masking import goes_on
+from comity.domain.records import MaskedSum, Organization, Task
+from comity.domain.sums import SUM
+from comity.values.errors import Conflict, Forbidden, InvalidInput
+
+MASKING = Masking(clip="1.0", max_weight=100, metric_limit="8.0")
+DEADLINE = 60_000
+
+
+@pytest.fixture
+def masked(grown):
+    """Four sites, and z which adds up; a's plan."""
+    how = {"sites": "abcd", "aggregator": "z", "masking": MASKING}
+    return lambda **given: grown("a", "b", "c", "d", "z", **{**how, **given})
+
+
+def sum_of(made, number=1, stage="sum"):
+    return made.log.get(MaskedSum, made.key(stage, number))
+
+
+def when(made, heard, asked="abcd", number=1, stage="sum"):
+    return goes_on(made.log.records, made.task(stage, number), [*heard], [*asked])
+
+
+# What is opened, and for whom.
+
+
+def test_a_rounds_sum_is_opened_with_its_tasks_for_all_who_take_part(masked):
+    made = masked(metrics=("auc",))
+    opened = sum_of(made)
+    assert (opened.status, opened.aggregator, sorted(opened.roster)) == ("open", "z", [*"abcd"])
+    assert opened.roster["b"] == made.log.get(Organization, "b").keys
+    part = made.task("local", 1, "b").outputs["contribution"]
+    assert part.aggregate == Aggregate(organizations=("z",), protocol="SA-1", least=3)
+    assert part.private
+    assert not part.permission.authorized
+    made.locals(1, *"abcd")
+    made.sum_closes(1, *"abcd")
+    made.conduct()
+    assert sorted(sum_of(made, 2).roster) == sorted(sum_of(made, 1, "scores").roster) == [*"abcd"]
+    assert set(made.task("evaluate", 1, "b").outputs) == {"scores"}
+    assert set(made.task("finish", 1).outputs) == {"auc"}
+
+
+def test_who_has_left_is_not_in_the_roster(masked):
+    made = masked(quorum="3")
+    made.locals(1, *"abcd")
+    made.sum_closes(1, *"abcd")
+    made.log.write("a", OrganizationRemoved(organization="d"))
+    made.conduct()
+    assert sorted(sum_of(made, 2).roster) == [*"abc"]
+
+
+def test_a_sum_is_opened_once_by_the_plans_owner_and_where_parts_are_masked(masked, grown):
+    made = masked()
+    with pytest.raises(Conflict, match="was opened before"):
+        made.log.write("a", SumOpened(task=made.key("sum", 1)))
+    clear = grown("a", "b", "c", "d")
+    with pytest.raises(Conflict, match="none that gathers masked parts"):
+        clear.log.write("a", SumOpened(task=clear.key("sum", 1)))
+    with pytest.raises(Forbidden, match="may not change it"):
+        clear.log.write("b", SumOpened(task=clear.key("sum", 1)))
+
+
+# What comes out.
+
+
+def test_a_round_is_closed_by_what_its_sum_says(masked):
+    made = masked(quorum="3")
+    made.locals(1, *"abcd")
+    assert not made.decide().events  # all parts are done, but it is not known who is in the sum
+    made.sum_closes(1, *"abd")
+    made.conduct()
+    assert "".join(site for site, _ in made.included(1)) == "abd"
+    assert (sum_of(made).status, sum_of(made).clipped) == ("closed", 7)
+    made.gather(1)
+    assert made.task("step", 1).status == "STATUS_DONE"
+    assert made.plan.memories.keys() == {*"abd"}
+
+
+def test_no_round_takes_masked_parts_but_those_in_the_sum(masked):
+    made = masked(quorum="3")
+    made.locals(1, *"abcd")
+    parts = tuple(made.key("local", 1, site) for site in "abcd")
+    taking = RoundClosed(task=made.key("sum", 1), included=parts)
+    with pytest.raises(Conflict, match="the parts that are in its masked sum, once that has come out"):
+        made.log.write("a", taking)
+    made.sum_closes(1, *"abc")
+    with pytest.raises(Conflict, match="the parts that are in its masked sum"):
+        made.log.write("a", taking)
+
+
+def test_only_its_aggregator_says_what_came_out_and_once(masked):
+    made = masked()
+    made.locals(1, *"abcd")
+    with pytest.raises(Forbidden, match="is made by z, not by a"):
+        made.sum_closes(1, *"abcd", by="a")
+    made.sum_closes(1, *"abcd")
+    with pytest.raises(Conflict, match="is closed"):
+        made.sum_closes(1, *"abcd")
+
+
+@pytest.mark.parametrize(
+    ("sites", "said"),
+    [
+        ("abz", "there is no task"),
+        ("abb", "one part of each site"),
+        ("ab", "too few of its roster"),
+        ("abd", "is no part of round 1 that is done"),
+    ],
+)
+def test_a_sum_is_of_enough_parts_of_its_roster_that_are_done(masked, sites, said):
+    made = masked()
+    made.locals(1, *"abc")
+    with pytest.raises(Exception, match=said):
+        made.sum_closes(1, *sites)
+
+
+def test_a_sum_that_came_out_has_a_root_and_no_other(masked):
+    made = masked()
+    made.locals(1, *"abcd")
+    keys = tuple(made.key("local", 1, site) for site in "abcd")
+    with pytest.raises(InvalidInput, match="has a root and parts, not no root and 4"):
+        made.log.write("z", SumClosed(task=made.key("sum", 1), included=keys))
+
+
+def test_a_sum_that_does_not_come_out_ends_the_round_and_with_it_the_plan(masked):
+    made = masked()
+    made.locals(1, *"abcd")
+    made.sum_closes(1)
+    made.conduct()
+    assert made.status == "PLAN_STATUS_FAILED"
+    assert made.task("sum", 1).status == "STATUS_FAILED"
+
+
+def test_the_aggregators_own_site_counts_for_nothing(masked):
+    made = masked(aggregator="a", sites="abcd")
+    made.locals(1, *"abcd")
+    with pytest.raises(InvalidInput, match="too few"):
+        made.sum_closes(1, *"abc")  # of b, c and d all must stay
+    made.sum_closes(1, *"bcd")
+
+
+def test_a_sum_whose_task_has_ended_is_open_no_more(masked):
+    made = masked()
+    made.log.write("a", PlanCancelled(key=made.plan.key))
+    assert sum_of(made).status == "closed"
+
+
+# When it goes on without some.
+
+
+def test_it_waits_for_all_until_the_deadline_when_enough_are_there(masked):
+    made = masked(quorum="3")
+    begins = made.task("init", 0).ended_at
+    assert when(made, "abcd") == 0
+    assert when(made, "abc") == begins + DEADLINE
+    assert when(made, "ab") is None  # too few for a sum
+    assert when(masked(quorum="4"), "abc") is None  # too few for a round
+    assert when(made, "abd", asked="abd") == 0
+
+
+def test_it_does_not_wait_for_who_has_failed_for_good(masked):
+    made = masked(quorum="3", retries=1)
+    made.fail("local", 1, "d")
+    assert when(made, "abc") > 0  # d may try again
+    made.conduct()
+    made.fail("local", 1, "d", attempt=2)
+    assert when(made, "abc") == 0
+
+
+def test_nor_for_who_was_missing_before(masked):
+    made = masked(quorum="3", rounds=3)
+    made.locals(1, *"abc")
+    made.sum_closes(1, *"abc")
+    made.conduct()
+    made.gather(1)
+    assert made.plan.absent == ("d",)
+    assert when(made, "abc", number=2) == 0
+    made.start("local", 2, "d")  # it is back
+    assert when(made, "abc", number=2) > 0
+
+
+def test_a_round_is_given_up_when_too_few_can_be_in_its_sum(masked):
+    made = masked(quorum="1")
+    for site in "cd":
+        made.fail("local", 1, site)
+    made.locals(1, *"ab")
+    made.conduct()
+    assert made.status == "PLAN_STATUS_FAILED"
+    assert sum_of(made).status == "closed"
+
+
+# What is refused at once.
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"sites": "ab"}, "needs at least 3 sites besides the aggregator's own, not 2"),
+        ({"aggregator": "a", "sites": "abc"}, "needs at least 3 sites besides the aggregator's own, not 2"),
+        (
+            {"masking": Masking(clip="1.0", max_weight=9, metric_limit="8.0", least=5)},
+            "of 5 sites at least, but a round",
+        ),
+        ({"masking": Masking(clip="-1.0", max_weight=9, metric_limit="8.0")}, "are above 0, not -1.0"),
+        ({"masking": Masking(clip="1.0", max_weight=9, metric_limit="nan")}, "are above 0, not nan"),
+        ({"sees_each": True}, "sees no masked ones"),
+    ],
+)
+def test_what_cannot_be_masked_is_refused_at_once(masked, given, said):
+    with pytest.raises(InvalidInput, match=said):
+        masked(**given)
+
+
+def test_masked_parts_are_not_added_in_the_clear(masked):
+    made = masked()
+    made.locals(1, *"abcd")
+    output = {"total": TaskOutput()}
+    added = made.log.task("clear", worker="z", function=SUM, outputs=output)
+    part = made.task("sum", 1).inputs[0]
+    with pytest.raises(InvalidInput, match="would add in the clear what may be added masked only"):
+        made.log.write(
+            "a", type(added)(**{**{f: getattr(added, f) for f in added.__struct_fields__}, "inputs": (part,)})
+        )
+    assert made.log.records.get(Task, added.key) is None
