@@ -88,15 +88,17 @@ function run() {
   at("done").removeAttribute("value");
   results.classList.remove("stale");
   const smooth = matchMedia("(prefers-reduced-motion: no-preference)").matches;
-  results.scrollIntoView({ behavior: smooth ? "smooth" : "auto", block: "start" });
   at("said").textContent = "Training has begun.";
   results.setAttribute("aria-busy", "true");
   let verdict = "";
   let quarter = 0;
+  let seen = false;
   source = new EventSource(`/playground/run?${query()}`);
   source.addEventListener("drawn", (event) => {
     const data = JSON.parse(event.data);
     results.innerHTML = data.html;
+    if (!seen) results.scrollIntoView({ behavior: smooth ? "smooth" : "auto", block: "start" });
+    seen = true;
     at("done").max = data.planned;
     at("done").value = data.done;
     verdict = data.said[0] || "";
