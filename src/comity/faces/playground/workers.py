@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import socket
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
@@ -105,6 +106,7 @@ class Workers:
         except TimeoutError:
             base.kill()
             await base.wait()
+        shutil.rmtree(Path(self._address).parent, ignore_errors=True)  # where it was killed before it could
 
     async def _started(self) -> str:
         """Where the base process listens; one that has ended is started again."""
