@@ -30,7 +30,7 @@ def standard_error(auc: float, negatives: int, positives: int) -> float:
     """Of an AUC measured on so many rows, by chance of who is among them (Hanley and McNeil, Radiology 1982, eq. 2).
 
     >>> round(standard_error(0.78, 114, 42), 3)
-    0.044
+    0.046
     """
     one, two = auc / (2 - auc), 2 * auc * auc / (1 + auc)
     spread = auc * (1 - auc) + (positives - 1) * (one - auc * auc) + (negatives - 1) * (two - auc * auc)
