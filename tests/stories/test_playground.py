@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import signal
@@ -21,10 +22,10 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: 
 @pytest.fixture(scope="module")
 def address() -> Generator[str]:
     """Of a playground that would begin a run at once."""
-    command = [COMITY, "playground", "--port", "0"]
+    command = [COMITY, "playground", "--json"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    yield process.stdout.readline().strip()
+    yield json.loads(process.stdout.readline())["url"]
     process.send_signal(signal.SIGINT)
     assert process.wait(SECONDS) == 0
     process.stdout.close()

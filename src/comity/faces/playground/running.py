@@ -25,13 +25,20 @@ PAUSE = 0.12
 class Running:
     """One run under way."""
 
-    def __init__(self, settings: Settings, workers: Workers, seconds: int) -> None:
+    def __init__(self, settings: Settings, workers: Workers, limits: Limits) -> None:
         self._workers = workers
-        self._seconds = seconds
+        self._seconds = limits.seconds
+        # No more parts of one run wait for a process than there are, so that several runs take turns.
+        self._turns = asyncio.Semaphore(limits.processes)
         self._query = query_of(settings)
         self._results = Results(settings=settings)
         self._changed = asyncio.Event()
         self._task = asyncio.create_task(self._all())
+
+    @property
+    def results(self) -> Results:
+        """As far as it has come."""
+        return self._results
 
     async def updates(self) -> AsyncGenerator[Results]:
         """The results so far whenever there are more, the whole ones last. Raises what the run ends with."""
@@ -74,7 +81,7 @@ class Running:
 
     async def _one(self, method: str, seed: int) -> None:
         asked = Asked(self._query, method, seed, self._seconds)
-        async with aclosing(self._workers.run(asked)) as said:
+        async with self._turns, aclosing(self._workers.run(asked)) as said:
             async for each in said:
                 if isinstance(each, Failed):
                     raise InvalidInput(each.why)
@@ -107,7 +114,7 @@ class Runs:
         if self._of.total() >= self._limits.runs:
             raise Unavailable(f"{self._of.total()} runs are under way, which is the limit here; try again in a minute")
         self._of[address] += 1
-        running = Running(settings, self._workers, self._limits.seconds)
+        running = Running(settings, self._workers, self._limits)
         try:
             yield running
         finally:

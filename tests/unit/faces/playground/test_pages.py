@@ -159,6 +159,18 @@ def test_the_experiment_can_be_taken_along(alone: Alone) -> None:
     assert ask(alone, "GET", "/playground/script.py?rounds=0").status == 400
 
 
+def test_without_pytorch_images_cannot_be_run_and_the_page_says_how(
+    alone: Alone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("comity.faces.playground.data_sets.find_spec", lambda name: None)
+    page = ask(alone, "GET", "/playground")
+    (run,) = [given for tag, given in Checked(page.text).tags if tag == "button" and given.get("id") == "run"]
+    assert "disabled" in run
+    assert "This needs PyTorch, which is not installed: pip install 'comity[torch]'" in words(page)
+    assert "needs PyTorch" in ask(alone, "GET", "/playground/run").events[0][1]["why"]
+    assert ask(alone, "GET", "/playground?data=heart").text.count("needs PyTorch") == 0
+
+
 def test_alone_it_is_the_only_page_and_keeps_how_it_looks(alone: Alone) -> None:
     assert ask(alone, "GET", "/").headers["location"] == "/playground"
     chosen = ask(alone, "POST", "/theme", "theme=dark&next=/playground?rounds=3")

@@ -103,6 +103,20 @@ def test_no_more_than_some_train_at_once(alone: Alone) -> None:
     alone.do(story())
 
 
+def test_runs_take_turns(alone: Alone) -> None:
+    """Who comes second sees the first curve long before the first run has ended."""
+
+    async def story() -> None:
+        runs = Runs(alone.playground.workers, Limits())
+        async with runs.begin(settings_from(LONG), "a") as first, runs.begin(settings_from(QUICK), "b") as second:
+            last = [each async for each in second.updates()][-1]
+            assert last.complete
+            assert not first.results.complete
+        await none_left(alone.playground.workers)
+
+    alone.do(story())
+
+
 def test_a_run_has_so_much_time(alone: Alone) -> None:
     async def story() -> None:
         runs = Runs(alone.playground.workers, Limits(seconds=1))
