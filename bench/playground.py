@@ -3,7 +3,8 @@
 Usage: python -m bench.playground [TURNS]: 3 unless given. The server is `comity playground`, warm; the client reads its
 events as a browser does, each with the charts drawn anew. The floor is the bare training of the same models with the
 same steps (`bench/floors/playing.py`, `playing_table.py`) in as many processes, which are there already. Ours and floor
-take turns. Prints seconds, the ratio, the goals, and processor seconds of the server with all that it forked.
+take turns. Prints seconds and processor seconds of both (the server's with all that it forked), their ratios, and the
+goals, which are for two cores that do nothing else.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from http.client import HTTPConnection
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
-from time import perf_counter
+from time import perf_counter, process_time
 from urllib.parse import urlsplit
 
 import torch
@@ -50,11 +51,12 @@ def main(turns: int) -> None:
         assert server.stdout is not None
         address = server.stdout.readline().strip()
         for name, (query, job, jobs, last_goal, first_goal) in RUNS.items():
-            list(pool.map(job, *zip(*jobs[:PROCESSES], strict=True)))  # warm
-            ours, first, floor, cpu = [], [], [], []
+            timed = partial(processor, job)
+            list(pool.map(timed, jobs[:PROCESSES]))  # warm
+            ours, first, floor, cpu, bare = [], [], [], [], []
             for _ in range(turns):
                 began = perf_counter()
-                list(pool.map(job, *zip(*jobs, strict=True)))
+                bare.append(sum(pool.map(timed, jobs)))
                 floor.append(perf_counter() - began)
                 before = spent(server.pid)
                 seconds = run(address, query)
@@ -64,10 +66,17 @@ def main(turns: int) -> None:
             print(f"{name}, median of {turns}, load {os.getloadavg()[0]:.1f}")
             tell("first point", first, first_goal)
             tell("last chart", ours, last_goal)
-            ratio = median(mine / base for mine, base in zip(ours, floor, strict=True))
-            print(f"  {'bare training':14}{median(floor):7.2f} s   last chart is {ratio:.2f} times that")
-            print(f"  {'processor':14}{median(cpu):7.2f} s")
+            for kind, mine, base in (("seconds", ours, floor), ("processor s", cpu, bare)):
+                ratio = median(one / other for one, other in zip(mine, base, strict=True))
+                print(f"  {kind:14}{median(mine):7.2f}     bare training {median(base):.2f}, ratio {ratio:.2f}")
         server.terminate()
+
+
+def processor(job: Callable[..., object], given: tuple[int, tuple[int, ...]]) -> float:
+    """Processor seconds of one job."""
+    began = process_time()
+    job(*given)
+    return process_time() - began
 
 
 def run(address: str, query: str) -> tuple[float, float]:
