@@ -1,8 +1,8 @@
 """What a result says, in plain words, and what it does not.
 
 One method is called better than another only where their bands do not touch: each of its three runs was better than
-each of the other's. Were both equally good, chance would do that in one of 20 comparisons (3! 3! / 6!). Where bands
-touch, the reading says that these runs cannot tell.
+each of the other's. Were both equally good, chance would do that, one way or the other, in one of ten comparisons
+(2 · 3! 3! / 6!). Where bands touch, the reading says that these runs cannot tell.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def _caveat(results: Results) -> str:
     rows, ill = results.settings.data_set.rows[1], results.settings.data_set.classes[1]
     return (
         f"Bands go from the lowest to the highest of three runs, in which {rows} are dealt and models begun anew; of "
-        "two methods that are equally good, chance parts the bands in one of twenty comparisons. All are measured on "
+        "two methods that are equally good, chance parts the bands in one of ten comparisons. All are measured on "
         f"the same {negatives + positives} {rows}, {positives} of them {ill}: by chance of who is among these, any AUC "
         f"here has a standard error of about {error:.2f} besides."
     )
