@@ -5,7 +5,7 @@
   const feed = document.querySelector("[data-feed]")?.dataset.feed || "/feed";
   const busy = (part) =>
     part.contains(document.activeElement) && document.activeElement !== document.body ||
-    part.querySelector("details[open]") || part.querySelector(".tip:not([hidden])");
+    part.querySelector("details[open], input:checked") || part.querySelector(".tip:not([hidden])");
   const was = new Map();
   let asked = false, again = false;
 
