@@ -72,7 +72,7 @@ def main(plans: int, tasks: int, folder: Path) -> None:
 
 
 def fill(network: Network, plan: str, function: str, tasks: int) -> None:
-    """Tasks of one plan, in chains of ten, all done and measured; the node takes them as if the hub had ordered them."""
+    """Tasks of one plan, in chains of ten, done and measured; the node takes them as if the hub had ordered them."""
     place = network.places["a"]
 
     def take(connection: Connection) -> None:
