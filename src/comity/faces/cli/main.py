@@ -18,6 +18,7 @@ from comity.faces.cli import (
     log,
     node,
     plan,
+    playground,
     policy,
     privacy,
     run,
@@ -38,6 +39,7 @@ app = typer.Typer(
 app.command("demo")(demo.command)
 app.command("run")(run.command)
 app.command("up")(up.command)
+app.command("playground")(playground.command)
 app.command("status")(status.command)
 app.command("approve")(approve.command)
 app.command("doctor")(doctor.command)
