@@ -11,7 +11,18 @@ TESTS = Path(__file__).parents[1]
 PAGE = (TESTS.parent / "docs" / "reference" / "substra-compatibility.md").read_text()
 
 OWN = (
-    *("/network/", "/log/", "/approval/", "/metrics", "/live", "/ready", "/docs", "/openapi.json"),
+    *(
+        "/network/",
+        "/log/",
+        "/approval/",
+        "/policy/",
+        "/budget/",
+        "/metrics",
+        "/live",
+        "/ready",
+        "/docs",
+        "/openapi.json",
+    ),
     *(
         "/data_manager/{key}/withdraw/",
         "/function/{key}/review/",
