@@ -10,14 +10,16 @@ from comity.engine.experiment import Experiment
 from comity.engine.simulate import FEDERATED
 from comity.engine.sites import POOLED, Sites
 from comity.faces.playground.data_sets import DataSet
-from comity.faces.playground.settings import Settings
+from comity.faces.playground.settings import DELTA, Settings
 from comity.frameworks import numpy as linear
 from comity.metrics import auc, balanced_accuracy
+from comity.privacy.record_dp import RecordDP
 from comity.privacy.secure_sum import SecureSum
 from comity.values.model import Model, Train
 from comity.values.optimizer import SGD
 from comity.values.rows import Rows
 from comity.values.site import Site
+from comity.values.transform import Transform
 
 METRICS = (auc, balanced_accuracy)
 
@@ -46,8 +48,13 @@ def experiment_of(settings: Settings, *, seed: int) -> Experiment:
         metrics=METRICS,
         rounds=settings.rounds,
         seed=seed,
-        privacy=[SecureSum()] if settings.secure_sum else [],
+        privacy=_privacy(settings),
     )
+
+
+def _privacy(settings: Settings) -> list[Transform]:
+    made: list[Transform] = [SecureSum()] if settings.secure_sum else []
+    return made if settings.epsilon is None else [*made, RecordDP(epsilon=settings.epsilon, delta=DELTA)]
 
 
 def dealt(settings: Settings, rows: Rows, *, seed: int) -> Sequence[Site]:

@@ -15,7 +15,7 @@ from comity.faces.playground.offered import offered
 from comity.faces.playground.query import LETTERS, SLIDERS, query_of, settings_from
 from comity.faces.playground.reading import digits_of, reading, shown
 from comity.faces.playground.results import METRIC_NAMES, Band, Results, title_of
-from comity.faces.playground.settings import HOSPITALS, ROUNDS, SEED, SEEDS, Settings
+from comity.faces.playground.settings import EPSILONS, HOSPITALS, ROUNDS, SEED, SEEDS, Settings
 from comity.values.errors import NotSupported
 
 LABELS: Mapping[str, str] = {"noise": "Noise", "shift": "Shift"}
@@ -49,6 +49,7 @@ def form(settings: Settings) -> Mapping[str, Any]:
         ],
         "strategies": offered(data),
         "rounds": ROUNDS,
+        "epsilons": EPSILONS,
         "seed": SEED,
         "dealt": dealt(settings),
         "query": query_of(settings),

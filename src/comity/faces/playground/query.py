@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlencode
 from comity.data.partition import Hospital
 from comity.faces.playground.bounded import Range
 from comity.faces.playground.data_sets import DATA_SETS, MOST, DataSet
-from comity.faces.playground.settings import HOSPITALS, NOISE, POSITIVE, ROUNDS, ROWS, SEED, SHIFT, Settings
+from comity.faces.playground.settings import EPSILONS, HOSPITALS, NOISE, POSITIVE, ROUNDS, ROWS, SEED, SHIFT, Settings
 from comity.values.errors import InvalidInput, unknown
 
 LONGEST = 2000
@@ -45,14 +45,13 @@ def settings_from(query: str) -> Settings:
         raise unknown("data set", data[:40], DATA_SETS)
     data_set = DATA_SETS[data]
     count = _whole(given, "hospitals", HOSPITALS, 2)
-    if "epsilon" in given:
-        raise InvalidInput(f"epsilon cannot be set: {Settings().reasons['epsilon']}")
     return Settings(
         data=data,
         hospitals=tuple(_hospital(given, letter, data_set) for letter in LETTERS[:count]),
         strategy=given.get("strategy", "FedAvg")[:40],
         rounds=_whole(given, "rounds", ROUNDS, data_set.rounds),
         secure_sum=_switch(given, "secure_sum"),
+        epsilon=_epsilon(given),
         seed=_whole(given, "seed", SEED, 0),
     )
 
@@ -79,6 +78,8 @@ def query_of(settings: Settings) -> str:
         made["rounds"] = str(settings.rounds)
     if settings.secure_sum:
         made["secure_sum"] = "on"
+    if settings.epsilon is not None:
+        made["epsilon"] = f"{settings.epsilon:g}"
     if settings.seed:
         made["seed"] = str(settings.seed)
     return urlencode(made)
@@ -112,6 +113,16 @@ def _hospital(given: Mapping[str, str], letter: str, data_set: DataSet) -> Hospi
 
 def _whole(given: Mapping[str, str], name: str, range_: Range, otherwise: int) -> int:
     return int(range_.read(given[name])) if name in given else otherwise
+
+
+def _epsilon(given: Mapping[str, str]) -> float | None:
+    value = given.get("epsilon", "")
+    if not value:
+        return None
+    known = {f"{each:g}": each for each in EPSILONS}
+    if value not in known:
+        raise InvalidInput(f"epsilon must be one of {', '.join(known)}, or left out for none, not {value[:40]!r}")
+    return known[value]
 
 
 def _switch(given: Mapping[str, str], name: str) -> bool:

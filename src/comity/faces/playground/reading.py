@@ -14,6 +14,7 @@ from comity.engine.simulate import FEDERATED
 from comity.engine.sites import POOLED
 from comity.faces.playground.experiment import methods
 from comity.faces.playground.results import METRIC_NAMES, Band, Results
+from comity.faces.playground.settings import DELTA
 
 
 def reading(results: Results) -> list[str]:
@@ -124,12 +125,23 @@ def _caveat(results: Results) -> str:
 
 
 def _privacy(results: Results) -> str:
-    if not results.settings.secure_sum:
-        return ""
-    return (
-        "Updates were summed securely: whoever combined them saw no hospital's own. That hides whose an update is. It "
-        "does not hide what a model tells of a patient, which is for differential privacy to limit, and that was off."
-    )
+    settings, said = results.settings, list[str]()
+    if settings.secure_sum:
+        said.append(
+            "Updates were summed securely: whoever combined them saw no hospital's own. That hides whose an update is."
+        )
+    if settings.epsilon is not None:
+        said.append(
+            f"Training together was differentially private at each hospital, with ε = {settings.epsilon:g} and "
+            f"δ = {DELTA:g} for each of its {settings.data_set.rows[1]}: the model tells hardly whether one of them "
+            "took part. Noise costs accuracy; hospitals alone, and all in one place, trained without it."
+        )
+    elif said:
+        said.append(
+            "It does not hide what a model tells of a patient, which is for differential privacy to limit, and that "
+            "was off."
+        )
+    return " ".join(said)
 
 
 def _said(results: Results, band: Band, metric: str) -> str:

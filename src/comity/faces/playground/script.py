@@ -6,7 +6,7 @@ from comity.data.partition import Hospital
 from comity.faces.credit import credit
 from comity.faces.playground.data_sets import DataSet
 from comity.faces.playground.query import query_of
-from comity.faces.playground.settings import Settings
+from comity.faces.playground.settings import DELTA, Settings
 
 NET = """def net():
     return nn.Sequential(
@@ -56,7 +56,7 @@ def script_of(settings: Settings) -> str:
         "        metrics=[co.metrics.auc, co.metrics.balanced_accuracy],",
         f"        rounds={settings.rounds},",
         "        seed=seed,",
-        *(["        privacy=[co.privacy.SecureSum()],"] if settings.secure_sum else []),
+        *_privacy(settings),
         "    )",
         f'    runs[seed] = co.simulate(experiment, sites, {_tests(settings)}baselines=["local", "pooled"])',
         "    print(runs[seed].table())",
@@ -74,6 +74,13 @@ def _model(data: DataSet) -> str:
     if data.kind == "images":
         return "co.torch.Model(net, cross_entropy)"
     return f'co.numpy.Linear(features={data.features}, loss="logistic")'
+
+
+def _privacy(settings: Settings) -> list[str]:
+    parts = ["co.privacy.SecureSum()"] if settings.secure_sum else []
+    if settings.epsilon is not None:
+        parts.append(f"co.privacy.RecordDP(epsilon={settings.epsilon:g}, delta={DELTA:g})")
+    return [f"        privacy=[{', '.join(parts)}],"] if parts else []
 
 
 def _validated(settings: Settings) -> list[str]:

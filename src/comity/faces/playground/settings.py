@@ -23,7 +23,11 @@ SHIFT = Range("a hospital's shift", 0, 2, 0.1)
 SEEDS = 3
 """Every method is run so many times, with patients dealt and models begun anew; figures have bands over these."""
 
-NO_EPSILON = "Differential privacy is not part of comity yet. It will bound what a model tells of any one patient."
+EPSILONS = (0.5, 1.0, 2.0, 4.0, 8.0)
+"""Of differential privacy, from strict to loose."""
+
+DELTA = 1e-3
+"""At which ε is meant: below one over the rows of the largest hospital."""
 
 
 @final
@@ -41,7 +45,7 @@ class Settings:
     rounds: int = 20
     secure_sum: bool = False
     epsilon: float | None = None
-    """Of differential privacy at every hospital; None for none."""
+    """Of differential privacy of every training row at its hospital; None for none."""
     seed: int = 0
     """The first of three that follow each other."""
 
@@ -60,8 +64,9 @@ class Settings:
             raise InvalidInput(shortage)
         if self.secure_sum and (reason := self.reasons["secure_sum"]):
             raise NotSupported(reason)
-        if self.epsilon is not None and (reason := self.reasons["epsilon"]):
-            raise NotSupported(reason)
+        if self.epsilon is not None and self.epsilon not in EPSILONS:
+            known = ", ".join(f"{each:g}" for each in EPSILONS)
+            raise InvalidInput(f"epsilon must be one of {known}, or left out for none, not {self.epsilon:g}")
 
     @property
     def data_set(self) -> DataSet:
@@ -105,7 +110,7 @@ class Settings:
     @property
     def reasons(self) -> Mapping[str, str]:
         """Why a control does not apply, by its name; empty when it does."""
-        return {"secure_sum": self._no_secure_sum(), "epsilon": NO_EPSILON}
+        return {"secure_sum": self._no_secure_sum()}
 
     def _no_secure_sum(self) -> str:
         if len(self.hospitals) < 3:

@@ -33,16 +33,17 @@ def ask(alone: Alone, method: str, target: str, body: str = "", **headers: str) 
 
 
 def test_the_page_shows_the_settings_of_its_address(alone: Alone) -> None:
-    page = ask(alone, "GET", "/playground?data=heart&hospitals=3&c.positive=0.25&strategy=Scaffold&secure_sum=on")
+    page = ask(
+        alone, "GET", "/playground?data=heart&hospitals=3&c.positive=0.25&strategy=Scaffold&secure_sum=on&epsilon=2"
+    )
     assert page.status == 200
     controls = {given.get("name", ""): given for tag, given in Checked(page.text).tags if tag == "input"}
     assert controls["c.positive"]["value"] == "0.25"
     assert "checked" in controls["secure_sum"]
-    assert "disabled" in controls["epsilon"]
-    assert "Differential privacy is not part of comity yet" in words(page)
+    assert "how much a model may tell of any one of the patients" in words(page)
     assert "60 patients: 15 ill, 45 healthy" in words(page)
     chosen = [given["value"] for tag, given in Checked(page.text).tags if tag == "option" and "selected" in given]
-    assert chosen == ["Scaffold"]
+    assert chosen == ["Scaffold", "2"]
 
 
 def test_every_control_has_a_label_and_every_picture_words(alone: Alone) -> None:

@@ -14,6 +14,7 @@ QUERIES = [
     "rounds=1&a.rows=20&b.rows=20&a.noise=0.5&b.shift=1",
     "data=heart&strategy=Scaffold&rounds=2&hospitals=3&c.positive=0.5&secure_sum=off&seed=7",
     "data=heart&hospitals=3&secure_sum=on&rounds=2",
+    "data=heart&hospitals=3&secure_sum=on&epsilon=2&rounds=2",
     "data=breast_cancer&hospitals=4&d.shift=1.2&strategy=Median&rounds=3",
     "data=breast_cancer&strategy=FedAdam&rounds=2&a.noise=2",
 ]

@@ -15,7 +15,7 @@ from comity.faces.playground.data_sets import DATA_SETS, MOST, DataSet, load
 from comity.faces.playground.offered import offered
 from comity.faces.playground.page import as_far_as_it_applies, dealt
 from comity.faces.playground.query import NAMES, query_of, settings_from
-from comity.faces.playground.settings import NOISE, POSITIVE, ROUNDS, ROWS, SEED, SHIFT, Settings
+from comity.faces.playground.settings import EPSILONS, NOISE, POSITIVE, ROUNDS, ROWS, SEED, SHIFT, Settings
 from comity.values.errors import ComityError, InvalidInput, NotSupported
 
 sets = pytest.mark.parametrize("data_set", DATA_SETS.values(), ids=DATA_SETS)
@@ -42,7 +42,8 @@ def every_settings(draw: st.DrawFn) -> Settings:
         "seed": int(draw(on(SEED))),
     }
     plain = Settings(**made)
-    return replace(plain, secure_sum=not plain.reasons["secure_sum"] and draw(st.booleans()))
+    secure = not plain.reasons["secure_sum"] and draw(st.booleans())
+    return replace(plain, secure_sum=secure, epsilon=draw(st.sampled_from([None, *EPSILONS])))
 
 
 @given(every_settings())
@@ -91,7 +92,7 @@ def test_any_other_query_is_refused_in_a_sentence_or_is_an_experiment(text: str)
         ("secure_sum=yes", "secure_sum must be on or off, not 'yes'"),
         ("secure_sum=on", "it takes at least three"),
         ("hospitals=3&strategy=Median&secure_sum=on", "Median must see every hospital's update by itself"),
-        ("epsilon=3", "Differential privacy is not part of comity yet"),
+        ("epsilon=3", "epsilon must be one of 0.5, 1, 2, 4, 8, or left out for none, not '3'"),
         ("a.rows=240&a.positive=1", "need 264 images that are malignant, but there are 168. Make a hospital smaller"),
         ("a.rows=240&a.positive=0&b.rows=240&b.positive=0", "need 480 images that are normal or benign"),
         ("x" * 2001, "longer than the 2000 characters"),

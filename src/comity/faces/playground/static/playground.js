@@ -9,7 +9,6 @@ let asked = 0;
 
 function query() {
   const given = new URLSearchParams(new FormData(form));
-  given.delete("epsilon");
   return given.toString();
 }
 
