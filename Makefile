@@ -3,9 +3,9 @@
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do command -v $$p && break; done)
 BIN := .venv/bin
 SOURCES := pyproject.toml constraints.txt
-FIGURES := simulation many_sites codec seal task_start log start plans relay round many iris substra flaky secure_sum pages
+FIGURES := simulation many_sites codec seal task_start log start plans relay round many iris substra flaky secure_sum private_heart pages open_pages playground
 
-.PHONY: help setup demo test check bench chaos substra fuzz sa-long docs
+.PHONY: help setup demo test check bench chaos substra fuzz long docs
 
 help: ## say what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -15,8 +15,9 @@ setup: .venv/.dev ## everything for work on comity, into .venv
 demo: .venv/.demo ## four hospitals predict heart disease together
 	$(BIN)/comity demo heart
 
+# In the order of the folders: files of few and long tests come first, so that short ones fill up the end.
 test: .venv/.dev ## the whole test suite
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 check: .venv/.dev ## format, lint, types and import contracts
 	$(BIN)/ruff format --check src tests bench examples scripts
@@ -37,14 +38,14 @@ fuzz: .venv/.dev ## ask node and hub for whatever their OpenAPI documents allow,
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --hypothesis-profile=fuzz tests/unit/node/rest/test_fuzz.py \
 		tests/unit/network/test_hub_fuzz.py
 
-sa-long: .venv/.dev ## secure sums of up to forty sites, whoever falls out; a quarter of an hour
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m long tests/unit/privacy
+long: .venv/.dev ## what `make test` shortens, at full length: demos, sums of forty sites; half an hour
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m long
 
 docs: .venv/.dev ## write docs/reference.md, run every code block of README and docs
 	$(BIN)/python scripts/reference.py
 	$(BIN)/python scripts/state_machines.py
 	$(BIN)/python scripts/configuration.py
-	$(BIN)/python -m pytest -q tests/docs
+	$(BIN)/python -m pytest -q -m "long or not long" tests/docs
 
 .venv/bin/python:
 	sh scripts/venv.sh $(PYTHON)

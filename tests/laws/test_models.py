@@ -9,13 +9,17 @@ from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, mse_loss
 
+from comity.engine.repeatable import repeatable
 from comity.frameworks import numpy as on_numpy
 from comity.frameworks import sklearn as on_sklearn
 from comity.frameworks import torch as on_torch
 from comity.values import tree
+from comity.values.dp_sgd import DPSGD
+from comity.values.errors import NotSupported
 from comity.values.model import Ability, Model, Pull, Train, Training
 from comity.values.optimizer import SGD, Adam
 from comity.values.rows import Rows
+from comity.values.tree import Tree
 
 ROWS, FEATURES = 37, 4
 GENERATOR = np.random.default_rng(11)
@@ -300,3 +304,81 @@ def test_torch_and_numpy_train_the_same_linear_model(optimizer):
     np.testing.assert_allclose(theirs.params["bias"][0], ours.params["bias"], rtol=1e-9)
     assert theirs.loss == pytest.approx(ours.loss, rel=1e-9)
     np.testing.assert_allclose(torch.predict(theirs.params, X), numpy.predict(ours.params, X), rtol=1e-9)
+
+
+def private(row: Row) -> bool:
+    try:
+        row.model.accepts_dp_sgd()
+    except NotSupported:
+        return False
+    return True
+
+
+PRIVATE = [row for row in MODELS if private(row)]
+under_dp = pytest.mark.parametrize("row", PRIVATE, ids=lambda row: row.name)
+
+
+def dp_sgd(clip=0.4, noise=0.0, rate=0.3, seed=9) -> DPSGD:
+    return DPSGD(clip=clip, noise_multiplier=noise, sampling_rate=rate, random=repeatable(seed, "dp-sgd"))
+
+
+def by_hand(row: Row, params: Tree, rows: Rows, how: DPSGD) -> Tree:
+    """The clipped mean, row by row, each by the model's gradient of a batch of one."""
+    total = tree.zeros_like(params, np.float64)
+    for at in how.sample(len(rows)):
+        gradient, _ = row.model.gradient(params, rows.take([at]))
+        total = tree.add(total, tree.scale(tree.cast(gradient, np.float64), min(1, how.clip / tree.norm(gradient))))
+    return tree.scale(total, 1 / (how.sampling_rate * len(rows)))
+
+
+def test_models_of_every_framework_but_scikit_learn_are_private():
+    assert {row.name for row in MODELS} - {row.name for row in PRIVATE} == {
+        "torch averaged batch norm",
+        *(row.name for row in MODELS if row.name.startswith("sklearn")),
+    }
+
+
+@under_dp
+@pytest.mark.parametrize("clip", [0.4, 50.0])
+def test_private_gradients_are_those_of_a_loop_over_rows(row, clip):
+    """To 1e-6, whatever of them is clipped, over steps of Poisson samples of any size."""
+    given = training(row, dp_sgd=dp_sgd(clip))
+    params, loop = given.params, dp_sgd(clip)
+    for _ in range(given.train.count(ROWS)):
+        params = tree.like(tree.axpy(-0.05, by_hand(row, params, given.rows, loop), params), params)
+    fit = row.model.fit(given)
+    close(fit.params, params, 1e-6)
+    assert (fit.rows, fit.steps, fit.lr_sum) == (ROWS, 7, pytest.approx(0.35))
+    assert np.isnan(fit.loss)
+
+
+@under_dp
+def test_no_row_moves_a_private_step_by_more_than_the_clip_over_the_expected_size(row):
+    train = replace(PLAIN, steps=1)
+    rows = Rows(X, row.y)
+    for at in range(0, ROWS, 9):
+        far = Rows(np.where(np.arange(ROWS)[:, None] == at, 1e3 * X, X), row.y)
+        start = training(row).params
+        one, other = (
+            row.model.fit(Training(params=start, rows=each, train=train, seed=1, dp_sgd=dp_sgd(rate=1)))
+            for each in (rows, far)
+        )
+        moved = tree.norm(tree.sub(tree.cast(one.params, np.float64), tree.cast(other.params, np.float64)))
+        assert moved <= 0.05 * 2 * 0.4 / ROWS * (1 + 1e-3) + 1e-7
+
+
+@under_dp
+def test_an_empty_sample_is_noised_all_the_same(row):
+    given = replace(training(row, dp_sgd=dp_sgd(noise=1.0, rate=1e-12)), train=replace(PLAIN, steps=1))
+    fit = row.model.fit(given)
+    for path, leaf in tree.flatten(fit.params).items():
+        assert (leaf != tree.flatten(given.params)[path]).all()
+
+
+@under_dp
+def test_private_noise_is_that_of_the_bytes_and_no_fit_is_run_together_with_others(row):
+    given = [training(row, dp_sgd=dp_sgd(noise=1.0, seed=seed)) for seed in (1, 1, 2)]
+    first, again, other = (row.model.fit(each).params for each in given)
+    assert same(first, again)
+    assert not same(first, other)
+    assert row.model.fit_many([training(row, dp_sgd=dp_sgd(noise=1.0, seed=seed)) for seed in range(6)]) is None

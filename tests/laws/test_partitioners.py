@@ -30,6 +30,13 @@ PARTITIONERS: dict[str, Partition] = {
     "prevalence": lambda rows, seed, held: partition.prevalence(
         rows, shares=[0.75, 0.25], rows_per_site=8, seed=seed, test_fraction=held
     ),
+    # Without noise and shift x still tells which row it is; what they do is tested by itself.
+    "hospitals": lambda rows, seed, held: partition.hospitals(
+        rows,
+        wanted=[partition.Hospital(rows=12, positive=0.75), partition.Hospital(rows=8, positive=0.25)],
+        seed=seed,
+        test_fraction=held,
+    ),
     "natural": lambda rows, seed, held: partition.natural(rows, by=_patient(rows) % 3, seed=seed, test_fraction=held),
     # Without a shift x still tells which row it is; what a shift does is tested by itself.
     "feature_shift": lambda rows, seed, held: partition.feature_shift(
@@ -37,9 +44,9 @@ PARTITIONERS: dict[str, Partition] = {
     ),
 }
 
-TOOLS = {"fingerprint", "plot", "summary"}
-LEAVES_ROWS_OVER = {"prevalence"}
-BY_SITES = sorted(set(PARTITIONERS) - {"prevalence", "natural"})
+TOOLS = {"Hospital", "fingerprint", "plot", "summary", "together"}
+LEAVES_ROWS_OVER = {"prevalence", "hospitals"}
+BY_SITES = sorted(set(PARTITIONERS) - {"prevalence", "hospitals", "natural"})
 
 every = pytest.mark.parametrize("name", PARTITIONERS)
 seeds = st.integers(0, 2**31)

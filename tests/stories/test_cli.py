@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,6 +15,19 @@ import pytest
 COMITY = [str(Path(sys.executable).parent / "comity")]
 MODULE = [sys.executable, "-m", "comity"]
 EXAMPLES = Path(__file__).parents[2] / "examples"
+
+HASTY = """
+from dataclasses import replace
+from comity.faces.cli.main import main
+from comity.faces.demos import heart
+
+whole = heart.experiment
+heart.experiment = lambda *given: replace(whole(*given), rounds=2, evaluate_every=2)
+heart.LONG = replace(heart.LONG, train=replace(heart.LONG.train, epochs=2))
+heart.SEEDS, heart.GRID = heart.SEEDS[:1], heart.GRID[2:4]
+main()
+"""
+"""The command with a demo of heart disease that has one seed, two rounds, and two learning rates to choose from."""
 
 HEART = """
 import comity as co
@@ -92,8 +106,15 @@ def sentence(code, out, err):
 # ---- demos
 
 
-def test_heart_prints_one_json_object_without_torch_and_sklearn(comity):
-    code, out, err = comity("demo", "heart", "--json", without=["torch", "sklearn"])
+@pytest.mark.parametrize(
+    ("command", "near"),
+    [
+        pytest.param([sys.executable, "-c", HASTY], 0.1, id="hasty"),
+        pytest.param(COMITY, 0.02, id="whole", marks=pytest.mark.long),
+    ],
+)
+def test_heart_prints_one_json_object_without_torch_and_sklearn(comity, command, near):
+    code, out, err = comity("demo", "heart", "--json", command=command, without=["torch", "sklearn"])
     assert (code, err) == (0, "")
     assert out.count("\n") == 1
     found = strict(out)
@@ -102,15 +123,41 @@ def test_heart_prints_one_json_object_without_torch_and_sklearn(comity):
     assert len(found["methods"]) == 13
     for method in found["methods"].values():
         assert list(method) == ["mean_over_sites", "pooled_test", "published"]
-    assert found["methods"]["FedAvg"]["mean_over_sites"] == pytest.approx(0.685, abs=0.02)
+    assert found["methods"]["FedAvg"]["mean_over_sites"] == pytest.approx(0.685, abs=near)
     assert found["methods"]["FedAvg, cross-validated"]["published"] is None
     assert found["seconds"] > 0
 
 
-def test_a_demo_leaves_a_report_that_can_be_read_without_comity(comity, tmp_path):
-    code, out, err = comity("demo", "survival")
+@pytest.fixture(scope="module")
+def survival(tmp_path_factory):
+    """(its exit code, output, errors, folder) of the demo of survival, run once for all who look at it."""
+
+    @cache
+    def run(columns):
+        folder = tmp_path_factory.mktemp("survival")
+        # One terminal that is narrow and refuses colour, though somebody asks for it; one as a pipe is.
+        refuses = {"NO_COLOR": "1", "FORCE_COLOR": "1"} if columns < WIDE else {}
+        done = subprocess.run(
+            [*COMITY, "demo", "survival"],
+            cwd=folder,
+            env={**os.environ, "COLUMNS": str(columns), **refuses},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        return done.returncode, done.stdout, done.stderr, folder / "comity-demo-survival"
+
+    return run
+
+
+WIDE = 100
+each_width = pytest.mark.parametrize("columns", [60, WIDE])
+
+
+def test_a_demo_leaves_a_report_that_can_be_read_without_comity(survival):
+    code, out, err, folder = survival(WIDE)
     assert (code, err) == (0, "")
-    folder = tmp_path / "comity-demo-survival"
     assert {each.name for each in folder.iterdir()} == {
         *("demo.md", "demo.csv", "demo.json", "demo.png"),
         *(
@@ -135,27 +182,28 @@ def test_a_demo_leaves_a_report_that_can_be_read_without_comity(comity, tmp_path
     assert "comity-demo-survival/demo.md" in out
 
 
-def test_a_demo_shows_its_table_its_notes_and_whose_data_it_is(comity):
-    _, out, _ = comity("demo", "survival")
+def test_a_demo_shows_its_table_its_notes_and_whose_data_it_is(survival):
+    _, out, *_ = survival(WIDE)
     assert re.search(r"Federated Cox, l2 0.01 +0\.8\d\d +0\.86\d", out)
     assert re.search(r"FLamby FedAdam, its best +0\.842", out)
     assert "GDC terms" in out
     assert "co.data.terms('brca')" in out
 
 
-@pytest.mark.parametrize("columns", [60, 80, 120])
-def test_a_narrow_terminal_keeps_every_number_and_every_name(comity, columns):
-    _, out, _ = comity("demo", "survival", COLUMNS=str(columns))
+@each_width
+def test_a_narrow_terminal_keeps_every_number_and_every_name(survival, columns):
+    _, out, *_ = survival(columns)
+    out = re.sub(r"\x1b\[[0-9;]*m", "", out)  # bold and dim take no place
     assert max(map(len, out.splitlines())) <= columns
     for line in ("Northeast alone", "Federated Cox, l2 0.001", "FLamby FedAdam, its best"):
         assert any(each.startswith(line) and re.search(r"0\.\d{3}", each) for each in out.splitlines())
     assert "…" not in out
 
 
-def test_colour_stays_out_of_pipes_and_of_terminals_that_refuse_it(comity):
-    for variables in ({}, {"NO_COLOR": "1", "FORCE_COLOR": "1"}):
-        _, out, _ = comity("demo", "survival", **variables)
-        assert not re.search(r"\x1b\[[0-9;]*3[0-9]m", out)
+@each_width
+def test_colour_stays_out_of_pipes_and_of_terminals_that_refuse_it(survival, columns):
+    _, out, *_ = survival(columns)
+    assert not re.search(r"\x1b\[[0-9;]*3[0-9]m", out)
 
 
 def test_a_misspelt_demo_suggests_the_nearest(comity):
@@ -182,7 +230,7 @@ def test_a_report_folder_that_cannot_be_is_refused_before_the_work(comity, write
 
 def test_a_closed_pipe_is_no_error(comity):
     shell = ["bash", "-c", 'set -o pipefail; "$@" | head -0', "bash", *COMITY]
-    _, out, err = comity("demo", "survival", "--json", command=shell)
+    _, out, err = comity("run", str(EXAMPLES / "survival.py"), "--json", command=shell)
     assert (out, err) == ("", "")
     _, out, err = comity("demo", "survival", command=shell)
     assert (out, err) == ("", "")
@@ -215,6 +263,18 @@ def test_run_takes_data_settings_and_a_folder_and_prints_one_json_object(comity,
     saved = strict((tmp_path / "out" / "experiment.json").read_text())
     assert saved["train"]["optimizer"] == {"type": "SGD", "lr": 0.01}
     assert strict((tmp_path / "out" / "metrics.json").read_text())["digest"] == found["digest"]
+
+
+def test_run_prints_what_is_promised_of_privacy_and_warns_of_what_is_not(comity, write):
+    private = HEART.replace(
+        "    strategy=", "    privacy=[co.privacy.RecordDP(epsilon=5.0, delta=1e-3)],\n    strategy="
+    )
+    assert private != HEART
+    code, out, err = comity("run", write(private), "--data", "heart")
+    assert code == 0
+    assert "PrivacyWarning: RecordDP limits what is told of a record" in err
+    assert re.search(r"^Cleveland: \(ε = \S+, δ = 0\.001\) for each record", out, re.MULTILINE)
+    assert "with one record at each of them" in " ".join(out.split())
 
 
 def test_run_prints_a_table_the_model_and_whose_data_it_is(comity, write):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 
-STORY = "import json; from bench.flaky import main; print(json.dumps(main(200, 30)))"
+STORY = "import json; from bench.flaky import main; print(json.dumps(main(120, 18)))"
 
 
 def test_a_blob_crosses_a_link_that_is_cut():

@@ -55,9 +55,10 @@ def until(found):
         time.sleep(0.01)
 
 
-def test_ten_at_once_all_come_to_what_they_come_to_alone(shared):
+@pytest.mark.parametrize("many", [4, pytest.param(10, marks=pytest.mark.long)])
+def test_many_at_once_all_come_to_what_they_come_to_alone(shared, many):
     _, user = shared
-    every = [replace(HEART, seed=seed) for seed in range(10)]
+    every = [replace(HEART, seed=seed) for seed in range(many)]
     running = [user.begin(each, ON) for each in every]
     assert [each.wait().digest for each in running] == [co.simulate(each, sites()).digest for each in every]
 

@@ -126,6 +126,12 @@ def test_four_organizations_work_together(tmp_path, network, comity, one_mean):
     assert len(network.family()) >= 6  # itself, the hub and the nodes
     nodes = {node["organization"]: node for node in said["nodes"]}
 
+    again = [COMITY, "up", "--dir", str(network.folder)]
+    refused = subprocess.run(again, capture_output=True, text=True, check=False, timeout=SECONDS)
+    assert refused.returncode == 1
+    assert refused.stderr.startswith(f"comity: a network is running in {network.folder} already: ")
+    assert all(f"{name} {node['url']}" in refused.stderr for name, node in nodes.items())
+
     shown = one_mean(tmp_path, comity)
     key = shown["key"]
 

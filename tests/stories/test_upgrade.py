@@ -69,7 +69,9 @@ class Operated:
         end = time.monotonic() + SECONDS
         while not json.loads(self.ask(name, "status", "--json"))["connected"]:
             assert time.monotonic() < end, f"{name} does not find the hub"
-        (self.folder / "opener.py").write_text("class Rows:\n    pass\n")
+        (self.folder / "opener.py").write_text(
+            "class Rows:\n    def get_data(self, folders): ...\n\n    def fake_data(self, n): ...\n"
+        )
         (rows := self.folder / word).mkdir()
         (rows / "rows.txt").write_text("1")
         self.ask(name, "data", "add", rows, "--opener", self.folder / "opener.py", "--name", word, "--upload")

@@ -28,7 +28,7 @@ HEART = co.Experiment(
     train=co.Train(optimizer=co.SGD(lr=0.005), batch_size=4, steps=100),
     strategy=co.FedAvg(),
     metrics=[co.metrics.accuracy, co.metrics.auc],
-    rounds=3,
+    rounds=2,
     seed=42,
 )
 
@@ -56,6 +56,9 @@ EXPERIMENTS = {
     **{type(strategy).__name__: replace(HEART, strategy=strategy) for strategy in STRATEGIES},
     "CoxRegression": COX,
 }
+
+BY_HAND = {"Scaffold", "CoxRegression"}
+"""One with a memory and one that ends by itself stand for all, on a network whose only difference is its start."""
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +135,9 @@ def comity(*arguments):
     return subprocess.check_output([COMITY, *map(str, arguments)], text=True, timeout=SECONDS)
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize(
+    "name", [name if name in BY_HAND else pytest.param(name, marks=pytest.mark.long) for name in EXPERIMENTS]
+)
 def test_a_network_started_by_hand_comes_to_what_a_simulation_does(by_hand, simulated, name):
     """At nodes that let nothing of others run until a steward has read it: once for all these experiments."""
     lasting = (datetime.now(UTC) + timedelta(hours=1)).isoformat()

@@ -15,9 +15,11 @@ from comity.data.heart_disease import heart
 from comity.data.mnist10k import mnist
 from comity.data.tcga_brca import brca
 from comity.data.ultrasound import breastmnist, two_hospitals
+from comity.data.wisconsin import breast_cancer
 
 __all__ = [
     "brca",
+    "breast_cancer",
     "breastmnist",
     "catalog",
     "chembl",

@@ -51,6 +51,14 @@ DATASETS = (
         source="BreastMNIST of MedMNIST v2",
     ),
     Dataset(
+        name="breast_cancer",
+        folder="breast_cancer",
+        rows=569,
+        sites="made: partition",
+        licence="CC BY 4.0",
+        source="Breast Cancer Wisconsin (Diagnostic) of UCI",
+    ),
+    Dataset(
         name="mnist",
         folder="mnist10k",
         rows=10_000,

@@ -189,10 +189,12 @@ def check_model(records: Draft, task: TaskAdded | Task, function: Function, ref:
         released = model is not None and not model.blob
     if released:
         raise InvalidInput(f"OE0101: the model at the input {ref.identifier} has been disabled")
+    if aggregate is not None and aggregate.protocol != "clear" and not (function.key == SUM and task.gathers):
+        raise Forbidden(
+            f"OE0102: what the input {ref.identifier} of task {task.key} takes goes into a masked sum, and nowhere else"
+        )
     if function.key == SUM:
         if plan == task.plan and aggregate is not None and task.worker in aggregate.organizations:
-            if aggregate.protocol != "clear" and not task.gathers:
-                raise InvalidInput(f"OE0101: task {task.key} would add in the clear what may be added masked only")
             return
         asks = need(records, Plan, task.plan).owner
         if plan != task.plan and not any(permission.allows(asks, owner) for owner in owners):

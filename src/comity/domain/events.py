@@ -228,6 +228,15 @@ class FunctionRefused(Event, frozen=True, kw_only=True, tag="function_refused"):
     reason: Text = ""
 
 
+@final
+class PolicyChanged(Event, frozen=True, kw_only=True, tag="policy_changed"):
+    """The author's policy from here on: what its node decides by."""
+
+    digest: BlobDigest | Literal[""] = ""
+    """Of its canonical JSON; empty for none."""
+    content: Text = ""
+
+
 # Plans and tasks
 
 
@@ -417,10 +426,23 @@ class SumClosed(Event, frozen=True, kw_only=True, tag="sum_closed"):
 
 
 @final
+class Ruled(msgspec.Struct, frozen=True, omit_defaults=True):
+    """By what a data owner's node let a task run on its data."""
+
+    rule: Identifier
+    policy: BlobDigest | Literal[""] = ""
+    """The digest of the policy that the rule is of; empty for none."""
+    ledger: BlobDigest | Literal[""] = ""
+    """The root of the dataset's ledger once this run's ε was reserved in it, or charged."""
+
+
+@final
 class TaskStarted(Event, frozen=True, kw_only=True, tag="task_started"):
     key: Key
     attempt: Annotated[int, Meta(ge=1, le=1000)]
     sandbox: Literal["plain", "bubblewrap"] = "plain"
+    ruled: Ruled | None = None
+    """None for a task that takes no data of the worker's."""
 
 
 @final
@@ -440,6 +462,8 @@ class TaskDone(Event, frozen=True, kw_only=True, tag="task_done"):
     outputs: dict[Identifier, OutputMade] = {}
     durations: dict[Identifier, Count] = {}
     """Microseconds by step."""
+    ruled: Ruled | None = None
+    """As of its commit."""
 
 
 @final
@@ -448,6 +472,10 @@ class TaskFailed(Event, frozen=True, kw_only=True, tag="task_failed"):
     error: Literal["BUILD_ERROR", "EXECUTION_ERROR", "INTERNAL_ERROR"]
     log: bool = False
     """Whether the worker keeps a log of it."""
+    policy: BlobDigest | Literal[""] = ""
+    """The digest of the policy that refused it."""
+    reason: Text = ""
+    """Why it was refused."""
 
 
 @final
@@ -486,6 +514,7 @@ AnyEvent: TypeAlias = (
     | FunctionCancelled
     | FunctionApproved
     | FunctionRefused
+    | PolicyChanged
     | PlanRegistered
     | PlanCompleted
     | PlanCancelled
@@ -500,7 +529,7 @@ AnyEvent: TypeAlias = (
     | OutputsReleased
 )
 
-TEXTS = ("name", "tag_text", "metadata", "reason")
+TEXTS = ("name", "tag_text", "metadata", "reason", "content")
 """Fields that hold the commitment of a text."""
 
 

@@ -1,28 +1,66 @@
 """Masked sums in the log: who may take part, when their aggregator goes on without some, and what came out.
 
+A plan whose sums are masked has the tasks of its rounds and no others, each as its conductor adds it: a task that took
+a single part, or a second sum of the same parts with other sites, would tell what the sum does not.
+
 What the parties say to each other is no part of the log (`comity.privacy`). The log fixes the roster, with its keys, so
 that all of them begin by the same terms; and it says who is in the sum, and the sum's root.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from msgspec.structs import replace
 
-from comity.domain.events import Growth, Masking, SumClosed, SumOpened
+from comity.domain import growing
+from comity.domain.events import Growth, Masking, SumClosed, SumOpened, TaskAdded
 from comity.domain.growing import TAKES
 from comity.domain.membership import Act
 from comity.domain.parts import away, deadline, given_up, latest, measured_state, parts, sites, unapproved
 from comity.domain.plans import own_plan
 from comity.domain.records import Draft, MaskedSum, Organization, Plan, Records, Task, need
-from comity.domain.rounds import growth_of, sites_of
+from comity.domain.rounds import first, growth_of, local, measurement, round_tasks, sites_of
 from comity.domain.states import ENDED
-from comity.domain.sums import SUM
 from comity.domain.words import Stage
 from comity.values.cohort import two_thirds
 from comity.values.errors import Conflict, Forbidden, InvalidInput
 from comity.values.quorum import enough
+
+
+def task_added(records: Draft, act: Act, event: TaskAdded) -> None:
+    """One more task of the author's plan; raises Forbidden for one that the rounds of a masked plan do not have.
+
+    Which memory a site takes up is up to the conductor.
+    """
+    growing.task_added(records, act, event)
+    plan = need(records, Plan, event.plan)
+    if plan.growth is None or plan.growth.masking is None:
+        return
+    wanted = [each for each in _tasks(plan, event) if isinstance(each, TaskAdded) and each.key == event.key]
+    if [_essence(each) for each in wanted] != [_essence(event)]:
+        raise Forbidden(f"OE0102: the plan {plan.key} masks its sums, so it has its rounds' tasks and no such as this")
+
+
+def _tasks(plan: Plan, event: TaskAdded) -> Iterator[TaskAdded | SumOpened]:
+    """The tasks of the round that this one says it is of."""
+    growth, number = growth_of(plan), event.round
+    if event.stage == "init":
+        yield first(plan)
+    elif event.stage and growth.after < number <= growth.rounds:
+        if event.stage == "local" and event.worker in sites_of(growth, number):
+            for attempt in range(1, growth.retries + 2):
+                yield local(plan, number, event.worker, {}, attempt)
+        elif event.stage in ("sum", "step"):
+            yield from round_tasks(plan, number, {})
+        elif growth.metrics:
+            yield from measurement(plan, number, {})
+
+
+def _essence(event: TaskAdded) -> TaskAdded:
+    """Without what is up to whoever adds it."""
+    inputs = tuple(each for each in event.inputs if each.identifier != "memory")
+    return replace(event, inputs=inputs, tag_text="", metadata="")
 
 
 def sum_opened(records: Draft, act: Act, event: SumOpened) -> None:
@@ -31,7 +69,7 @@ def sum_opened(records: Draft, act: Act, event: SumOpened) -> None:
     plan = own_plan(records, task.plan, act)
     if records.get(MaskedSum, task.key) is not None:
         raise Conflict(f"the sum of task {task.key} was opened before")
-    if not task.gathers or task.status in ENDED or task.function != SUM or growth_of(plan).masking is None:
+    if plan.growth is None or plan.growth.masking is None or not task.gathers or task.status in ENDED:
         raise Conflict(f"task {task.key} is none that gathers masked parts")
     assert task.stage
     stage, _, _ = TAKES[task.stage]
@@ -120,9 +158,28 @@ def goes_on(records: Records, task: Task, heard: Collection[str], asked: Collect
     if not suffices(growth_of(plan), task.round, stage, sorted(heard)):
         return None
     theirs = [latest(records, plan, task.round, stage, site) for site in missing]
-    if all(given_up(plan, part) or away(plan, part) for part in theirs):
+    if all(given_up(plan, part) or away(plan, part) or _has_left(records, part.worker) for part in theirs):
         return 0
     state = measured_state(records, plan, task.round, stage)
     if state.status != "STATUS_DONE" or any(unapproved(records, part) for part in theirs):
         return None
     return deadline(records, plan, state, parts(records, plan, task.round, stage))
+
+
+def gives_out(records: Records, task: Task) -> int | None:
+    """From when on there is no hope for a sum to which too few give, in milliseconds since 1970; None while some may.
+
+    Sites whose parts are done may still be unable to give them: numbers that do not fit, keys that were replaced.
+    """
+    plan = need(records, Plan, task.plan)
+    assert task.stage
+    stage, _, _ = TAKES[task.stage]
+    every = parts(records, plan, task.round, stage)
+    state = measured_state(records, plan, task.round, stage)
+    if state.status != "STATUS_DONE" or any(part.status not in ENDED for part in every):
+        return None
+    return max(deadline(records, plan, state, every), *(part.ended_at for part in every))
+
+
+def _has_left(records: Records, organization: str) -> bool:
+    return need(records, Organization, organization).status != "member"

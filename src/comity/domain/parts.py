@@ -10,6 +10,7 @@ from comity.domain.rounds import growth_of, sites_of, state_task
 from comity.domain.states import ENDED
 from comity.domain.tasks import waits_for_approval
 from comity.domain.words import Stage
+from comity.values.errors import NotFound
 
 BEGUN = ("STATUS_EXECUTING", *ENDED)
 
@@ -25,8 +26,10 @@ def parts(records: Records, plan: Plan, number: int, stage: Stage) -> list[Task]
 
 
 def latest(records: Records, plan: Plan, number: int, stage: Stage, site: str) -> Task:
-    """A site's last attempt at its part."""
+    """A site's last attempt at its part; raises NotFound where it has none."""
     found = [task for key in attempts(plan, number, site, stage) if (task := records.get(Task, key)) is not None]
+    if not found:
+        raise NotFound(f"{site} has no part in {stage} of round {number} of the plan {plan.key}")
     return found[-1]
 
 

@@ -11,7 +11,16 @@ from typing import Any, ClassVar, Literal, Protocol, TypeAlias, TypeVar, final
 
 import msgspec
 
-from comity.domain.events import Admission, Aggregate, FunctionInput, FunctionOutput, Growth, TaskInput, TaskOutput
+from comity.domain.events import (
+    Admission,
+    Aggregate,
+    FunctionInput,
+    FunctionOutput,
+    Growth,
+    Ruled,
+    TaskInput,
+    TaskOutput,
+)
 from comity.domain.states import FunctionStatus, TaskStatus
 from comity.domain.words import Permission, Stage
 from comity.values.errors import NotFound
@@ -153,6 +162,15 @@ class Approval(Record, frozen=True, kw_only=True):
 
 
 @final
+class PolicyOf(Record, frozen=True, kw_only=True):
+    """What an organization said of its policy last; its key is the organization."""
+
+    digest: str
+    content: str = ""
+    at: int
+
+
+@final
 class Plan(Record, frozen=True, kw_only=True):
     index = ("owner", "grows_at")
     owner: str
@@ -212,6 +230,12 @@ class Task(Record, frozen=True, kw_only=True):
     sandbox: str = ""
     error: str = ""
     log: bool = False
+    reason: str = ""
+    """Why its worker's policy refused it."""
+    policy: str = ""
+    """The digest of that policy."""
+    ruled: Ruled | None = None
+    """By what its worker's policy let it run."""
     durations: dict[str, int] = {}
     stage: Stage | Literal[""] = ""
     round: int = 0
@@ -298,6 +322,7 @@ AnyRecord: TypeAlias = (
     | SampleOf
     | Function
     | Approval
+    | PolicyOf
     | Plan
     | Task
     | MaskedSum

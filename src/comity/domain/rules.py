@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from comity.domain import assets, beginning, events, growing, leaving, masking, membership, plans, releasing, tasks
+from comity.domain import (
+    assets,
+    beginning,
+    events,
+    growing,
+    leaving,
+    masking,
+    membership,
+    plans,
+    policy,
+    releasing,
+    tasks,
+)
 from comity.domain.membership import Act
 from comity.domain.records import Draft
 
@@ -41,10 +53,11 @@ RULES: Mapping[type[events.AnyEvent], Rule] = {
     events.FunctionCancelled: assets.function_built,
     events.FunctionApproved: assets.function_judged,
     events.FunctionRefused: assets.function_judged,
+    events.PolicyChanged: policy.policy_changed,
     events.PlanRegistered: beginning.plan_registered,
     events.PlanCompleted: growing.plan_completed,
     events.PlanCancelled: plans.plan_cancelled,
-    events.TaskAdded: growing.task_added,
+    events.TaskAdded: masking.task_added,
     events.RoundClosed: growing.round_closed,
     events.SumOpened: masking.sum_opened,
     events.SumClosed: masking.sum_closed,

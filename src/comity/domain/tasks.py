@@ -26,7 +26,8 @@ def task_started(records: Draft, act: Act, event: TaskStarted) -> None:
         raise InvalidInput(f"OE0109: the plan {plan.key} was cancelled")
     if event.attempt != task.attempt + 1:
         raise Conflict(f"attempt {event.attempt} of task {task.key} does not follow attempt {task.attempt}")
-    task = replace(task, attempt=event.attempt, sandbox=event.sandbox, started_at=task.started_at or act.at)
+    began = task.started_at or act.at
+    task = replace(task, attempt=event.attempt, sandbox=event.sandbox, started_at=began, ruled=event.ruled)
     move(records, act, task, "STATUS_EXECUTING")
 
 
@@ -41,7 +42,8 @@ def task_done(records: Draft, act: Act, event: TaskDone) -> None:
             _measured(records, act, task, name, output)
         else:
             _left(records, act, task, name, output)
-    move(records, act, replace(task, durations=event.durations), "STATUS_DONE")
+    task = replace(task, durations=event.durations, ruled=event.ruled or task.ruled)
+    move(records, act, task, "STATUS_DONE")
     weigh(records, task.key)
     if task.stage == "step":
         _succeeded(records, task)
@@ -131,7 +133,8 @@ def _kept(task: Task, output: str) -> Permission:
 def task_failed(records: Draft, act: Act, event: TaskFailed) -> None:
     """The worker gives up; children keep their status and never run."""
     task = _worked(records, act, event.key)
-    move(records, act, replace(task, error=event.error, log=event.log), "STATUS_FAILED")
+    task = replace(task, error=event.error, log=event.log, reason=event.reason, policy=event.policy)
+    move(records, act, task, "STATUS_FAILED")
 
 
 def task_cancelled(records: Draft, act: Act, event: TaskCancelled) -> None:

@@ -52,12 +52,13 @@ class Part:
         return made
 
 
-def checked(path: Path, salt: bytes = b"") -> Iterator[Bytes]:
+def checked(path: Path, salt: bytes = b"", smallest_count: int = 0) -> Iterator[Bytes]:
     """The file's bytes, each piece once it was looked at; raises DecodeError where it is no tree of finite arrays.
 
     Looked at is what comes out: who still writes to the file changes both, or neither.
 
-    salt: is added as one more array, so that the digest tells nobody what the others may be.
+    salt: is added as one more array, so that the digest tells nobody what the others may be. smallest_count: raises
+    InvalidInput for a whole number that is not 0 and closer to it than this.
     """
     with path.open("rb") as file:
         part = Part("this task", file, path.stat().st_size)
@@ -67,9 +68,18 @@ def checked(path: Path, salt: bytes = b"") -> Iterator[Bytes]:
         yield codec.header({**salted, SALT: (np.dtype(np.uint8), (len(salt),))}) if salt else part.head
         for name, leaf in part.leaves.items():  # one after the other in the file, without gaps
             for first in range(0, prod(leaf.shape), PIECE):
-                yield _bytes(part.piece(name, first, min(PIECE, prod(leaf.shape) - first)))
+                piece = part.piece(name, first, min(PIECE, prod(leaf.shape) - first))
+                if smallest_count and piece.dtype.kind in "iu":
+                    _check_counts(name, piece, smallest_count)
+                yield _bytes(piece)
         if salt:
             yield salt
+
+
+def _check_counts(name: str, piece: Array, smallest: int) -> None:
+    few = (piece != 0) & (piece < smallest) & (piece > -smallest if piece.dtype.kind == "i" else True)
+    if few.any():
+        raise InvalidInput(f"{name!r} holds {piece[few][0]}, and a count below {smallest} may not leave by itself")
 
 
 def added(parts: Sequence[tuple[str, Path]]) -> Iterator[Bytes]:

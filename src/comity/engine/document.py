@@ -43,11 +43,12 @@ def experiment_digest(experiment: Experiment) -> Digest:
 
 
 def fingerprint(experiment: Experiment) -> Digest:
-    """What tells an experiment from another on this machine, its number of rounds aside.
+    """What tells an experiment from another on this machine, its number of rounds aside, unless noise hangs on that.
 
     Unlike its digest it also exists for lambdas and closures, which are known by their source.
     """
-    return digest(canonical(encode(replace(experiment, rounds=1), local_reference)))
+    rounds = experiment.rounds if experiment.record_dp or experiment.site_dp else 1
+    return digest(canonical(encode(replace(experiment, rounds=rounds), local_reference)))
 
 
 def encode(value: Any, name: Naming) -> Any:

@@ -10,7 +10,10 @@ from typing import Any, cast, final
 from comity.engine.names import public_name
 from comity.engine.stopping import EarlyStopping
 from comity.metrics.mean import Mean
+from comity.privacy.record_dp import RecordDP
 from comity.privacy.secure_sum import SecureSum
+from comity.privacy.site_dp import SiteDP
+from comity.privacy.warning import warn
 from comity.values import bounds
 from comity.values.digest import Digest
 from comity.values.errors import InvalidInput, NotSupported, unknown
@@ -106,6 +109,21 @@ class Experiment:
     def secure_sum(self) -> SecureSum | None:
         """How sums are made by secure aggregation; None when they are not."""
         return next((each for each in self.privacy if isinstance(each, SecureSum)), None)
+
+    @property
+    def record_dp(self) -> RecordDP | None:
+        """How local training is made private; None when it is not."""
+        return next((each for each in self.privacy if isinstance(each, RecordDP)), None)
+
+    @property
+    def site_dp(self) -> SiteDP | None:
+        """How sums are made private; None when they are not."""
+        return next((each for each in self.privacy if isinstance(each, SiteDP)), None)
+
+    @property
+    def trainings(self) -> int:
+        """How often a site trains in all rounds, at most."""
+        return self.rounds * self.strategy.fits
 
     def predict(self, params: Tree, x: Array) -> Array:
         """Predictions of the model, or of a strategy that is one, for x (n, ...)."""
@@ -206,6 +224,14 @@ def _check_privacy(experiment: Experiment) -> None:
         raise InvalidInput(f"privacy holds two of {double.__name__}; give each once")
     for each in experiment.privacy:
         each.accepts(experiment.strategy, experiment.measures)
+    if experiment.record_dp is not None and experiment.model is not None:
+        experiment.model.accepts_dp_sgd()
+    if (dp := experiment.site_dp) is not None:
+        if experiment.record_dp is not None:
+            raise NotSupported("RecordDP and SiteDP are not accounted for together; give one of them")
+        if dp.quantile is not None and experiment.secure_sum is not None:
+            raise NotSupported("under SecureSum the clip of SiteDP is not adapted; leave quantile out")
+    warn(experiment.privacy)
 
 
 def _is_itself(strategy: Strategy | SeesEach) -> bool:

@@ -36,6 +36,11 @@ class Round:
     clipped: int = 0
     """Floats that sites clipped for it, all together."""
 
+    numbers: int | None = None
+    """Of a contribution to a secure sum."""
+    clip: float | None = None
+    """The largest norm of a contribution under SiteDP; None without it."""
+
     def mean(self, metric: str) -> float | None:
         """The mean over the sites where the metric is defined; None when not evaluated or nowhere defined."""
         values = [s[metric] for s in (self.sites or {}).values() if s[metric] == s[metric]]

@@ -17,6 +17,7 @@ from comity.privacy.messages import Advertised, Agreed, FromSite, Shared, Surviv
 from comity.privacy.opening import totals, verified
 from comity.privacy.shamir import Random
 from comity.privacy.site import SiteState
+from comity.privacy.site_dp import SiteDP
 from comity.privacy.terms import Terms
 from comity.privacy.vector import Layout, Summed, Vector, summed
 from comity.values.contribution import Contribution, gather, same_leaves
@@ -26,6 +27,25 @@ from comity.values.seed import derive
 
 FALLS = 3
 """Before its input is in, a site has three messages to fall out at; afterwards it is in the sum."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Private:
+    """How the sites of a sum add noise to it, each a part that would not be enough by itself."""
+
+    dp: SiteDP
+    sites: int
+    survivors: int
+    """How many sites remain to the end, at least."""
+    rounds: int
+
+    def scale(self, bits: int, parts: Mapping[str, Contribution]) -> Scale:
+        """How the parts, which are alike, are encoded and noised."""
+        leaves = Layout.of(next(iter(parts.values()))).leaves
+        coordinates = sum(leaf.size for leaf in leaves)
+        noise = self.dp.noise(survivors=self.survivors, coordinates=coordinates, rounds=self.rounds)
+        return self.dp.scale(noise, bits=bits, sites=self.sites)
 
 
 @final
@@ -46,6 +66,8 @@ class MaskedSums:
     what: str
     """What is summed, e.g. "round 3"."""
     seed: int
+    private: Private | None = None
+    """What sites add to what they give; None for nothing."""
     made: list[Summed] = field(default_factory=list[Summed])
     """The sums, as they are made."""
 
@@ -70,7 +92,7 @@ class MaskedSums:
             random=random,
             falls=falls,
             parts=given,
-            scale=self.scale,
+            scale=self.private.scale(self.scale.bits, given) if self.private else self.scale,
             norm=self.norm,
         )
         self.made.append(session.sum())
@@ -84,8 +106,18 @@ def masked_sums(experiment: Experiment, what: str, names: Sequence[str], away: S
     sites = len(names) + len(away)
     scale = secure.statistics_scale(sites) if experiment.model is None else secure.scale(sites)
     norm = None if experiment.model is None else secure.norm
+    private = None
+    if (dp := experiment.site_dp) is not None:
+        private = Private(dp=dp, sites=sites, survivors=secure.needed(sites), rounds=experiment.rounds)
     return MaskedSums(
-        scale=scale, norm=norm, least=secure.least, names=names, away=away, what=what, seed=experiment.seed
+        scale=scale,
+        norm=norm,
+        least=secure.least,
+        names=names,
+        away=away,
+        what=what,
+        seed=experiment.seed,
+        private=private,
     )
 
 
@@ -168,7 +200,9 @@ class Session:
         name, length = state.name, self.terms.segment
         rounding = state.secrets.rounding if state.secrets else b""
         vector = Vector(self.parts[name], self.scale, norm=self.norm, rounding=rounding)
-        state = site.mask(state, heard, form=vector.layout.form(self.scale), size=vector.layout.size)
+        state = site.mask(
+            state, heard, form=vector.layout.form(self.scale, self.terms.session), size=vector.layout.size
+        )
         own, digests = site.masks_of(state), list[Any]()
         for index in range(-(-vector.layout.size // length)):
             segment = vector.segment(index, length)

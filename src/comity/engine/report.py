@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from comity.engine.promises import document, told
 from comity.values import codec
 from comity.values.errors import Forbidden, InvalidInput, NotFound, NotSupported
 
@@ -100,8 +101,8 @@ def _secured(run: Run) -> list[str]:
     clipped = sum(each.clipped for each in run.history)
     return [
         "Contributions and metrics were summed under masks, so that no site's own were seen. Each float of a sum of "
-        f"contributions is off by at most {error:.3g}; {clipped} were clipped. The sums themselves are as they are: "
-        "what they tell of a record is not limited here."
+        f"contributions is off by at most {error:.3g}; {clipped} were clipped."
+        + ("" if run.statements else " The sums themselves are as they are: what they tell of a record is not limited.")
     ]
 
 
@@ -113,6 +114,7 @@ def metrics(run: Run) -> dict[str, object]:
         "columns": list(run.columns),
         "engine": dict(run.engine),
         "rounds": [each.document() for each in run.history],
+        "privacy": {name: document(each) for name, each in run.statements.items()},
         "baselines": {name: metrics(baseline) for name, baseline in run.baselines.items()},
     }
 
@@ -128,6 +130,7 @@ def summary(run: Run) -> str:
         f"Sites: {', '.join(run.sites[:20])}{' …' if len(run.sites) > 20 else ''}. "
         + (f"Sites were missing {missing} times; metrics.json says which." if missing else "No site was ever missing."),
         *_secured(run),
+        *(["## Privacy", "\n".join(told(run.statements))] if run.statements else []),
         *(f"```\n{table}\n```" for table in tables),
         "## Experiment",
         f"```\n{run.experiment!r}\n```",

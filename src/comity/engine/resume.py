@@ -31,6 +31,7 @@ def checkpoint(owner: dict[str, Digest | None], standing: Standing, since: int) 
         "best_round": standing.best_round,
         "columns": list(standing.columns),
         "remembering": sorted(standing.remembering),
+        "clip": standing.clip,
     }
     arrays = {"state": record.to_tree(standing.state)}
     if standing.best_state is not None:
@@ -64,4 +65,5 @@ def taken_up(found: Checkpoint, owner: dict[str, Digest | None], begun: Standing
         best_round=found.facts["best_round"],
         columns=tuple(found.facts["columns"]),
         remembering=frozenset(found.facts["remembering"]),
+        clip=found.facts.get("clip"),
     )

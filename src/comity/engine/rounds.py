@@ -16,9 +16,11 @@ from comity.engine.experiment import Experiment
 from comity.engine.history import Round, Scores, series
 from comity.engine.lockstep import Add
 from comity.engine.plain import Local, RunTraining, Tally
+from comity.engine.repeatable import repeatable
 from comity.engine.sites import Sites
 from comity.engine.stopping import best_index
 from comity.ports.memories import Memories
+from comity.values import tree
 from comity.values.contribution import Contribution, gather
 from comity.values.errors import InvalidInput, RoundFailed
 from comity.values.model import Model
@@ -54,6 +56,8 @@ class Standing:
     """Names of x's columns, where a site names them."""
     remembering: frozenset[str] = frozenset()
     """Sites that have a memory."""
+    clip: float | None = None
+    """Of SiteDP, in the round to come; None without it."""
 
     @property
     def round(self) -> int:
@@ -77,7 +81,7 @@ class Course:
 
     def begin(self) -> Standing:
         """The state before the first round."""
-        return Standing(stages.first(self.experiment, len(self.sites)))
+        return Standing(stages.first(self.experiment, len(self.sites)), clip=stages.first_clip(self.experiment))
 
     def rounds(self, standing: Standing) -> Iterator[Standing]:
         """The standing after each further round, until the experiment ends."""
@@ -108,23 +112,34 @@ class Course:
         masked = masked_sums(self.experiment, f"round {number}", included, away)
         add = masked.add if masked else gather
         parts = self._contributions(standing, model, included, remembering, add)
-        total = list(parts) if isinstance(strategy, SeesEach) else add(parts)
+        if isinstance(strategy, SeesEach):
+            total, clip = list(parts), None
+        else:
+            random = None if masked else repeatable(self.experiment.seed, "noise", number)
+            total, clip = stages.released(self.experiment, add(parts), standing.clip, random=random)
         state = stages.following(self.experiment, standing.state, total)
         done = Round(
             number=number,
             included=tuple(included),
             missing=away,
             attempts=attempts,
+            clip=standing.clip,
         )
         if masked:
             sums = masked.made
-            done = replace(done, error=max(s.error for s in sums), clipped=sum(s.clipped for s in sums))
+            done = replace(
+                done,
+                error=max(s.error for s in sums),
+                clipped=sum(s.clipped for s in sums),
+                numbers=tree.size(sums[-1].total.total),
+            )
         done = self._evaluated(done, state, model, last=self._ended(Standing(state, (*standing.history, done))))
         done = replace(done, seconds=monotonic() - began)
         return self._with_best(
             replace(
                 standing,
                 state=state,
+                clip=clip,
                 history=(*standing.history, done),
                 columns=self.sites.columns,
                 remembering=frozenset(remembering),
@@ -152,7 +167,7 @@ class Course:
         calls = (self._call(standing, model, name) for name in names)
         given = self.engine.locals(model, calls, self.tally, add=add)
         for name, gave in zip(names, given, strict=True):
-            contribution, memory = stages.given(self.experiment, gave)
+            contribution, memory = stages.given(self.experiment, gave, clip=standing.clip)
             if memory or name in remembering:
                 self.memories.put(name, number, memory, keep)
                 (remembering.add if memory else remembering.discard)(name)
@@ -169,7 +184,10 @@ class Course:
         def local(run: RunTraining | None) -> Given | Steps:
             with _noting(where):
                 site, memory = loaded()
-                brought = model and run and stages.work(self.experiment, model, name, round=number, run=run)
+                random = repeatable(self.experiment.seed, "privacy", number, name)
+                brought = (
+                    model and run and stages.work(self.experiment, model, name, round=number, run=run, random=random)
+                )
                 given = stages.local(self.experiment, standing.state, memory, site=site, work=brought)
             return _noted(given, where) if isinstance(given, Generator) else given
 

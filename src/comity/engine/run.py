@@ -15,6 +15,7 @@ from comity.engine.experiment import Experiment
 from comity.engine.history import Round, Scores, rounds_table, series
 from comity.engine.sites import Sites, SitesGiven
 from comity.ports.memories import Memories
+from comity.privacy.statement import Statement
 from comity.values import codec, tree
 from comity.values.digest import Digest
 from comity.values.errors import unknown
@@ -45,6 +46,8 @@ class Run:
     """Names of x's columns at the sites; empty when they have none."""
     engine: Mapping[str, Any]
     """Engine, threads and versions the run was made with."""
+    statements: Mapping[str, Statement] = field(default_factory=dict[str, Statement])
+    """What differential privacy promises at each site, of all rounds; empty without it."""
     baselines: Mapping[str, Run] = field(default_factory=dict[str, "Run"], repr=False)
     """Runs of the same experiment: "pooled", and each site's name for that site alone."""
 

@@ -15,6 +15,7 @@ from comity.engine.dropout import Dropout
 from comity.engine.experiment import Experiment
 from comity.engine.history import Round
 from comity.engine.plain import Plain
+from comity.engine.promises import statements
 from comity.engine.resume import checkpoint, owner, taken_up
 from comity.engine.rounds import Course, Engine, Standing
 from comity.engine.run import Run
@@ -120,6 +121,7 @@ def _run(experiment: Experiment, sites: Sites, how: Simulation, *, name: str) ->
         memories=course.memories,
         columns=course.sites.columns,
         engine=_facts(course),
+        statements=statements(experiment, sites, standing.history),
     )
 
 

@@ -6,7 +6,7 @@ They are what a simulation runs one after the other in one process, and what a n
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import is_dataclass
+from dataclasses import is_dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,10 @@ import numpy as np
 from comity.engine.experiment import Experiment
 from comity.engine.plain import RunTraining
 from comity.values.contribution import Contribution
-from comity.values.errors import InvalidInput, a
+from comity.values.errors import InvalidInput, NotSupported, a
 from comity.values.metric import Metric
-from comity.values.model import Model
+from comity.values.model import Fit, Model, Training
+from comity.values.noise import Random
 from comity.values.rows import Rows, missing_said
 from comity.values.seed import derive
 from comity.values.site import Site, Work
@@ -42,17 +43,33 @@ def local(experiment: Experiment, state: Any, memory: Memory, *, site: Site, wor
     return experiment.strategy.local(state, memory, site if work is None else site.bound(work))
 
 
-def work(experiment: Experiment, model: Model, name: str, *, round: int, run: RunTraining) -> Work | None:
-    """The model and recipe brought to a site for one round (1 is the first)."""
+def work(
+    experiment: Experiment, model: Model, name: str, *, round: int, run: RunTraining, random: Random
+) -> Work | None:
+    """The model and recipe brought to a site for one round (1 is the first).
+
+    random: where differential privacy's samples and noise come from: the system, or in a simulation the seed.
+    """
     if experiment.train is None:
         return None
-    return Work(model, experiment.train, derive(experiment.seed, "round", round, name), run)
+    seed = derive(experiment.seed, "round", round, name)
+    if experiment.record_dp is None:
+        return Work(model, experiment.train, seed, run)
+    if round > experiment.rounds:
+        raise InvalidInput(f"RecordDP accounts for {experiment.rounds} rounds, and this would be round {round}")
+    strategy = type(experiment.strategy).__name__
+    sealed = f"{strategy} reads rows or gradients itself, which RecordDP neither clips nor noises"
+    return Work(model, experiment.train, seed, _privately(experiment, run, random), sealed)
 
 
-def given(experiment: Experiment, gave: Any) -> Given:
-    """What `local` returned, if it is (contribution, memory)."""
+def given(experiment: Experiment, gave: Any, *, clip: float | None) -> Given:
+    """What `local` returned, if it is (contribution, memory); the contribution within the clip of SiteDP, if any."""
     match gave:
         case (Contribution() as contribution, Mapping() as memory):
+            if (dp := experiment.site_dp) is not None:
+                # One that is not adapted is the experiment's own, whatever the state says.
+                limit = dp.clip if dp.quantile is None or clip is None else clip
+                contribution = dp.bounded(contribution, limit)
             return contribution, memory
         case _:
             raise _odd(experiment, "local", "(contribution, memory), a co.Contribution and a tree", gave)
@@ -67,6 +84,24 @@ def following(experiment: Experiment, state: Any, total: Contribution | Sequence
     return made
 
 
+def first_clip(experiment: Experiment) -> float | None:
+    """The clip of SiteDP in the first round; None without it."""
+    return None if experiment.site_dp is None else experiment.site_dp.clip
+
+
+def released(
+    experiment: Experiment, total: Contribution, clip: float | None, *, random: Random | None
+) -> tuple[Contribution, float | None]:
+    """(the sum as everybody may see it, SiteDP's clip of the next round).
+
+    random: where the noise comes from; None where the sites have added theirs.
+    """
+    dp = experiment.site_dp
+    if dp is None or clip is None:
+        return total, None
+    return dp.adapted(dp.released(total, clip, rounds=experiment.rounds, random=random), clip)
+
+
 def measured(
     experiment: Experiment, state: Any, memory: Memory, *, site: Site, model: Model | None
 ) -> dict[str, Contribution]:
@@ -77,6 +112,48 @@ def measured(
     with missing_said(site.test, f"test rows of site {site.name!r}"):
         predictions = predict(experiment.strategy.model(state, memory), site.test.x)
         return {metric.name: _part(metric, predictions, site.test) for metric in experiment.measures}
+
+
+def measured_of_none(
+    experiment: Experiment, state: Any, memory: Memory, *, site: Site, model: Model | None
+) -> dict[str, Contribution]:
+    """What each metric takes of no rows: what a site without test rows puts into a secure sum, unseen like all others.
+
+    Raises InvalidInput, naming the metric, for one that cannot be of none.
+    """
+    none = site.train.take(np.arange(0))
+    predict = experiment.strategy.predict if model is None else model.predict
+    made: dict[str, Contribution] = {}
+    for metric in experiment.measures:
+        try:
+            made[metric.name] = metric.local(predict(experiment.strategy.model(state, memory), none.x), none)
+        except (InvalidInput, ValueError, IndexError, ZeroDivisionError) as error:
+            raise InvalidInput(
+                f"site {site.name!r} has no test rows, and metric {metric.name} cannot be of none: {error}"
+            ) from error
+    return made
+
+
+def _privately(experiment: Experiment, run: RunTraining, random: Random) -> RunTraining:
+    """Trainings by DP-SGD, as many as are accounted for."""
+    strategy, left = experiment.strategy, experiment.strategy.fits
+    assert experiment.record_dp is not None
+    dp = experiment.record_dp
+
+    def privately(training: Training) -> Fit:
+        nonlocal left
+        if (left := left - 1) < 0:
+            name = type(strategy).__name__
+            raise NotSupported(
+                f"{name} trains more often in a round than RecordDP accounts for; say in it fits: ClassVar[int] = ..."
+            )
+        x = training.rows.x
+        if x.dtype.kind == "f" and not np.isfinite(x).all():  # each would count as nothing, and nobody would know
+            raise InvalidInput("x holds numbers that are not finite")
+        mechanism = dp.mechanism(len(training.rows), training.train, experiment.trainings)
+        return run(replace(training, dp_sgd=dp.dp_sgd(mechanism, random)))
+
+    return privately
 
 
 def _part(metric: Metric, predictions: Array, rows: Rows) -> Contribution:

@@ -26,6 +26,7 @@ from pydantic_settings import (
 
 from comity.adapters.environments.builds import Builds
 from comity.adapters.execution.way import Way
+from comity.faces.playground.limits import Limits as Playground
 from comity.hub.limits import Limits
 from comity.node.opaque import Opaque
 from comity.values.errors import InvalidInput, unknown
@@ -113,6 +114,8 @@ class NodeSettings(BaseSettings):
     """Where what functions require comes from, in the table `[builds]`."""
     sandbox: Way = Way()
     """How tasks are held in, in the table `[sandbox]`."""
+    playground: Playground = Playground()
+    """How much of the machine visitors' experiments with public data may take, in the table `[playground]`."""
 
     @classmethod
     def settings_customise_sources(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import nan
 from typing import Any, Literal, TypeAlias, final
 
 import numpy as np
 
 from comity.values import bounds, tree
 from comity.values import model as floor
+from comity.values.dp_sgd import DPSGD
 from comity.values.errors import InvalidInput, NotSupported, unknown
 from comity.values.model import Ability, Fit, Train, Training
 from comity.values.optimizer import SGD, Adam
@@ -18,6 +20,9 @@ from comity.values.seed import batches, derive
 from comity.values.tree import Array, Tree
 
 Gradient: TypeAlias = Callable[[Tree, Array, Array], tuple[Tree, float]]
+
+Clipped: TypeAlias = Callable[[Tree, Array, Array, DPSGD], Tree]
+"""The sum of the gradients of single rows, each scaled as DP-SGD says; zeros for no rows."""
 
 ALL = frozenset(Ability)
 
@@ -51,10 +56,13 @@ class Model(floor.Model):
         return params
 
     def fit(self, training: Training) -> Fit:
-        return descend(training, self._loss_gradient)
+        return descend(training, self._loss_gradient, self._clipped)
 
     def gradient(self, params: Tree, rows: Rows) -> tuple[Tree, float]:
         return self._loss_gradient(params, rows.x, rows.targets)
+
+    def accepts_dp_sgd(self) -> None:
+        """Any gradient will do: it is asked of one row at a time."""
 
     def predict(self, params: Tree, x: Array) -> Array:
         return self.prediction(tree.read_only(params), x)
@@ -62,6 +70,15 @@ class Model(floor.Model):
     def _loss_gradient(self, params: Tree, x: Array, y: Array) -> tuple[Tree, float]:
         # a function that writes into its parameters would write into the state of every site
         return self.loss_gradient(tree.read_only(params), x, y)
+
+    def _clipped(self, params: Tree, x: Array, y: Array, how: DPSGD) -> Tree:
+        total = tree.zeros_like(params, np.float64)
+        for at in range(len(x)):
+            gradient, _ = self._loss_gradient(params, x[at : at + 1], y[at : at + 1])
+            squares = sum(float(np.vdot(leaf, leaf)) for leaf in tree.flatten(gradient).values())
+            if factor := float(how.factors(np.sqrt(squares))):
+                total = tree.axpy(factor, gradient, total)
+        return total
 
 
 @final
@@ -111,7 +128,10 @@ class Linear(floor.Model):
 
     def fit(self, training: Training) -> Fit:
         self._check(training.rows)
-        return descend(training, self._loss_gradient)
+        return descend(training, self._loss_gradient, self._clipped)
+
+    def accepts_dp_sgd(self) -> None:
+        """A row's gradient is its error times its features: the closed form."""
 
     def gradient(self, params: Tree, rows: Rows) -> tuple[Tree, float]:
         self._check(rows)
@@ -148,6 +168,26 @@ class Linear(floor.Model):
         leaves: dict[str, Any] = dict(params)
         return x @ leaves["weight"] + leaves["bias"]  # (n,) or (n, outputs)
 
+    def _clipped(self, params: Tree, x: Array, y: Array, how: DPSGD) -> Tree:
+        error = self._errors(self._score(params, x), y)  # (n,) or (n, outputs)
+        squares = np.square(error) if error.ndim == 1 else np.square(error).sum(axis=1)
+        factors = how.factors(np.sqrt(squares * (np.square(x).sum(axis=1) + 1)))  # the bias is that of a feature 1
+        counted = factors > 0
+        scaled = (error[counted].T * factors[counted]).T
+        return {"weight": x[counted].T @ scaled, "bias": np.asarray(scaled.sum(axis=0))}
+
+    def _errors(self, score: Array, y: Array) -> Array:
+        """The gradient of each row's loss by its score: (n,) or (n, outputs)."""
+        match self.loss:
+            case "logistic":
+                return (_sigmoid(score) - y) / self.outputs
+            case "softmax":
+                error = _softmax(score)
+                error[np.arange(len(y)), np.asarray(y, dtype=np.int64)] -= 1.0
+                return error
+            case "squared":
+                return (score - y) / self.outputs
+
     def _loss_gradient(self, params: Tree, x: Array, y: Array) -> tuple[Tree, float]:
         score = self._score(params, x)
         terms = len(x) if self.loss == "softmax" else score.size
@@ -169,9 +209,9 @@ class Linear(floor.Model):
 
 
 @np.errstate(over="ignore", invalid="ignore")  # what is not finite in the end is refused
-def descend(training: Training, gradient: Gradient) -> Fit:
-    """Mini-batch descent with co.SGD or co.Adam from numpy gradients."""
-    rows, train = training.rows, training.train
+def descend(training: Training, gradient: Gradient, clipped: Clipped) -> Fit:
+    """Mini-batch descent with co.SGD or co.Adam from numpy gradients, or from clipped ones as DP-SGD samples them."""
+    rows, train, private = training.rows, training.train, training.dp_sgd
     x, y, n = rows.x, rows.targets, len(rows)
     leaves = tree.flatten(training.params)
     paths, params = list(leaves), list(leaves.values())
@@ -180,9 +220,18 @@ def descend(training: Training, gradient: Gradient) -> Fit:
     optimizer = train.optimizer
     slots = optimizer.start(params)
     loss_sum, steps = 0.0, train.count(n)
-    for count, batch in enumerate(batches(n, train.size(n), steps, derive(training.seed, "batches")), start=1):
-        named = dict(zip(paths, params, strict=True))
-        grads, loss = gradient(tree.unflatten(named) if nested else named, x[batch], y[batch])
+    order = (
+        batches(n, train.size(n), steps, derive(training.seed, "batches"))
+        if private is None
+        else (private.sample(n) for _ in range(steps))
+    )
+    for count, batch in enumerate(order, start=1):
+        flat_params = dict(zip(paths, params, strict=True))
+        named = tree.unflatten(flat_params) if nested else flat_params
+        if private is None:
+            grads, loss = gradient(named, x[batch], y[batch])
+        else:
+            grads, loss = private.mean(clipped(named, x[batch], y[batch], private), n), nan
         flat: dict[str, Any] = dict(tree.flatten(grads) if nested else grads)
         if count == 1:
             _check_gradient(flat, leaves)

@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request, Response
 from prometheus_client import CollectorRegistry, Counter
 from sqlalchemy import Connection
 
+from comity.adapters import asgi
 from comity.adapters.disk import is_full
 from comity.hub import mail, parcels
 from comity.hub.hub import Hub, refusal
@@ -39,7 +40,7 @@ def app(hub: Hub, ready: Callable[[], None]) -> FastAPI:
     made.state.registry = registry = CollectorRegistry()
     requests = Counter("comity_hub_requests", "Requests answered.", ["method", "path", "status"], registry=registry)
     for route in ROUTES:
-        made.add_api_route(route.path, _answering(route, requests), methods=[route.method], response_class=Response)
+        asgi.add(made, route.method, route.path, _answering(route, requests))
     return made
 
 

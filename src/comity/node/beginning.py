@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import final
 
-from comity.domain.events import TaskStarted
+from msgspec.structs import replace
+
+from comity.domain.events import Ruled, TaskStarted
 
 SOON = 0.2
 """Seconds after which it is said by itself. A task that ends before costs the channel one entry, and not two."""
@@ -31,6 +33,10 @@ class Beginning:
         """The task's process is about to start, unless it has begun before; say so after so many seconds."""
         if self._saying is None:
             self._saying = asyncio.create_task(self._later(soon))
+
+    def ruled(self, ruled: Ruled | None) -> None:
+        """By what the task may run on this organization's data; before it begins."""
+        self._event = replace(self._event, ruled=ruled)
 
     async def unsaid(self) -> tuple[TaskStarted, ...]:
         """What is still to be said, by who asks; returns once what was said by itself is kept."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -63,6 +64,8 @@ class Building:
         self._under_way: set[str] = set()
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._arriving, self._image = asyncio.Lock(), asyncio.Lock()
+        self._line: deque[Function] = deque()  # images whose turn is still to come
+        self._begun: set[str] = set()  # of those, what is said to be under way
         self._log = structlog.get_logger().bind(organization=self._following.organization)
 
     async def run(self) -> None:
@@ -76,7 +79,7 @@ class Building:
                 for function in await self._following.read(self._unbuilt):
                     self._under_way.add(function.key)
                     build = group.create_task(self._build(function))
-                    build.add_done_callback(lambda _, key=function.key: self._under_way.discard(key))
+                    build.add_done_callback(lambda _, key=function.key: self._forget(key))
                 await changed.wait()
 
     def log_of(self, function: str) -> Path:
@@ -86,6 +89,10 @@ class Building:
     async def unpacked(self, function: Function) -> Path:
         """The folder of a function's archive, fetched if need be; raises what `Bundles.have` raises."""
         return await self._bundles.unpacked(self._exchange, function)
+
+    def _forget(self, function: str) -> None:
+        self._under_way.discard(function)
+        self._begun.discard(function)
 
     def _unbuilt(self, log: Log) -> list[Function]:
         waiting = log.records.find(Function, "status", "FUNCTION_STATUS_WAITING")
@@ -112,22 +119,27 @@ class Building:
                 is_image = await self._bundles.is_image(self._exchange, function)
             except DecodeError:  # its build says so
                 is_image = False
+            if is_image:
+                self._line.append(function)
         async with self._image if is_image else self._slots:
+            if is_image:
+                self._line.remove(function)
             yield is_image
 
     async def _built(self, function: Function) -> None:
         async with self._turn(function) as is_image:
-            if function.status == "FUNCTION_STATUS_WAITING":
+            if function.status == "FUNCTION_STATUS_WAITING" and function.key not in self._begun:
                 if is_image and await self._following.read(lambda log: given_up(log, function.key)):
                     return await self._say(FunctionCancelled(key=function.key))
                 await self._say(FunctionBuilding(key=function.key))
             began = time.monotonic_ns()
             try:
                 await self._judging.deny(function)  # before anything of it can run here
-                await self._bundles.have(self._exchange, function)
-                async with self._bundles.using(function) as environment:  # its tasks will find it there
-                    locked = environment.locked
-                await self._bundles.settle(function, locked)
+                with self._bundles.held(function):
+                    await self._bundles.have(self._exchange, function)
+                    async with self._bundles.using(function) as environment:  # its tasks will find it there
+                        locked = environment.locked
+                    await self._bundles.settle(function, locked)
             except Unavailable:
                 raise
             except Exception as error:  # the edge of what is done for one function, which must not stop the others
@@ -138,10 +150,23 @@ class Building:
                 said = await self._bundles.build_log(function) if isinstance(error, BuildFailed) else ""
                 last = "" if said.endswith(f"{error}\n") else f"{error}\n"
                 await asyncio.to_thread(self._keep_log, function.key, said + last)
-                await self._say(FunctionFailed(key=function.key))
+                await self._end(FunctionFailed(key=function.key), is_image)
                 return
             took = (time.monotonic_ns() - began) // 1000
-            await self._say(FunctionReady(key=function.key, durations={"build_image": took}, locked=locked))
+            await self._end(FunctionReady(key=function.key, durations={"build_image": took}, locked=locked), is_image)
+
+    async def _end(self, event: AnyEvent, is_image: bool) -> None:
+        """Say how a build ended; with an image's, that the next one is under way, so that it is never seen idle."""
+        following = self._line[0] if is_image and self._line else None
+        if following is None or following.status != "FUNCTION_STATUS_WAITING":
+            return await self._say(event)
+        if await self._following.read(lambda log: given_up(log, following.key)):
+            return await self._say(event)
+        try:
+            await self._following.insist([event, FunctionBuilding(key=following.key)], {})
+        except ComityError:  # one of the two has been overtaken
+            return await self._say(event)
+        self._begun.add(following.key)
 
     def _keep_log(self, function: str, text: str) -> None:
         path = self.log_of(function)

@@ -116,10 +116,13 @@ class Exchange:
         """Whether its owner is known, without looking, to have shown that it has the blob."""
         return owner == self.following.organization or (owner, blob) in self._held or blob in sums.BLOBS
 
-    async def have(self, blob: str, *, owner: str, holds: Held, asset: str, unasked: float = 0.0) -> None:
+    async def have(
+        self, blob: str, *, owner: str, holds: Held, asset: str, unasked: float = 0.0, size: int | None = None
+    ) -> None:
         """Return once this node `has` the blob; ask its owner when it does not, for as long as it takes.
 
         `unasked` is how many seconds it is waited for before it is asked for, as its owner sends it of its own accord.
+        `size` is how many bytes it has to have, where that is known.
         Raises Forbidden when the owner refuses it, NotFound when the owner has it no more.
         """
         loop = asyncio.get_running_loop()
@@ -129,7 +132,8 @@ class Exchange:
             raise NotFound(f"the blob {blob} of {asset} is gone from this node")
         while True:
             if (arrival := self._arriving.get((owner, blob))) is None:
-                size = await self.following.read(lambda log: size_of(log, holds, asset))
+                if size is None:
+                    size = await self.following.read(lambda log: size_of(log, holds, asset))
                 patience = SOON if self._under_way(f"take {blob} of {owner}") else unasked
                 masked = asset if holds == "masked input" else ""
                 arrival = Arrival(loop.create_future(), loop.time(), patience, size, masked=masked)
@@ -187,9 +191,12 @@ class Exchange:
                 self._arrived(mail.sender, letter.blob, Forbidden(reason))
                 return None
 
-    def aside(self, name: str, work: Coroutine[Any, Any, None]) -> None:
-        """Do what a letter would ask for, in the background."""
-        self._start(f"{name} {len(self._tasks)}", work)
+    def instead(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        """Work in the background, in place of work of the same name that is still under way."""
+        if (before := self._under_way(name)) is not None:
+            before.set_name("")
+            before.cancel()
+        self._start(name, work)
 
     async def post(self, recipient: str, letter: AnyLetter) -> None:
         """Send a letter to another organization's node; raises NotFound when it has left the channel."""
@@ -310,6 +317,7 @@ class Exchange:
         task = asyncio.create_task(self._guarded(name, work), name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: work.close())  # of one that was cancelled before it began
         return task
 
     async def _guarded(self, name: str, work: Any) -> None:

@@ -12,6 +12,7 @@ from comity.adapters.blob_files import BlobFiles
 from comity.adapters.execution import performance
 from comity.domain.events import OutputMade
 from comity.domain.records import Function, Task
+from comity.domain.words import Permission
 from comity.engine import adding
 from comity.ports.blobs import Blobs
 from comity.values.digest import Digest
@@ -21,6 +22,8 @@ PIECE = 1 << 20
 
 SALT = 32
 """Bytes."""
+
+NOBODY = Permission()
 
 DELETED = "an output was deleted just now, as the same of another's that was released; the task is run again"
 
@@ -40,8 +43,19 @@ def give(blobs: Blobs, blob: str, at: Path) -> None:
     _copy(blobs, blob, at)
 
 
-def keep(blobs: Blobs, function: Function, task: Task, outputs: Mapping[str, Path]) -> dict[str, OutputMade]:
+def keep(
+    blobs: Blobs,
+    function: Function,
+    task: Task,
+    outputs: Mapping[str, Path],
+    *,
+    digits: int | None = None,
+    smallest_count: int = 0,
+) -> dict[str, OutputMade]:
     """A task's outputs, with models in the store.
+
+    digits: after the point, that performances are rounded to; all when None. smallest_count: no whole number above 0
+    and below it may leave in the clear, which raises InvalidInput.
 
     What goes into a masked sum is salted: its digest stands in the log, where a count could be guessed by it.
 
@@ -52,13 +66,19 @@ def keep(blobs: Blobs, function: Function, task: Task, outputs: Mapping[str, Pat
     for name, path in outputs.items():
         declared = function.outputs[name]
         if declared.kind == "ASSET_PERFORMANCE":
-            made[name] = OutputMade(performance=repr(float(performance.read(path))))
+            value = float(performance.read(path))
+            made[name] = OutputMade(performance=repr(value if digits is None else round(value, digits)))
             continue
         with path.open("rb") as file:
             plain = iter(lambda file=file: file.read(PIECE), b"")
-            aggregate = task.outputs[name].aggregate
-            salt = os.urandom(SALT) if aggregate is not None and aggregate.protocol != "clear" else b""
-            blob = blobs.put(adding.checked(path, salt) if declared.form == "tree" else plain)
+            left = task.outputs[name]
+            aggregate = left.aggregate
+            masked = aggregate is not None and aggregate.protocol != "clear"
+            salt = os.urandom(SALT) if masked else b""
+            least = (
+                0 if masked or (left.private and aggregate is None and left.permission == NOBODY) else smallest_count
+            )
+            blob = blobs.put(adding.checked(path, salt, least) if declared.form == "tree" else plain)
         made[name] = _model(blobs, blob, task.key, name)
     return made
 

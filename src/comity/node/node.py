@@ -33,6 +33,7 @@ from comity.node.judging import Judging
 from comity.node.link import Link, away, check, read
 from comity.node.log_letters import LogLetters
 from comity.node.place import Place
+from comity.node.policy.policies import Policies
 from comity.node.releasing import Releasing
 from comity.node.scheduler import Scheduler
 from comity.node.sums.mail import SumMail
@@ -61,6 +62,7 @@ class Part:
     """Where all channels' tasks run."""
     log_letters: LogLetters
     sums: SumMail
+    policies: Policies
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -74,6 +76,7 @@ class Part:
                 group.create_task(_kept(self.building.run))
                 group.create_task(_kept(self.conductor.run))
                 group.create_task(_kept(self.sums.run))
+                group.create_task(_kept(self.policies.run))
                 group.create_task(_kept(self.releasing.run))
         finally:
             await self.exchange.close()
@@ -119,7 +122,7 @@ async def running(place: Place, way: Way) -> AsyncGenerator[Node]:
     environments = Venvs(place.folder / "environments", way.builds)
     await environments.start()
     pool = Pool(way.tasks, place.folder / "sandboxes", way.sandbox, hidden=place.folder)
-    bundles = Bundles(place.folder / "bundles", blobs, environments, pool)
+    bundles = Bundles(place.folder / "bundles", blobs, environments, pool, most=way.builds.images)
     await pool.start()
     structlog.get_logger().info("tasks are held in", sandbox=pool.level)
     if pool.trouble:
@@ -133,7 +136,7 @@ async def running(place: Place, way: Way) -> AsyncGenerator[Node]:
                 link = Link(session, address, row.digest, row.organization, identity, named)
                 exchange = Exchange(Following(database, row.channel, link, identity), blobs)
                 here = place.folder / "channels" / str(row.channel)
-                parts[row.channel] = part(exchange, bundles, pool=pool, folder=here, way=way)
+                parts[row.channel] = part(exchange, bundles, pool=pool, folder=here, way=way, policy=place.folder)
             workers = [group.create_task(each.run()) for each in parts.values()]
             yield Node(database, blobs, identity, parts)
             for worker in workers:
@@ -142,10 +145,11 @@ async def running(place: Place, way: Way) -> AsyncGenerator[Node]:
         await pool.close()
 
 
-def part(exchange: Exchange, bundles: Bundles, *, pool: Pool, folder: Path, way: Way) -> Part:
-    """Those who work in one channel; they keep what they have in a folder."""
-    scheduler = Scheduler(exchange, pool, bundles, folder=folder, size=way.tasks)
-    judging = Judging(exchange, bundles, way.approve, way.opaque)
+def part(exchange: Exchange, bundles: Bundles, *, pool: Pool, folder: Path, way: Way, policy: Path) -> Part:
+    """Those who work in one channel; they keep what they have in a folder, and find the policy in another."""
+    policies = Policies(exchange.following, policy, lambda: pool.level, clock.now)
+    scheduler = Scheduler(exchange, pool, bundles, policies, folder=folder, size=way.tasks)
+    judging = Judging(exchange, bundles, approve=way.approve, opaque=way.opaque, folder=folder)
     building = Building(exchange, bundles, judging, folder=folder)
     conductor = Conductor(exchange.following, clock.now)
     letters = LogLetters(exchange, folder)
@@ -153,7 +157,17 @@ def part(exchange: Exchange, bundles: Bundles, *, pool: Pool, folder: Path, way:
     sums = SumMail(exchange, folder)
     exchange.sums = sums.deal
     return Part(
-        exchange.following, exchange, scheduler, judging, building, conductor, Releasing(exchange), pool, letters, sums
+        following=exchange.following,
+        exchange=exchange,
+        scheduler=scheduler,
+        judging=judging,
+        building=building,
+        conductor=conductor,
+        releasing=Releasing(exchange),
+        pool=pool,
+        log_letters=letters,
+        sums=sums,
+        policies=policies,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import time
 from collections import deque
@@ -21,16 +22,19 @@ from comity.adapters.execution.job import Job, Outcome, Status
 from comity.adapters.execution.messages import Step
 from comity.adapters.execution.pool import Pool
 from comity.adapters.sql.log import Log
+from comity.domain.entry import Texts
 from comity.domain.events import TaskDone, TaskFailed, TaskStarted
 from comity.domain.records import Function, Task, need
 from comity.domain.states import ENDED
 from comity.domain.sums import SUM
+from comity.domain.words import SALT, written
 from comity.node import materials, schema
 from comity.node.beginning import Beginning
 from comity.node.bundles import Bundles
 from comity.node.exchange import Exchange
 from comity.node.logs import log_file
 from comity.node.plan_samples import PlanSamples
+from comity.node.policy.policies import Allowed, Policies
 from comity.node.preparing import Needed, Preparing
 from comity.node.queue import AHEAD, Attempt, Ready, committed, consumers, look
 from comity.node.sums import kept
@@ -39,6 +43,9 @@ from comity.values.digest import Digest
 from comity.values.errors import BuildFailed, ComityError, Conflict, InvalidInput, NotFound, Unavailable
 
 KEPT = 1000
+
+MOST_SAID = 2000
+"""Characters of the reason for which a policy refuses a task, as they stand in the log."""
 
 OWN: tuple[Step, ...] = ("prepare_inputs", "task_execution")
 """Steps in which the opener and the function run."""
@@ -51,12 +58,15 @@ ATTEMPTS = 3
 class Scheduler:
     """One channel's tasks at one node; `run` does the work."""
 
-    def __init__(self, exchange: Exchange, pool: Pool, bundles: Bundles, *, folder: Path, size: int) -> None:
+    def __init__(
+        self, exchange: Exchange, pool: Pool, bundles: Bundles, policies: Policies, *, folder: Path, size: int
+    ) -> None:
         self._following = exchange.following
         self._exchange = exchange
         self._blobs = exchange.blobs
         self._pool = pool
         self._bundles = bundles
+        self._policies = policies
         self._preparing = Preparing(exchange, bundles, pool, PlanSamples(exchange.following.organization))
         self._folder = folder
         self._size = size
@@ -146,6 +156,10 @@ class Scheduler:
         beginning = Beginning(started, self._say)
         try:
             needed = await self._preparing.begin(task, scratch)
+            allowed = await self._policies.start(task, needed.dataset)
+            if allowed.reason:
+                return await self._refuse(task, allowed)
+            beginning.ruled(allowed.ruled)
             if needed.missed:
                 beginning.begin(0.0)  # while it is not known to be back, rounds are closed without it
             if task.function == SUM:
@@ -153,12 +167,13 @@ class Scheduler:
                     return await self._take_sum(task, beginning)
                 return await self._add(task, needed, beginning, scratch)
             elsewhere, log = partial(self._elsewhere, task.key), self.log_of(task.key)
-            job = await self._preparing.job(task, needed, scratch, log=log, elsewhere=elsewhere)
-            async with self._environment(task, needed.function) as environment:
-                outcome = await self._pool.run(environment, job, beginning.begin)
+            with self._bundles.held(needed.function):
+                job = await self._preparing.job(task, needed, scratch, log=log, elsewhere=elsewhere)
+                async with self._environment(task, needed.function) as environment:
+                    outcome = await self._pool.run(environment, job, beginning.begin)
             if outcome.lost and not beginning.begun:
                 raise Unavailable(outcome.error)
-            await self._conclude(task, needed.function, job, outcome, beginning)
+            await self._conclude(task, needed, job, outcome, beginning)
             own = sum(outcome.durations.get(step, 0) for step in OWN) / 1e6 + self._running[task.key].waited
             self.overheads.append(time.monotonic() - picked - own)
         finally:
@@ -206,15 +221,20 @@ class Scheduler:
         await self._following.database.awrite(lambda connection: self._following.say(connection, [event], {}))
         self._following.said()
 
-    async def _conclude(self, task: Task, function: Function, job: Job, outcome: Outcome, beginning: Beginning) -> None:
+    async def _conclude(self, task: Task, needed: Needed, job: Job, outcome: Outcome, beginning: Beginning) -> None:
         match outcome.status:
             case Status.DONE:
+                allowed = await self._policies.commit(task, needed.dataset)
+                if allowed.reason:
+                    return await self._refuse(task, allowed, beginning)
+                keep = partial(materials.keep, digits=allowed.digits, smallest_count=allowed.smallest_count)
                 try:
-                    made = await asyncio.to_thread(materials.keep, self._blobs, function, task, job.outputs)
+                    made = await asyncio.to_thread(keep, self._blobs, needed.function, task, job.outputs)
                 except InvalidInput as error:
                     return await self._fail(task, str(error), beginning)
                 durations = {str(step): took for step, took in outcome.durations.items()}
-                await self._done(TaskDone(key=task.key, outputs=made, durations=durations), task, beginning)
+                done = TaskDone(key=task.key, outputs=made, durations=durations, ruled=allowed.ruled)
+                await self._done(done, task, beginning)
             case Status.FAILED | Status.TIMED_OUT:
                 failed = TaskFailed(key=task.key, error="EXECUTION_ERROR", log=True)
                 await self._commit(task, failed, await beginning.unsaid())
@@ -236,6 +256,14 @@ class Scheduler:
         failed = TaskFailed(key=task.key, error="EXECUTION_ERROR", log=True)
         await self._commit(task, failed, await beginning.unsaid())
 
+    async def _refuse(self, task: Task, allowed: Allowed, beginning: Beginning | None = None) -> None:
+        """Let nothing of a task leave that this organization's policy refuses, and say why."""
+        await asyncio.to_thread(self._keep_log, task.key, f"{allowed.reason}\n")
+        text, texts = written(allowed.reason[:MOST_SAID], os.urandom(SALT))
+        failed = TaskFailed(key=task.key, error="EXECUTION_ERROR", log=True, policy=allowed.policy, reason=text)
+        before = await beginning.unsaid() if beginning else ()
+        await self._commit(task, failed, before, texts=texts)
+
     async def _projected(self, task: Task) -> None:
         """Return once the log has this attempt, so that the next is counted after it."""
 
@@ -246,7 +274,12 @@ class Scheduler:
         await self._following.until(counted)
 
     async def _commit(
-        self, task: Task, event: TaskDone | TaskFailed, before: tuple[TaskStarted, ...] = ()
+        self,
+        task: Task,
+        event: TaskDone | TaskFailed,
+        before: tuple[TaskStarted, ...] = (),
+        *,
+        texts: Texts = {},  # noqa: B006 read only
     ) -> dict[str, list[str]] | None:
         """Keep what became of the task, once, and say it after what is still to be said: one row, one transaction.
 
@@ -259,14 +292,16 @@ class Scheduler:
             if not committed(connection, self._following.channel, task.key):
                 if any(each.blob and self._blobs.size(Digest(each.blob)) is None for each in outputs.values()):
                     return None
+                said = self._policies.charged(connection, task, event)
                 row = {
                     "channel": self._following.channel,
                     "task": task.key,
-                    "outcome": msgspec.json.encode(event),
+                    "outcome": msgspec.json.encode(said),
                 }
                 connection.execute(insert(schema.commits), [row])
-                for each in (*before, event):  # the refusal of one is none of the other
+                for each in before:  # the refusal of one is none of the other
                     self._following.say(connection, [each], {})
+                self._following.say(connection, [said], texts)
             if not any(each.blob for each in outputs.values()):
                 return {}
             return consumers(Log(connection, self._following.channel), task, outputs)

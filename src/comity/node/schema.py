@@ -124,6 +124,17 @@ made_sums = Table(
 )
 """Masked sums that this organization makes: where they stand, what each site was told last, and what came out."""
 
+spending = Table(
+    "spending",
+    metadata,
+    Column("channel", BigInteger, primary_key=True),
+    Column("dataset", Word, primary_key=True),
+    Column("number", BigInteger, primary_key=True),
+    Column("run", Word, nullable=False),
+    Column("line", LargeBinary, nullable=False),
+)
+"""The ledgers of this organization's datasets, line by line; no line is ever changed."""
+
 answers = Table(
     "answers",
     metadata,

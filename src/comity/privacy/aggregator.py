@@ -8,7 +8,7 @@ but that it does its work: what it could do wrong, sites refuse (`comity.privacy
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal, TypeAlias, final, get_args
 
 import msgspec
@@ -135,6 +135,19 @@ def receive(state: Aggregation, message: FromSite) -> Aggregation:
 def collected(state: Aggregation) -> Mapping[str, FromSite]:
     """What this phase has collected so far, by site; nothing once the sum is opened."""
     return getattr(state, COLLECTED[state.phase]) if state.phase in COLLECTED else {}
+
+
+def asked(state: Aggregation) -> tuple[str, ...]:
+    """Who was asked for what this phase collects."""
+    before: Mapping[Phase, Iterable[str]] = {
+        "advertising": state.terms.names,
+        "sharing": state.advertised,
+        "masking": state.shared,
+        "agreeing": state.inputs,
+        "opening": state.agreed,
+        "opened": (),
+    }
+    return tuple(sorted(before[state.phase]))
 
 
 def close(state: Aggregation) -> tuple[Aggregation, Mapping[str, ToSite]]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, final
 
 import numpy as np
 
+from comity.privacy.skellam import Noise, widest
 from comity.values.errors import InvalidInput
 from comity.values.tree import Array
 
@@ -47,9 +48,18 @@ class Scale:
     """What a user calls it."""
     excess: Excess = "clip"
     """What happens to larger floats: they are clipped for the site's weight, or refused for the largest weight."""
+    noise: Noise | None = None
+    """What each site adds to its floats after they are whole numbers; it decides how finely they are encoded."""
 
     def __post_init__(self) -> None:
-        if self.fraction < 0 or self.max_weight > self.whole_limit:
+        if self.noise is not None and self.sites * (self._steps(self.max_weight) + 2 + self.widest) >= 2 ** (
+            self.bits - 1
+        ):
+            raise InvalidInput(
+                f"{self.sites} sites with floats up to {self.clip:g} and so little noise do not fit {self.bits} bits; "
+                "take bits=64"
+            )
+        if (self.fraction < 0 and self.noise is None) or self.max_weight > self.whole_limit:
             raise InvalidInput(
                 f"{self.sites} sites of weight up to {self.max_weight} and floats up to {self.clip:g} for each unit "
                 f"do not fit {self.bits} bits; lower max_weight or {self.setting}, or take bits=64"
@@ -58,11 +68,28 @@ class Scale:
     @cached_property
     def fraction(self) -> int:
         """f: the most bits after the point with which the sum of all sites at their largest is within the ring."""
+        if self.noise is not None:
+            return min(self.noise.fraction(), FINEST)
         above, below = self.clip.as_integer_ratio()
         room, needed = self.whole_limit * below, above * self.max_weight
         most = room.bit_length() - needed.bit_length()
         fits = needed << most <= room if most >= 0 else needed <= room << -most
         return min(most if fits else most - 1, FINEST)
+
+    @property
+    def variance(self) -> float:
+        """Of a site's noise, in squares of steps; 0 for none."""
+        return 0.0 if self.noise is None else self.noise.variance(self.fraction)
+
+    @property
+    def widest(self) -> int:
+        """The largest magnitude of a site's noise, in steps."""
+        return widest(self.variance) if self.noise is not None else 0
+
+    def _steps(self, weight: int) -> int:
+        """The clip of a site with this weight in whole steps, rounded down."""
+        above, below = self.clip.as_integer_ratio()
+        return (above * weight << max(self.fraction, 0)) // (below << max(-self.fraction, 0))
 
     @property
     def step(self) -> float:
@@ -77,8 +104,7 @@ class Scale:
     def limit(self, weight: int, dtype: np.dtype[np.floating]) -> float:
         """The largest magnitude of a float of a site with this weight, exact in this dtype, as are its steps."""
         counted = weight if self.excess == "clip" else self.max_weight
-        above, below = self.clip.as_integer_ratio()
-        steps = (above * counted << self.fraction) // below
+        steps = self._steps(counted)
         held = dtype.type(steps)
         if int(held) > steps:
             held = np.nextafter(held, dtype.type(0))

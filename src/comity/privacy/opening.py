@@ -58,7 +58,7 @@ def opened(
         if len(shares) < terms.threshold:
             raise RoundFailed(f"{len(shares)} shares of {name!r} were opened, but {terms.threshold} are needed")
         placed = {terms.place(keeper): share for keeper, share in shares.items()}
-        for places in islice(combinations(sorted(placed), terms.threshold), TRIES):
+        for places in islice(_sets(sorted(placed), terms.threshold), TRIES):
             made = shamir.combine({place: placed[place] for place in places}, terms.threshold)
             if holds(name, made):
                 return made
@@ -70,6 +70,13 @@ def opened(
         keys={n: secret(n, {o.sender: o.keys[n] for o in counting if n in o.keys}, key_holds) for n in dropped},
         publics={name: by_name[name].masking for name in survivors},
     )
+
+
+def _sets(places: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+    """Sets of so many shares; first those beside each other in a circle, so that one wrong share is soon left out."""
+    around = [*places, *places]
+    yield from (around[first : first + size] for first in range(len(places)))
+    yield from combinations(places, size)
 
 
 def leftover(terms: Terms, secrets: Opened) -> Masks:

@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.ciphers import CipherContext
 from msgspec import Meta
 
 from comity.privacy import masks
-from comity.privacy.fixed_point import FloatEncoder, Scale, decode_floats, decode_integers, largest, working
+from comity.privacy.fixed_point import PIECE, FloatEncoder, Scale, decode_floats, decode_integers, largest, working
+from comity.privacy.skellam import drawn
 from comity.privacy.terms import canonical
 from comity.values import codec, tree
 from comity.values.codec import Limits
@@ -74,19 +75,21 @@ class Layout:
         """Coordinates of the vector."""
         return sum(leaf.size for leaf in self.leaves) + EXTRA
 
-    def form(self, scale: Scale) -> Digest:
-        """What this layout, encoded at this scale, is known by."""
-        return digest(self.written(scale))
+    def form(self, scale: Scale, session: Digest) -> Digest:
+        """What this layout, encoded at this scale, is known by in a session."""
+        return digest(self.written(scale, session))
 
-    def written(self, scale: Scale) -> bytes:
-        """This layout, encoded at this scale, in its one form, which `read_layout` reads."""
+    def written(self, scale: Scale, session: Digest) -> bytes:
+        """This layout, encoded at this scale for a session, in its one form, which `read_layout` reads."""
         leaves: list[_Written] = [(leaf.path, leaf.floats, list(leaf.shape)) for leaf in self.leaves]
-        return canonical(_Form(leaves, *_known_by(scale)))
+        return canonical(_Form(session, leaves, *_known_by(scale)))
 
 
 class _Form(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """A layout as it is written, and by what it is encoded."""
 
+    session: str
+    """So that a form is one session's own, and goes with it."""
     leaves: Annotated[list[_Written], Meta(max_length=Limits().leaves)]
     bits: int
     sites: int
@@ -98,8 +101,8 @@ class _Form(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
 _FORMS = msgspec.json.Decoder(_Form)
 
 
-def read_layout(data: bytes, scale: Scale) -> Layout:
-    """The layout that `Layout.written` wrote for this scale; raises DecodeError for anything else.
+def read_layout(data: bytes, scale: Scale, session: Digest) -> Layout:
+    """The layout that `Layout.written` wrote for this scale and session; raises DecodeError for anything else.
 
     What it claims is checked before anything is made of it: it comes from another organization.
     """
@@ -118,14 +121,18 @@ def read_layout(data: bytes, scale: Scale) -> Layout:
         made.append(Leaf(path, floats, tuple(shape), first))
         first += prod(shape)
     layout = Layout(tuple(made))
-    codec.header({leaf.path: (np.dtype(np.int64), leaf.shape) for leaf in made})  # refuses names that no tree has
-    if layout.written(scale) != data or [leaf.path for leaf in made] != sorted({leaf.path for leaf in made}):
+    try:
+        codec.header({leaf.path: (np.dtype(np.int64), leaf.shape) for leaf in made})
+    except InvalidInput as error:
+        raise DecodeError(f"the form of a secure sum has names that no tree has: {error}") from error
+    if layout.written(scale, session) != data or [leaf.path for leaf in made] != sorted({leaf.path for leaf in made}):
         raise DecodeError("the form of a secure sum is not in its canonical form")
     return layout
 
 
 def _known_by(scale: Scale) -> tuple[int, int, int, str, str]:
-    return scale.bits, scale.sites, scale.max_weight, repr(float(scale.clip)), scale.excess
+    noise = "" if scale.noise is None else f", noise {float(scale.noise.deviation)!r} of {scale.noise.shares}"
+    return scale.bits, scale.sites, scale.max_weight, repr(float(scale.clip)), scale.excess + noise
 
 
 @final
@@ -146,8 +153,8 @@ class Vector:
         self._factor = 1.0 if norm is None else _factor(self._arrays.values(), self._weight * norm)
         self._encoders: dict[np.dtype[np.floating], FloatEncoder] = {}
         self._over = {path: self._excess(path, array) for path, array in self._arrays.items()}
-        self.clipped = sum(self._over.values())
-        """How many floats are larger than they may be."""
+        self.clipped = 0 if scale.noise else sum(self._over.values())
+        """How many floats are larger than they may be; under noise none, for that would tell of them."""
 
     def segment(self, index: int, length: int, out: Array | None = None) -> Array:
         """Coordinates of the ring: those of the segment of this number, where each has this length but the last.
@@ -157,11 +164,14 @@ class Vector:
         first, last = index * length, min((index + 1) * length, self.layout.size)
         made = np.empty(last - first, masks.ring(self._scale.bits)) if out is None else out[: last - first]
         draws = masks.keystream(masks.derived(self._rounding, ["rounding", index]))
+        noise = masks.keystream(masks.derived(self._rounding, ["noise", index])) if self._scale.noise else None
         for leaf in self.layout.leaves:
             begin, end = max(leaf.first, first), min(leaf.first + leaf.size, last)
             if begin < end:
                 piece = self._arrays[leaf.path].reshape(-1)[begin - leaf.first : end - leaf.first]
                 self._encode(leaf, piece, made[begin - first : end - first], draws)
+                if noise is not None and leaf.floats:
+                    self._add_noise(made[begin - first : end - first], noise)
         for at, number in enumerate((self._weight, min(self.clipped, self._scale.whole_limit))):
             place = self.layout.size - EXTRA + at
             if first <= place < last:
@@ -177,6 +187,14 @@ class Vector:
             self._encoders[dtype] = FloatEncoder(self._scale.bits, self._scale.fraction, dtype)
         limit = self._scale.limit(self._weight, dtype) if self._over[leaf.path] else None
         self._encoders[dtype].encode(piece, out, limit=limit, factor=self._factor, draws=draws)
+
+    def _add_noise(self, out: Array, noise: CipherContext) -> None:
+        signed = out.view(np.dtype(f"<i{out.itemsize}"))
+        for first in range(0, len(out), PIECE):
+            piece = signed[first : first + PIECE]
+            piece += drawn(lambda count: noise.update(bytes(count)), len(piece), self._scale.variance).astype(
+                piece.dtype
+            )
 
     def _excess(self, path: str, array: Array) -> int:
         """How many numbers are too large; raises InvalidInput where they may not be clipped."""

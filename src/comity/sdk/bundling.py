@@ -20,7 +20,7 @@ from comity.values.errors import InvalidInput
 
 ENTRY = "comity_experiment"
 
-FRAMEWORKS = {"torch.": "torch", "sklearn.": "sklearn"}
+FRAMEWORKS = {"torch.": "torch", "sklearn.": "sklearn", "privacy.RecordDP": "dp_accounting"}
 """What types of a document need, by how their names begin."""
 
 

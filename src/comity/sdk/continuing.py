@@ -11,7 +11,7 @@ from comity.sdk.client import Client
 from comity.sdk.growth import Before
 from comity.sdk.outcome import NOTHING, OVER, last_parts, memory_of, rounds_of
 from comity.values.digest import Digest
-from comity.values.errors import Conflict, InvalidInput
+from comity.values.errors import Conflict, InvalidInput, NotSupported
 
 
 def continued(
@@ -19,10 +19,16 @@ def continued(
 ) -> tuple[Experiment, Before]:
     """(the experiment with so many rounds in all, what it goes on from); its own number of rounds when None.
 
-    Raises Conflict while it still runs, or when no round of it was done; InvalidInput for rounds that are done already.
+    Raises NotSupported where that would break a promise of privacy, Conflict while it still runs or when no round of it
+    was done, InvalidInput for rounds that are done already.
     """
     if shown["status"] not in OVER:
         raise Conflict(f"the experiment {shown['key']} still runs; cancel it first, or let it end")
+    if (dp := experiment.record_dp or experiment.site_dp) is not None:
+        raise NotSupported(
+            f"{type(dp).__name__} has promised an ε of all rounds together, which more of them would exceed; begin "
+            "another experiment with start=..., and a budget of its own"
+        )
     earlier = rounds_of(client, shown)
     done = [each for each in earlier if each["state"] is not None]
     if not done:

@@ -11,6 +11,7 @@ from typing import NoReturn, final
 from comity.domain.events import FunctionInput, FunctionOutput, Growth, Masking, SiteData, Stop
 from comity.domain.words import Stage
 from comity.engine.experiment import Experiment
+from comity.engine.promises import for_network
 from comity.engine.simulate import check_numbers
 from comity.values.errors import InvalidInput, NotSupported
 from comity.values.strategy import SeesEach
@@ -149,6 +150,9 @@ def _check(experiment: Experiment) -> None:
     name = type(strategy).__name__
     if isgeneratorfunction(type(strategy).local):
         raise NotSupported(f"{name} sums many times within a round, which networks do not do yet; use co.simulate")
+    for_network(experiment)
+    if (dp := experiment.record_dp) is not None and dp.promised() is None:
+        raise NotSupported("on a network nobody knows a site's rows but itself, so say RecordDP(epsilon=...)")
     experiment.to_json()  # says how to move what has no name
     for metric in experiment.measures:
         if not NAME.fullmatch(metric.name) or metric.name in ("scores", "total"):

@@ -12,6 +12,7 @@ from typing import Any, final
 
 from comity.engine.experiment import Experiment
 from comity.engine.history import Round, Scores, series
+from comity.engine.promises import promised
 from comity.engine.run import Run
 from comity.engine.stopping import best_index
 from comity.sdk.client import Client
@@ -62,7 +63,9 @@ def failures(client: Client, shown: Mapping[str, Any]) -> list[Failure]:
                 round=task["round"],
                 site=task["worker"],
                 error=task["error_type"],
-                log=(masked.get((task["stage"], task["round"])) or {}).get("reason") or _last_lines(client, key),
+                log=task["refused"]
+                or (masked.get((task["stage"], task["round"])) or {}).get("reason")
+                or _last_lines(client, key),
             )
     return list(found.values())
 
@@ -82,6 +85,7 @@ def run_of(client: Client, experiment: Experiment, shown: Mapping[str, Any]) -> 
         memories=MemoriesAtSites(client, last_parts(rounds)),
         columns=reading.names(held.get("columns", {})),
         engine={"engine": "Plain()", "threads": 1, "plan": shown["key"], "aggregator": shown["aggregator"]},
+        statements=promised(experiment, shown["organizations"]),
     )
 
 

@@ -12,8 +12,9 @@ from tempfile import TemporaryDirectory
 from typing import Any, final
 
 import msgspec
+from msgspec.structs import replace
 
-from comity.domain.events import FunctionInput, FunctionOutput, SiteData
+from comity.domain.events import FunctionInput, FunctionOutput, Growth, SiteData
 from comity.domain.words import Stage
 from comity.engine.experiment import Experiment
 from comity.sdk.bundling import bundled
@@ -62,27 +63,33 @@ def place(client: Client, experiment: Experiment, on: Mapping[str, str], how: Co
     used again, so that nobody has to approve of them twice. Raises NotSupported or InvalidInput for an experiment
     that no network can run, and what the node refuses; no plan is left then.
     """
-    declared = signatures(experiment)
+    plan = planned(client, experiment, on, how)
+    me, _ = _members(client)
+    who = sorted({*on, plan.aggregator} - {me})
+    plan = replace(plan, functions=_functions(client, experiment, signatures(experiment), me=me, who=who))
+    name = how.name or type(experiment.strategy).__name__
+    new = {"key": str(uuid.uuid4()), "name": name, "growth": msgspec.to_builtins(plan)}
+    return client.post("/compute_plan/", new)["key"]
+
+
+def planned(client: Client, experiment: Experiment, on: Mapping[str, str], how: Conduct) -> Growth:
+    """How the experiment's plan would grow, but for its functions; nothing is registered. Raises as `place` does."""
+    signatures(experiment)
     me, members = _members(client)
     aggregator = how.aggregator or me
     if aggregator not in members:
         raise unknown("organization", aggregator, members)
     data = site_data(client, on)
     selected(experiment, sorted(on))
-    functions = _functions(client, experiment, declared, me=me, who=sorted({*on, aggregator} - {me}))
-    before = how.before or Before(start=start_from(client, how.start, at=me, to=aggregator))
-    plan = growth(
+    return growth(
         experiment,
         data,
-        functions,
+        {},
         aggregator=aggregator,
         deadline=how.deadline,
         retries=how.retries,
-        before=before,
+        before=how.before or Before(start=start_from(client, how.start, at=me, to=aggregator)),
     )
-    name = how.name or type(experiment.strategy).__name__
-    new = {"key": str(uuid.uuid4()), "name": name, "growth": msgspec.to_builtins(plan)}
-    return client.post("/compute_plan/", new)["key"]
 
 
 def _members(client: Client) -> tuple[str, list[str]]:

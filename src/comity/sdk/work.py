@@ -2,7 +2,7 @@
 
 Beside what is declared, a task finds its parameters in a file of JSON. Trees lie in safetensors files:
 
-- a state: `state`, the strategy's, and `columns`, the names of x's columns as keys of empty arrays;
+- a state: `state`, the strategy's, `columns`, the names of x's columns as keys of empty arrays, and SiteDP's `clip`;
 - a contribution: `total`, `weight`, and `columns`; so that sites whose columns differ cannot be added;
 - a memory, as it is;
 - scores: for each metric its `total` and `weight`, or nothing where a site has no test rows, or there is no model yet.
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import mmap
+import os
 from collections.abc import Mapping
 from dataclasses import is_dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from threadpoolctl import threadpool_limits
 from comity.engine import names, stages
 from comity.engine.experiment import Experiment
 from comity.engine.parameters import PARAMETERS, Parameters
+from comity.engine.promises import for_network
 from comity.sdk.reading import read_experiment
 from comity.strategies import reading
 from comity.values import codec, record
@@ -43,6 +45,7 @@ def perform(inputs: Mapping[str, Any], outputs: Mapping[str, str], task_properti
     experiment = read_experiment(told.experiment)
     if experiment.secure_sum and not told.masked:
         raise Forbidden("the experiment asks for a secure sum, but its plan would add contributions in the clear")
+    for_network(experiment)
     work = {"init": _init, "local": _local, "step": _step, "evaluate": _evaluate, "finish": _finish}
     try:
         with threadpool_limits(1):
@@ -77,7 +80,7 @@ def _init(experiment: Experiment, told: Parameters, inputs: Mapping[str, Any], o
         state_of(experiment, start)
         return _write(outputs["state"], start)
     state = stages.first(experiment, len(told.sites), _parameters(start))
-    _write(outputs["state"], {"state": record.to_tree(state)})
+    _write(outputs["state"], {"state": record.to_tree(state), **_clip(stages.first_clip(experiment))})
 
 
 def _local(experiment: Experiment, told: Parameters, inputs: Mapping[str, Any], outputs: Mapping[str, str]) -> None:
@@ -89,9 +92,9 @@ def _local(experiment: Experiment, told: Parameters, inputs: Mapping[str, Any], 
         assert model is not None
         return model.fit(training)
 
-    brought = model and stages.work(experiment, model, told.site, round=told.round, run=run)
+    brought = model and stages.work(experiment, model, told.site, round=told.round, run=run, random=os.urandom)
     gave = stages.local(experiment, state_of(experiment, held), memory, site=site, work=brought)
-    contribution, memory = stages.given(experiment, gave)
+    contribution, memory = stages.given(experiment, gave, clip=_clip_of(held))
     if experiment.secure_sum:
         _check_fits(experiment, contribution, sites=told.selected)
     columns = reading.columns(site.data.columns)
@@ -107,7 +110,8 @@ def _check_fits(experiment: Experiment, contribution: Contribution, *, sites: in
 
 
 def _step(experiment: Experiment, told: Parameters, inputs: Mapping[str, Any], outputs: Mapping[str, str]) -> None:
-    state = state_of(experiment, _read(inputs["state"]))
+    held = _read(inputs["state"])
+    state, clip = state_of(experiment, held), None
     if isinstance(experiment.strategy, SeesEach):
         trees = [_read(path) for path in inputs["parts"]]
         columns = {str(sorted(each.get("columns", {}))): each.get("columns", {}) for each in trees}
@@ -117,8 +121,9 @@ def _step(experiment: Experiment, told: Parameters, inputs: Mapping[str, Any], o
         named = next(iter(columns.values()))
     else:
         total = _read(inputs["total"])
-        state, named = stages.following(experiment, state, _contribution(total)), total.get("columns", {})
-    _write(outputs["state"], {"state": record.to_tree(state), "columns": named})
+        seen, clip = stages.released(experiment, _contribution(total), _clip_of(held), random=os.urandom)
+        state, named = stages.following(experiment, state, seen), total.get("columns", {})
+    _write(outputs["state"], {"state": record.to_tree(state), "columns": named, **_clip(clip)})
     if "finished" in outputs:
         Path(outputs["finished"]).write_text("1.0" if experiment.strategy.finished(state) else "0.0")
 
@@ -129,6 +134,8 @@ def _evaluate(experiment: Experiment, told: Parameters, inputs: Mapping[str, Any
     site = site_of(told.site, inputs["datasamples"])
     fitted = bool(experiment.strategy.model(state, memory))
     parts = stages.measured(experiment, state, memory, site=site, model=experiment.model) if fitted else {}
+    if experiment.secure_sum and fitted and not parts:
+        parts = stages.measured_of_none(experiment, state, memory, site=site, model=experiment.model)
     scores = {name: _written(part) for name, part in parts.items()}
     if experiment.secure_sum and scores:
         _check_fits(experiment, Contribution(scores, 1), sites=told.selected, metrics=True)
@@ -155,6 +162,14 @@ def _written(contribution: Contribution) -> Tree:
 
 def _contribution(tree: Mapping[str, Any]) -> Contribution:
     return Contribution(tree.get("total", {}), float(tree["weight"]))
+
+
+def _clip(clip: float | None) -> Tree:
+    return {} if clip is None else {"clip": np.asarray(clip)}
+
+
+def _clip_of(held: Mapping[str, Any]) -> float | None:
+    return float(held["clip"]) if "clip" in held else None
 
 
 def _parameters(start: Tree | None) -> Tree | None:

@@ -44,6 +44,7 @@ class Ditto(Strategy):
     sites_per_round: int = 0
     """How many sites are drawn for each round; 0 means all."""
 
+    fits: ClassVar[int] = 2
     needs: ClassVar[frozenset[Ability]] = frozenset({Ability.FIT, Ability.PULL})
 
     def __post_init__(self) -> None:

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any, final
 
 from comity.values import bounds
+from comity.values.dp_sgd import DPSGD
 from comity.values.errors import InvalidInput, NotSupported
 from comity.values.rows import Rows
 from comity.values.tree import Array, Tree
@@ -78,6 +79,9 @@ class Training:
     correction: Tree | None = None
     """Added to every gradient; same paths and shapes as params."""
     pull: Pull | None = None
+    dp_sgd: DPSGD | None = None
+    """How gradients are sampled, clipped and noised; None where they are taken as they are. What is added to them, as
+    weight decay, momentum, correction and pull, tells of no row beyond what was released before."""
 
 
 @final
@@ -92,7 +96,7 @@ class Fit:
     lr_sum: float
     """The sum of the learning rates over the steps."""
     loss: float
-    """Mean training loss over the steps, proximal terms left out."""
+    """Mean training loss over the steps, proximal terms left out; NaN under DP-SGD, for it tells of rows."""
 
 
 class Model(ABC):
@@ -125,6 +129,12 @@ class Model(ABC):
 
         Shape (n,) for one output, (n, k) for k classes or k tasks.
         """
+
+    def accepts_dp_sgd(self) -> None:
+        """Raises NotSupported, in one sentence, unless `fit` can clip and noise the gradients of single rows."""
+        raise NotSupported(
+            "RecordDP needs the gradients of single rows, which this model does not give; take co.torch or co.numpy"
+        )
 
     def fit_many(self, trainings: Sequence[Training]) -> list[Fit] | None:
         """The same fits at once, to a tolerance; None when this model has no faster way for them."""

@@ -9,7 +9,7 @@ from typing import Any, final
 
 import numpy as np
 
-from comity.values.errors import InvalidInput, a
+from comity.values.errors import InvalidInput, NotSupported, a
 from comity.values.model import Fit, Model, Pull, Train, Training
 from comity.values.rows import Rows, as_rows, missing_said, same_columns
 from comity.values.seed import batches, derive
@@ -27,6 +27,10 @@ class Work:
     """Of this site in this round."""
     run: Callable[[Training], Fit]
     """How the engine runs a training: at once, or together with other sites'."""
+    sealed: str = ""
+    """Why a strategy may not read the training rows, or gradients of them, itself; empty where it may."""
+    rows: Rows | None = None
+    """The training rows of a site whose strategy may not read them."""
 
 
 @final
@@ -66,12 +70,15 @@ class Site:
 
     @property
     def data(self) -> Rows:
-        """The rows a strategy may compute on: the training rows."""
+        """The rows a strategy may compute on: the training rows. Raises NotSupported where it may train only."""
+        self._open()
         return self.train
 
     def bound(self, work: Work) -> Site:
-        """This site with the round's work brought to it."""
-        return replace(self, work=work)
+        """This site with the round's work brought to it; its training rows are for that alone where it is sealed."""
+        if not work.sealed:
+            return replace(self, work=work)
+        return replace(self, train=self.train.take(np.arange(0)), work=replace(work, rows=self.train))
 
     def fit(self, params: Tree, *, correction: Tree | None = None, pull: Pull | None = None) -> Fit:
         """Train the user's model from `params` on the site's rows with the user's recipe.
@@ -79,17 +86,18 @@ class Site:
         `correction` is added to every gradient, `pull` adds a proximal term.
         """
         work = self._work()
-        if not len(self.train):
+        rows = self.train if work.rows is None else work.rows
+        if not len(rows):
             raise InvalidInput(f"site {self.name!r} has no training rows; leave it out, or give it as tests=")
         training = Training(
             params=params,
-            rows=self.train,
+            rows=rows,
             train=work.train,
             seed=work.seed,
             correction=correction,
             pull=pull,
         )
-        with missing_said(self.train, f"site {self.name!r}"):
+        with missing_said(rows, f"site {self.name!r}"):
             return work.run(training)
 
     @property
@@ -99,16 +107,22 @@ class Site:
 
     def steps(self) -> list[Array]:
         """Row positions of each mini-batch of this round, for strategies that sum at every step."""
+        self._open()
         work, rows = self._work(), len(self.train)
         return list(batches(rows, work.train.size(rows), work.train.count(rows), derive(work.seed, "batches")))
 
     def gradient(self, params: Tree, index: Array) -> tuple[Tree, float]:
         """Gradient of the mean loss over the training rows at these positions, and that loss."""
+        self._open()
         with missing_said(self.train, f"site {self.name!r}"):
             gradient, loss = self._work().model.gradient(params, self.train.take(index))
             if not isfinite(loss):
                 raise InvalidInput("the loss is not finite; lower the learning rate or check the data")
         return gradient, loss
+
+    def _open(self) -> None:
+        if self.work is not None and self.work.sealed:
+            raise NotSupported(self.work.sealed)
 
     def _work(self) -> Work:
         if self.work is None:

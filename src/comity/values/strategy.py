@@ -46,6 +46,8 @@ class Strategy(ABC):
 
     needs: ClassVar[frozenset[Ability]] = frozenset()
     """What local training must be able to do; checked when an experiment is made."""
+    fits: ClassVar[int] = 1
+    """How often `local` trains in a round, at most: what RecordDP accounts for, and holds it to."""
 
     @abstractmethod
     def init(self, params: Tree, network: Network) -> Any:
@@ -87,6 +89,7 @@ class SeesEach(ABC):
     """A strategy whose step must see every contribution by itself. Refused under secure aggregation."""
 
     needs: ClassVar[frozenset[Ability]] = frozenset()
+    fits: ClassVar[int] = 1
 
     @abstractmethod
     def init(self, params: Tree, network: Network) -> Any:

@@ -31,7 +31,7 @@ def test_the_catalog_counts_the_rows_that_are_loaded(entry: Dataset) -> None:
 def test_the_catalog_is_a_table() -> None:
     table = data.catalog()
     assert table.columns == ("name", "rows", "sites", "licence", "source")
-    assert table.column("name") == ["heart", "brca", "breastmnist", "mnist", "chembl"]
+    assert table.column("name") == ["heart", "brca", "breastmnist", "breast_cancer", "mnist", "chembl"]
 
 
 @pytest.mark.parametrize(
@@ -40,6 +40,7 @@ def test_the_catalog_is_a_table() -> None:
         ("heart", ["CC BY 4.0", "Robert Detrano", "10.24432/C52P4X"]),
         ("brca", ["gdc.cancer.gov", "find out who", "10.1016/j.cell.2018.02.052"]),
         ("breastmnist", ["CC BY 4.0", "10.1038/s41597-022-01721-8"]),
+        ("breast_cancer", ["CC BY 4.0", "Wolberg", "10.24432/C5DW2B"]),
         ("mnist", ["CC BY-SA 3.0", "LeCun"]),
         ("chembl", ["CC BY-SA 3.0", "same licence", "Gaulton"]),
     ],

@@ -4,17 +4,24 @@ import pytest
 
 from comity.domain.events import (
     Aggregate,
+    FunctionBuilding,
+    FunctionOutput,
+    FunctionReady,
     Masking,
     OrganizationRemoved,
     PlanCancelled,
     RoundClosed,
     SumClosed,
     SumOpened,
+    TaskAdded,
+    TaskInput,
     TaskOutput,
 )
-from comity.domain.masking import goes_on
-from comity.domain.records import MaskedSum, Organization, Task
+from comity.domain.masking import gives_out, goes_on
+from comity.domain.records import Function, MaskedSum, Model, Organization
+from comity.domain.rounds import local
 from comity.domain.sums import SUM
+from comity.domain.words import Permission
 from comity.values.errors import Conflict, Forbidden, InvalidInput
 
 MASKING = Masking(clip="1.0", max_weight=100, metric_limit="8.0")
@@ -227,14 +234,94 @@ def test_what_cannot_be_masked_is_refused_at_once(masked, given, said):
         masked(**given)
 
 
-def test_masked_parts_are_not_added_in_the_clear(masked):
+# What no other task may take.
+
+
+def with_(event, **fields):
+    return type(event)(**{**{name: getattr(event, name) for name in event.__struct_fields__}, **fields})
+
+
+def test_masked_parts_are_added_by_their_sum_and_taken_by_nothing_else(masked):
     made = masked()
     made.locals(1, *"abcd")
-    output = {"total": TaskOutput()}
-    added = made.log.task("clear", worker="z", function=SUM, outputs=output)
-    part = made.task("sum", 1).inputs[0]
-    with pytest.raises(InvalidInput, match="would add in the clear what may be added masked only"):
-        made.log.write(
-            "a", type(added)(**{**{f: getattr(added, f) for f in added.__struct_fields__}, "inputs": (part,)})
-        )
-    assert made.log.records.get(Task, added.key) is None
+    part = TaskInput("total", parent=made.key("local", 1, "d"), output="contribution")
+    state = TaskInput("state", parent=made.key("init", 0), output="state")
+    shown = {"state": TaskOutput(permission=Permission(authorized=("a",)))}
+    stolen = TaskAdded(
+        key=made.log.key("stolen"),
+        plan=made.plan.key,
+        function=made.functions["step"],
+        worker="d",
+        inputs=(state, part),
+        outputs=shown,
+        stage="step",
+        round=1,
+    )
+    with pytest.raises(Forbidden, match="goes into a masked sum, and nowhere else"):
+        made.log.write("a", stolen)
+    clear = made.log.task("clear", worker="z", function=SUM, outputs={"total": TaskOutput()})
+    with pytest.raises(Forbidden, match="goes into a masked sum, and nowhere else"):
+        made.log.write("a", with_(clear, inputs=(made.task("sum", 1).inputs[0],)))
+    model = made.log.records.find(Model, "task", made.key("local", 1, "d"))
+    (given,) = (each for each in model if each.output == "contribution")
+    made.log.plan("other")
+    taken = with_(
+        stolen, plan=made.log.key("other"), stage="", round=0, inputs=(state, TaskInput("total", asset=given.key))
+    )
+    with pytest.raises(Forbidden, match="goes into a masked sum, and nowhere else"):
+        made.log.write("a", taken)
+
+
+def test_a_masked_plan_has_its_rounds_tasks_and_no_others(masked):
+    made = masked(metrics=("auc",), retries=1)
+    second = with_(made.log.task("second", worker="m"), function=SUM, stage="sum", round=1, gathers=True)
+    second = with_(second, worker="b", outputs={"total": TaskOutput(private=True, transient=True)})
+    for odd in (
+        second,
+        with_(second, round=99),
+        with_(second, round=2),
+        with_(second, stage="", round=0, gathers=False),
+    ):
+        with pytest.raises(Forbidden, match="has its rounds' tasks and no such as this"):
+            made.log.write("a", odd)
+    again = local(made.plan, 1, "d", {}, attempt=2)
+    open_to_a = {**again.outputs, "contribution": TaskOutput(permission=Permission(authorized=("a",)))}
+    for odd in (with_(again, required=True), with_(again, outputs=open_to_a), with_(again, key=made.log.key("x"))):
+        with pytest.raises(Forbidden, match="has its rounds' tasks and no such as this"):
+            made.log.write("a", odd)
+    made.log.write("a", again)
+
+
+def test_metrics_of_one_site_are_shown_by_no_other_function(masked):
+    made = masked(metrics=("auc",))
+    made.locals(1, *"abcd")
+    made.sum_closes(1, *"abcd")
+    made.conduct()
+    made.gather(1)
+    evaluate = made.log.get(Function, made.functions["evaluate"])
+    number = FunctionOutput("ASSET_PERFORMANCE")
+    spy = made.log.function("spy", inputs=evaluate.inputs, outputs={**evaluate.outputs, "auc": number})
+    made.log.write("a", spy, FunctionBuilding(key=spy.key), FunctionReady(key=spy.key))
+    part = made.task("evaluate", 1, "d")
+    spied = local(made.plan, 1, "d", {})
+    shown = {**part.outputs, "auc": TaskOutput(permission=Permission(public=True))}
+    spied = with_(spied, key=made.log.key("s"), function=spy.key, stage="evaluate", inputs=part.inputs, outputs=shown)
+    with pytest.raises(Forbidden, match="has its rounds' tasks and no such as this"):
+        made.log.write("a", spied)
+
+
+def test_a_sum_that_too_few_can_give_to_is_given_up_after_the_deadline(masked):
+    made = masked(quorum="1")
+    made.locals(1, *"abc")
+    assert gives_out(made.log.records, made.task("sum", 1)) is None  # d may still come
+    made.locals(1, "d")
+    until = gives_out(made.log.records, made.task("sum", 1))
+    assert until == made.task("init", 0).ended_at + DEADLINE
+    assert when(made, "ab") is None
+
+
+def test_who_has_left_is_not_waited_for(masked):
+    made = masked(quorum="1")
+    made.locals(1, *"abcd")
+    made.log.write("a", OrganizationRemoved(organization="d"))
+    assert when(made, "abc") == 0

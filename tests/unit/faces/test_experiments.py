@@ -53,6 +53,8 @@ def round_of(number, *parts, pooled=0.5, **more):
         "state": f"s{number}",
         "start_date": "2026-01-01T00:00:00Z",
         "end_date": "2026-01-01T00:00:01Z",
+        "sum": None,
+        "scores": None,
         "pooled": None if pooled is None else {"accuracy": pooled},
         "sites": {},
     }
@@ -263,7 +265,14 @@ def test_a_watched_run_is_saved(comity, plans, says, tmp_path):
 
 def test_a_watched_run_that_failed_is_not_saved(comity, plans, says, tmp_path):
     says(f"/compute_plan/{KEY}/rounds/?after=-1&wait=20000", shown(status="PLAN_STATUS_FAILED", failed=["t1"]))
-    failed = {"key": "t1", "worker": "b", "stage": "local", "round": 1, "error_type": "EXECUTION_ERROR"}
+    failed = {
+        "key": "t1",
+        "worker": "b",
+        "stage": "local",
+        "round": 1,
+        "error_type": "EXECUTION_ERROR",
+        "refused": None,
+    }
     says("/task/t1/", failed)
     says("/task/t1/logs/", b"ValueError: the unit is missing\n")
     with pytest.raises(RoundFailed, match=r"local of round 1 at b: EXECUTION_ERROR: ValueError: the unit is missing"):

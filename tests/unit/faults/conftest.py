@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import create_engine, insert
 
 from comity.adapters.blob_files import BlobFiles
 from comity.adapters.clock import now
@@ -179,35 +179,15 @@ class Stored:
 class Network:
     """The hub and the nodes a and b; who dies is started again at once."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, channel: str) -> None:
+        self.folder, self.channel = folder, channel
         self.faults: set[Point] = set()
         self.reached: list[Point] = []
         self.hub: Process | None = None
         self.parts: dict[str, node_module.Part] = {}
         self.processes: dict[str, Process] = {}
         self._keepers: dict[str, asyncio.Task[None]] = {}
-        self.founder = Founder("hub", identity("founder"), now)
-        self._create()
-
-    def _create(self) -> None:
-        (self.folder / "hub").mkdir()
-        database = Database(sqlite_url(self.folder / "hub" / "hub.db"), hub_schema.BRANCHES)
-        signer = identity("hub").public.signing
-        number, self.channel = database.write(
-            lambda connection: self.founder.create(connection, hub=signer, name="main", admission=Admission())
-        )
-        for name in ("a", "b"):
-            event = OrganizationAdmitted(organization=name, keys=identity(name).public)
-            database.write(lambda c, event=event: self.founder.write(c, number, [event], {}))
-            (self.folder / name).mkdir()
-            mine = Database(sqlite_url(self.folder / name / "node.db"), node_schema.BRANCHES)
-            row = {"channel": 1, "digest": self.channel, "url": "", "certificate": "", "organization": name}
-            row |= {"mail": 0, "broken": ""}
-            mine.write(lambda c: c.execute(insert(channels).values(id=1, digest=self.channel)))
-            mine.write(lambda c, row=row: c.execute(insert(node_schema.joined).values(row)))
-            mine.close()
-        database.close()
+        self.founder = founder()
 
     def start(self, *names: str) -> None:
         """Start processes, each again when it dies."""
@@ -230,13 +210,12 @@ class Network:
 
     def log(self, name: str, work: Callable[[Log], Any]) -> Any:
         """What the log at a node, or the hub, says, read as it lies on the disk."""
-        file = self.folder / name / ("hub.db" if name == "hub" else "node.db")
-        database = Database(sqlite_url(file), hub_schema.BRANCHES if name == "hub" else node_schema.BRANCHES)
+        engine = create_engine(sqlite_url(self.folder / name / ("hub.db" if name == "hub" else "node.db")))
         try:
-            with database.read() as connection:
+            with engine.connect() as connection:
                 return work(Log(connection, 1))
         finally:
-            database.close()
+            engine.dispose()
 
     def rows(self, name: str, query: str) -> list[Any]:
         """Rows of a database as they lie on the disk."""
@@ -347,19 +326,48 @@ async def _served(hub: Process, method: str, target: str, header: Any, pieces: A
     return sent[0]["status"], b"".join(each.get("body", b"") for each in sent[1:])
 
 
+def founder() -> Founder:
+    return Founder("hub", identity("founder"), now)
+
+
+@pytest.fixture(scope="session")
+def beginning(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """(a folder of databases in which a and b are members, and have said nothing yet; the channel)."""
+    folder = tmp_path_factory.mktemp("beginning")
+    (folder / "hub").mkdir()
+    database = Database(sqlite_url(folder / "hub" / "hub.db"), hub_schema.BRANCHES)
+    signer = identity("hub").public.signing
+    number, channel = database.write(
+        lambda connection: founder().create(connection, hub=signer, name="main", admission=Admission())
+    )
+    for name in ("a", "b"):
+        event = OrganizationAdmitted(organization=name, keys=identity(name).public)
+        database.write(lambda c, event=event: founder().write(c, number, [event], {}))
+        (folder / name).mkdir()
+        mine = Database(sqlite_url(folder / name / "node.db"), node_schema.BRANCHES)
+        row = {"channel": 1, "digest": channel, "url": "", "certificate": "", "organization": name}
+        row |= {"mail": 0, "broken": ""}
+        mine.write(lambda c: c.execute(insert(channels).values(id=1, digest=channel)))
+        mine.write(lambda c, row=row: c.execute(insert(node_schema.joined).values(row)))
+        mine.close()
+    database.close()
+    return folder, channel
+
+
 @pytest.fixture
-def play(tmp_path: Path) -> Callable[..., Any]:
+def play(tmp_path: Path, beginning: tuple[Path, str]) -> Callable[..., Any]:
     """Play a story in a new network, and stop it."""
+    template, channel = beginning
     count = 0
 
     def play(story: Callable[[Network], Awaitable[Any]], *faults: Point) -> Any:
         nonlocal count
         count += 1
         folder = tmp_path / str(count)
-        folder.mkdir()
+        shutil.copytree(template, folder)
 
         async def told() -> Any:
-            network = Network(folder)
+            network = Network(folder, channel)
             network.faults = set(faults)
             network.start("hub", "a", "b")
             try:

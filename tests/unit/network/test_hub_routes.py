@@ -4,9 +4,9 @@ from urllib.parse import quote
 
 import msgspec
 import pytest
-from fastapi.routing import APIRoute
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from starlette.routing import Route
 
 from comity.adapters.clock import now
 from comity.domain.events import OrganizationRemoved
@@ -26,7 +26,7 @@ OPEN = {
 ROUTES = sorted(
     (method, route.path.replace("{parcel}", PARCEL))
     for route in app(None, lambda: None).routes  # type: ignore[arg-type]
-    if isinstance(route, APIRoute)
+    if isinstance(route, Route)
     for method in route.methods
     if (method, route.path) not in OPEN
 )

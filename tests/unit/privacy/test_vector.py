@@ -1,5 +1,6 @@
 """Contributions as vectors of the ring: rounded within a step, clipped or refused, and never wrapped around."""
 
+import json
 from fractions import Fraction
 from math import fsum
 
@@ -11,9 +12,10 @@ from hypothesis import strategies as st
 import comity as co
 from comity.privacy import masks
 from comity.privacy.fixed_point import FloatEncoder, Scale, working
-from comity.privacy.vector import Layout, Vector, summed
+from comity.privacy.vector import Layout, Vector, read_layout, summed
 from comity.values.contribution import gather
-from comity.values.errors import InvalidInput
+from comity.values.digest import digest
+from comity.values.errors import DecodeError, InvalidInput
 
 SEED = bytes(range(32))
 
@@ -176,18 +178,73 @@ def test_floats_are_worked_in_their_own_precision_but_halves():
     assert [working(np.zeros(1, dtype)) for dtype in (np.float16, np.float32, np.float64)] == ["f4", "f4", "f8"]
 
 
-def test_the_form_tells_layouts_and_scales_apart():
+SESSION, OTHER = digest(b"a session"), digest(b"another")
+
+
+def test_the_form_tells_layouts_scales_and_sessions_apart():
     scale = Scale(bits=32, sites=3, max_weight=1, clip=1.0)
     forms = {
-        Layout.of(co.Contribution(tree, 1)).form(each)
+        Layout.of(co.Contribution(tree, 1)).form(each, session)
         for tree in ({"a": np.zeros(2)}, {"b": np.zeros(2)}, {"a": np.zeros((2, 1))}, {"a": np.zeros(2, int)})
         for each in (
             scale,
             Scale(bits=64, sites=3, max_weight=1, clip=1.0),
             Scale(bits=32, sites=3, max_weight=2, clip=1.0),
         )
+        for session in (SESSION, OTHER)
     }
-    assert len(forms) == 12
+    assert len(forms) == 24
+
+
+def test_a_form_is_read_as_it_was_written_and_for_its_session_and_scale_only():
+    scale = Scale(bits=32, sites=3, max_weight=1, clip=1.0)
+    layout = Layout.of(co.Contribution({"a": {"w": np.zeros((2, 0, 3))}, "n": np.zeros((), int)}, 1))
+    written = layout.written(scale, SESSION)
+    assert read_layout(written, scale, SESSION) == layout
+    for session, other in ((OTHER, scale), (SESSION, Scale(bits=64, sites=3, max_weight=1, clip=1.0))):
+        with pytest.raises(DecodeError):
+            read_layout(written, other, session)
+
+
+@given(st.data())
+def test_a_form_that_was_changed_is_refused_or_says_the_same(data):
+    scale = Scale(bits=32, sites=3, max_weight=1, clip=1.0)
+    layout = Layout.of(co.Contribution({"a": np.zeros((2, 3)), "b": np.zeros(4, int)}, 1))
+    written = bytearray(layout.written(scale, SESSION))
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(written) - 1))
+        match data.draw(st.sampled_from(["change", "drop", "add"])):
+            case "change":
+                written[at] = data.draw(st.integers(0, 255))
+            case "drop":
+                del written[at]
+            case _:
+                written.insert(at, data.draw(st.integers(32, 126)))
+    try:
+        read = read_layout(bytes(written), scale, SESSION)
+    except DecodeError:
+        return
+    assert read.written(scale, SESSION) == bytes(written)
+
+
+@pytest.mark.parametrize(
+    "leaves",
+    [
+        [["b", True, [1]], ["a", True, [1]]],
+        [["a", True, [1]], ["a", True, [1]]],
+        [["a", True, [2**37, 2]]],
+        [["a", True, [1] * 17]],
+        [["/a", True, [1]]],
+        [["a\n", True, [1]]],
+        [["a", 1, [1]]],
+        [["a", True, [-1]]],
+    ],
+)
+def test_a_form_of_nothing_that_could_be_summed_is_refused(leaves):
+    scale = Scale(bits=32, sites=3, max_weight=1, clip=1.0)
+    form = [SESSION, leaves, 32, 3, 1, "1.0", "clip"]
+    with pytest.raises(DecodeError):
+        read_layout(json.dumps(form, separators=(",", ":")).encode(), scale, SESSION)
 
 
 def test_every_coordinate_is_sent_whatever_it_holds():

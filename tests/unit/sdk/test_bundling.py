@@ -229,3 +229,16 @@ def test_what_is_not_installed_is_said(written, tmp_path):
     files = {"mine.py": "def later():\n    import missing_everywhere\n" + METRIC}
     with pytest.raises(InvalidInput, match=r"mine\.py imports missing_everywhere"):
         bundle(experiment(written(files, "mine").brier), tmp_path / "made")
+
+
+def test_what_accounts_for_privacy_is_loaded_and_locked_where_it_is_asked(tmp_path):
+    made = co.Experiment(
+        model=co.numpy.Linear(2),
+        train=co.Train(optimizer=co.SGD(0.1), steps=1),
+        strategy=co.FedAvg(),
+        privacy=[co.privacy.RecordDP(epsilon=1.0, delta=1e-3)],
+    )
+    unpack(bundled(made, tmp_path), tmp_path / "there")
+    assert "import dp_accounting" in (tmp_path / "there" / f"{ENTRY}.py").read_text()
+    said = json.loads((tmp_path / "there" / "function.json").read_text())
+    assert any(each.startswith("dp-accounting==") for each in said["requirements"])

@@ -7,6 +7,7 @@ import pytest
 
 import comity as co
 from comity.domain.events import Masking, SiteData, Stop
+from comity.sdk.continuing import continued
 from comity.sdk.growth import Before, growth, selected, signatures
 from comity.values.errors import InvalidInput, NotSupported
 
@@ -121,6 +122,19 @@ def test_the_aggregators_own_site_hides_nothing_from_it():
     assert grown(experiment(privacy=[co.privacy.SecureSum()]), "abc", aggregator="z").masking.least == 3
     with pytest.raises(InvalidInput, match="asks for at least 4 sites, but a round has 3"):
         grown(experiment(privacy=[co.privacy.SecureSum(least=4)]), "abcd")
+
+
+def test_on_a_network_private_training_says_its_epsilon():
+    unknown = co.privacy.RecordDP(noise_multiplier=1.0, delta=1e-3)
+    with pytest.raises(NotSupported, match=r"nobody knows a site's rows but itself, so say RecordDP\(epsilon=...\)"):
+        signatures(experiment(privacy=[unknown]))
+    signatures(experiment(privacy=[co.privacy.RecordDP(epsilon=1.0, delta=1e-3)]))
+
+
+def test_a_promise_of_all_rounds_is_not_broken_by_more_of_them():
+    private = experiment(privacy=[co.privacy.RecordDP(epsilon=1.0, delta=1e-3)])
+    with pytest.raises(NotSupported, match="RecordDP has promised an ε of all rounds together, which more of them"):
+        continued(None, private, {"status": "PLAN_STATUS_DONE", "key": "k"}, 5)
 
 
 def test_a_growth_says_all_that_its_conductor_needs():

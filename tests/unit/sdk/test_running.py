@@ -213,7 +213,14 @@ def test_what_was_cancelled_has_no_run(canned, answered):
 
 
 def failed(canned, key, site, number, log, status=200, stage="local"):
-    task = {"key": key, "worker": site, "stage": stage, "round": number, "error_type": "EXECUTION_ERROR"}
+    task = {
+        "key": key,
+        "worker": site,
+        "stage": stage,
+        "round": number,
+        "refused": None,
+        "error_type": "EXECUTION_ERROR",
+    }
     canned.say(f"/task/{key}/", task)
     canned.say(f"/task/{key}/logs/", log.encode() if status == 200 else {"detail": "no"}, status)
 

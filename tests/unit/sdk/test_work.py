@@ -1,6 +1,7 @@
 """A stage as a task: what it takes, what it refuses, and how it says where it failed."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import final
 
 import msgspec
@@ -10,6 +11,7 @@ import pytest
 import comity as co
 from comity.engine import adding
 from comity.engine.parameters import PARAMETERS, Parameters
+from comity.sdk import work
 from comity.sdk.work import kind_of_state, perform, site_of, state_of
 from comity.strategies import reading
 from comity.values import codec
@@ -191,3 +193,30 @@ def test_the_kind_of_a_state_is_found_without_an_annotation(strategy):
     assert kind_of_state(made) is Mine
     assert state_of(made, {"state": {"params": {"w": np.ones(2)}}}).params["w"].tolist() == [1, 1]
     assert kind_of_state(HEART).__module__ == "comity.strategies.fedavg"
+
+
+PRIVATE = replace(HEART, privacy=[co.privacy.RecordDP(epsilon=1.0, delta=1e-3)])
+
+
+def test_a_sites_noise_is_the_systems_and_follows_from_no_seed(task):
+    made = [codec.decode(Path(local(task, (), "a", PRIVATE)["contribution"]).read_bytes()) for _ in range(2)]
+    first, again = (each["total"]["weight"] for each in made)
+    assert not np.array_equal(first, again)
+    assert made[0]["weight"] == 4
+
+
+def test_the_systems_generator_is_what_samples_and_noise_are_drawn_from(task, monkeypatch):
+    asked = []
+    monkeypatch.setattr(work.os, "urandom", lambda count: asked.append(count) or bytes(count))
+    local(task, (), "a", PRIVATE)
+    # two steps: a sample of 4 rows, then pairs of normal numbers for the leaves of 1 and of 2 numbers
+    assert asked == 2 * [4 * 8, 8, 8, 8, 8]
+
+
+def test_a_site_does_no_round_beyond_those_its_noise_is_for(task, tmp_path):
+    state = task(PRIVATE, "init", ["state"])["state"]
+    told = Parameters(experiment=PRIVATE.to_json(), stage="local", round=2, site="a", sites=("a", "b"))
+    (tmp_path / PARAMETERS).write_bytes(msgspec.json.encode(told))
+    inputs = {PARAMETERS: str(tmp_path / PARAMETERS), "datasamples": Rows(*ROWS), "state": state}
+    with pytest.raises(InvalidInput, match="accounts for 1 rounds, and this would be round 2"):
+        perform(inputs, {"contribution": str(tmp_path / "c"), "memory": str(tmp_path / "m")}, {})

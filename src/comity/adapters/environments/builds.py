@@ -26,6 +26,8 @@ class Builds:
     """Whether nothing is built from source, which runs code of strangers as the node's user, with network."""
     bytes: int = 20 * 2**30
     """Of disk that built environments may take up; those in use are never deleted for it."""
+    images: int = 10 * 2**30
+    """Of disk that unpacked functions and their images may take up; those in use are never deleted for it."""
     seconds: float = 1800.0
     """Of wall-clock time for one build."""
     at_once: int = 2
@@ -33,5 +35,6 @@ class Builds:
 
     def __post_init__(self) -> None:
         bounds.count("bytes", self.bytes)
+        bounds.count("images", self.images)
         bounds.positive("seconds", self.seconds)
         bounds.count("at_once", self.at_once, least=1)

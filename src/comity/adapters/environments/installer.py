@@ -10,6 +10,7 @@ import sys
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence, Set
 from contextlib import asynccontextmanager, suppress
+from errno import EDQUOT, ENOSPC
 from importlib import metadata
 from pathlib import Path
 from signal import SIGKILL
@@ -40,6 +41,10 @@ FILES = 2_000_000
 GLANCE = 1.0
 """Seconds between two looks at how large an environment has become."""
 
+_SAID = [word for each in (ENOSPC, EDQUOT) for word in (rf"\[Errno {each}\]", rf"os error {each}\)", os.strerror(each))]
+FULL = re.compile("|".join(_SAID).encode())
+"""What pip (Python), uv (Rust) and a shell write when the disk has no room; by then they may have cleared up."""
+
 COMPILE = 'ulimit -v 2097152; ulimit -t 600; exec "$0" -I -m compileall -qq venv/lib'
 """With 2 GiB of memory and ten minutes at most: the sources are foreign."""
 
@@ -47,7 +52,8 @@ COMPILE = 'ulimit -v 2097152; ulimit -t 600; exec "$0" -I -m compileall -qq venv
 async def install(requirements: Sequence[Locked], place: Path, builds: Builds, log: Tail) -> None:
     """Make a virtual environment at `place`/venv with these and nothing else in it.
 
-    Raises BuildFailed when that fails. When the caller is cancelled, the installer and its children are killed.
+    Raises BuildFailed when that fails, OSError where the disk is full. When the caller is cancelled, the installer and
+    its children are killed.
     """
     # Their markers hold; they are said without, so that the installer cannot see it otherwise.
     lines = [str(Locked(each.name, each.version, each.extras, "", each.hashes)) for each in requirements]
@@ -150,13 +156,16 @@ def _listed(place: Path, lines: Sequence[str]) -> list[str]:
 
 
 async def _run(command: Sequence[str], environment: Mapping[str, str], place: Path, log: Tail) -> int:
-    """The exit status."""
+    """The exit status; raises OSError when it failed for want of room on the disk."""
     process = await asyncio.create_subprocess_exec(
         *command, stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, env=environment, cwd=place, start_new_session=True
     )
     try:
-        await _keep(process, _secrets(each for value in environment.values() for each in value.split()), log)
-        return await process.wait()
+        secrets = _secrets(each for value in environment.values() for each in value.split())
+        full = await _keep(process, secrets, log)
+        if (status := await process.wait()) != 0 and full:
+            raise OSError(ENOSPC, os.strerror(ENOSPC), str(place))
+        return status
     finally:
         if process.returncode is None:
             with suppress(ProcessLookupError):
@@ -198,19 +207,22 @@ def _environment(builds: Builds, scratch: Path, index: str, more: Sequence[str])
     return {**passed, **own, **indexes, **beside}
 
 
-async def _keep(process: Process, secrets: Set[bytes], log: Tail) -> None:
-    """Copy what the process writes to the log, but for secrets, however it is cut into pieces."""
+async def _keep(process: Process, secrets: Set[bytes], log: Tail) -> bool:
+    """Copy what the process writes to the log, but for secrets; gives whether it says the disk is full."""
     assert process.stdout is not None
-    hold = max(map(len, secrets), default=1) - 1
+    hold = max([len(os.strerror(EDQUOT)), len(os.strerror(ENOSPC)), *map(len, secrets)])
+    full = False
     # The longest first: one may be part of another.
     pattern = re.compile(b"|".join(map(re.escape, sorted(secrets, key=len, reverse=True))) or b"(?!)")
     held = b""
     while piece := await process.stdout.read(PIECE):
         held = pattern.sub(b"****", held + piece)
+        full = full or FULL.search(held) is not None
         whole = max(0, len(held) - hold)
         log.write(held[:whole])
         held = held[whole:]
     log.write(held)
+    return full
 
 
 def _secrets(addresses: Iterable[str]) -> Set[bytes]:

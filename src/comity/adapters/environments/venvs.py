@@ -19,7 +19,8 @@ import msgspec
 import structlog
 
 from comity.adapters import durable
-from comity.adapters.environments import interpreters, own, runner
+from comity.adapters.disk import is_full, room
+from comity.adapters.environments import interpreters, own, runner, scripts
 from comity.adapters.environments.builds import Builds
 from comity.adapters.environments.installer import install_beside
 from comity.adapters.environments.interpreters import OWN, Interpreter
@@ -181,6 +182,7 @@ class Venvs:
     async def _build(self, ordered: Ordered) -> Made:
         name = ordered.order.digest
         async with self._slots:
+            await asyncio.to_thread(room, self._folder)  # else it would be fetched in vain, again and again
             place = self._folder / f"{_hexadecimal(name)[:16]}-{token_hex(4)}"
             place.mkdir()
             path = self._log_of(name)
@@ -210,6 +212,7 @@ class Venvs:
             async with asyncio.timeout(self._builds.seconds):
                 await order.fill(place, self._builds, log)
                 filled = await asyncio.to_thread(order.filled, packages, runs)
+                await asyncio.to_thread(scripts.write, packages, place / "venv" / "bin")
                 (packages / "comity-of-the-node.pth").write_text(f"{runs}\n")
                 used = await asyncio.to_thread(_settled, place)
         except InvalidInput as error:
@@ -217,6 +220,8 @@ class Venvs:
         except TimeoutError as error:
             raise BuildFailed(f"the build took longer than {self._builds.seconds:g} seconds") from error
         except OSError as error:
+            if is_full(error):
+                raise
             raise BuildFailed(f"the environment could not be built: {error.strerror}: {error.filename}") from error
         made = Made(
             digest=order.settled(filled.locked),

@@ -40,10 +40,21 @@ def copy(step: Copy, archive: Path, folder: Path) -> None:
             else:
                 into.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(found, into)
+            if step.executable is not None:
+                _give(0o755 if step.executable else 0o644, found, into)
         except (OSError, shutil.Error) as error:
             if is_full(error):
                 raise
             raise DecodeError(f"{found.name} of the archive cannot be put at {step.to}: {error}") from error
+
+
+def _give(mode: int, found: Path, into: Path) -> None:
+    """Give copies their mode; folders keep theirs, since the node itself reads them and deletes them."""
+    if found.is_file():
+        return into.chmod(mode)
+    for each in found.rglob("*"):
+        if each.is_file():
+            (into / each.relative_to(found)).chmod(mode)
 
 
 def end(recipe: Recipe, folder: Path) -> None:

@@ -61,6 +61,8 @@ class Copy:
     sources: tuple[str, ...]
     to: str
     """An absolute path within the image; one that ends with `/` is a folder."""
+    executable: bool | None = None
+    """What `--chmod` makes of the files, if it is there: an image's modes are the ordinary ones but for that."""
 
     def found(self, archive: Path) -> Iterator[Path]:
         """The files and folders that are copied; raises DecodeError where a source names none."""
@@ -212,7 +214,12 @@ class Stage:
         if said.name == "ADD" and any(each.endswith(_UNPACKED) for each in sources):
             raise DecodeError("an archive within the archive is not unpacked; put its files there")
         end = "/" if to.endswith(("/", "/.")) or to == "." or len(sources) > 1 else ""
-        copy = Copy(sources=tuple(sources), to=_joined(self.folder, to).rstrip("/") + end)
+        executable = [_executable(each) for each in flags if each.startswith("--chmod=")]
+        copy = Copy(
+            sources=tuple(sources),
+            to=_joined(self.folder, to).rstrip("/") + end,
+            executable=executable[-1] if executable else None,
+        )
         list(copy.found(self.archive))  # or it is refused
         self.steps.append(copy)
 
@@ -319,6 +326,13 @@ def _program(words: Sequence[str], stage: Stage) -> tuple[Minor, Program]:
 def _minor(version: str) -> Minor:
     major, minor = version.split(".")
     return int(major), int(minor)
+
+
+def _executable(flag: str) -> bool:
+    """Whether its mode lets the owner run a file."""
+    if (found := re.fullmatch(r"--chmod=0?([0-7]{3})", flag)) is None:
+        raise DecodeError(f"{flag[:100]} is not followed here; give the mode as three octal digits: --chmod=755")
+    return bool(int(found[1], 8) & 0o100)
 
 
 def _joined(folder: str, path: str) -> str:

@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from comity.faces.cli.show import folder_to_save, json_line, line, printer, terminal_table, watched
-from comity.faces.credit import credit
-from comity.faces.demos.outcome import Outcome
 from comity.values.errors import NotSupported, unknown
 from comity.values.table import Table
 
 if TYPE_CHECKING:
     from comity.faces.demos.hospitals import Crossing
+    from comity.faces.demos.outcome import Outcome
 
 DEMOS = {
     "heart": "comity.faces.demos.heart",
@@ -81,6 +80,8 @@ def _keep(made: Crossing) -> None:
 
 def _tell(outcome: Outcome, panels: list[Table], folder: Path, *, seconds: float, as_json: bool) -> None:
     """Save the report and print."""
+    from comity.faces.credit import credit
+
     written = outcome.document(seconds)
     if panels:
         written["more"] = {panel.title: panel.records() for panel in panels}

@@ -8,7 +8,23 @@ from typing import Annotated
 
 import typer
 
-from comity.faces.cli import approve, data, demo, doctor, function, hub, log, node, plan, run, status, up
+from comity.faces.cli import (
+    approve,
+    data,
+    demo,
+    doctor,
+    function,
+    hub,
+    log,
+    node,
+    plan,
+    playground,
+    policy,
+    privacy,
+    run,
+    status,
+    up,
+)
 from comity.values.errors import ComityError
 
 INTERRUPTED = 130
@@ -23,13 +39,16 @@ app = typer.Typer(
 app.command("demo")(demo.command)
 app.command("run")(run.command)
 app.command("up")(up.command)
+app.command("playground")(playground.command)
 app.command("status")(status.command)
 app.command("approve")(approve.command)
 app.command("doctor")(doctor.command)
+app.command("privacy")(privacy.command)
 app.add_typer(data.app, name="data")
 app.add_typer(function.app, name="function")
 app.add_typer(plan.app, name="plan")
 app.add_typer(log.app, name="log")
+app.add_typer(policy.app, name="policy")
 app.add_typer(hub.app, name="hub")
 app.add_typer(node.app, name="node")
 

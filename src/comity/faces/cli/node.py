@@ -6,6 +6,7 @@ What a node is made of is imported when a command runs, so that no other command
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -80,7 +81,8 @@ def start(
         sandbox=given.sandbox,
         log_level=level(given.log_level),
     )
-    serve(place, listening, way, ready=lambda: typer.echo(f"{called} at {url}"), dress=dress)
+    dressed = partial(dress, playground=given.playground)
+    serve(place, listening, way, ready=lambda: typer.echo(f"{called} at {url}"), dress=dressed)
 
 
 @app.command("reset-password")

@@ -3,37 +3,26 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from comity import data
-from comity.engine.experiment import Experiment
-from comity.engine.report import metrics
-from comity.engine.run import Run
-from comity.engine.settings import with_setting
 from comity.faces.cli import asking
 from comity.faces.cli.experiment_file import ExperimentFile, explained
 from comity.faces.cli.show import folder_to_save, json_line, line, printer, terminal_table
-from comity.faces.compose import simulate
-from comity.faces.credit import credit
 from comity.sdk.client import Client
 from comity.values.errors import InvalidInput, a, unknown
-from comity.values.site import Site
 
 if TYPE_CHECKING:
+    from comity.engine.experiment import Experiment
+    from comity.engine.run import Run
     from comity.sdk.placing import Conduct
     from comity.sdk.running import Running
 
-DATA: dict[str, tuple[Callable[[], Sequence[Site]], str]] = {
-    "heart": (data.heart, "heart"),
-    "brca": (data.brca, "brca"),
-    "two-hospitals": (data.two_hospitals, "breastmnist"),
-    "chembl": (data.chembl, "chembl"),
-}
+DATA = {"heart": "heart", "brca": "brca", "two-hospitals": "breastmnist", "chembl": "chembl"}
 """Data inside the package that come as sites, and the data set they are of."""
 
 
@@ -62,6 +51,11 @@ def command(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
     """Run the experiment of a file and print its table: simulated here, or with --on on a network."""
+    # numpy and all else that simulates is loaded by who simulates, and not by every command.
+    from comity.engine.report import metrics
+    from comity.engine.run import Run
+    from comity.faces.credit import credit
+
     networks = {"--aggregator": aggregator, "--name": name, "--start": start, "--dry-run": rehearse, "--detach": detach}
     _check(networks, on=bool(on), waits=not detach, saves=save is not None)
     if save:
@@ -84,8 +78,8 @@ def command(
         else:
             run = _simulated(given, experiment, data_name, baselines or ())
     if not isinstance(run, Run):
-        told = {"plan": run.key}
-        typer.echo(json_line(told) if as_json else f"{run.key} runs. Follow it: comity plan watch {run.key}")
+        begun = {"plan": run.key}
+        typer.echo(json_line(begun) if as_json else f"{run.key} runs. Follow it: comity plan watch {run.key}")
         return
     if save:
         run.save(save)
@@ -95,13 +89,15 @@ def command(
     show(run)
     screen = printer()
     if data_name:
-        screen.print(line(credit(DATA[data_name][1])), style="dim")
+        screen.print(line(credit(DATA[data_name])), style="dim")
     if save:
         screen.print(line(f"Report: {save / 'summary.md'}"))
 
 
 def show(run: Run) -> None:
     """Print what a run came to."""
+    from comity.engine.promises import told
+
     screen = printer()
     screen.print(terminal_table(run.table()))
     screen.print()
@@ -109,6 +105,8 @@ def show(run: Run) -> None:
         screen.print(terminal_table(run.comparison()))
         screen.print()
     screen.print(line(f"Model of round {run.round}: {run.digest}"))
+    for promise in told(run.statements):
+        screen.print(line(promise.removeprefix("- ")))
 
 
 def sites_of(given: str) -> dict[str, str]:
@@ -168,6 +166,9 @@ def _on_network(
 
 
 def _experiment(given: ExperimentFile, settings: Sequence[str]) -> Experiment:
+    from comity.engine.experiment import Experiment
+    from comity.engine.settings import with_setting
+
     experiment = given["experiment"]
     if not isinstance(experiment, Experiment):
         raise InvalidInput(f"`experiment` in {given.path} is {a(experiment)}, not a co.Experiment")
@@ -177,8 +178,11 @@ def _experiment(given: ExperimentFile, settings: Sequence[str]) -> Experiment:
 
 
 def _simulated(given: ExperimentFile, experiment: Experiment, data_name: str | None, baselines: Sequence[str]) -> Run:
+    from comity import data
+    from comity.faces.compose import simulate
+
     if data_name is not None and data_name not in DATA:
         raise unknown("data set", data_name, DATA)
-    sites = DATA[data_name][0]() if data_name else given["sites"]
+    sites = getattr(data, data_name.replace("-", "_"))() if data_name else given["sites"]
     with explained(given.path):
         return simulate(experiment, sites, baselines=baselines)

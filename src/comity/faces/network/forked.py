@@ -11,7 +11,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias, final
+from typing import IO, Any, TypeAlias, final
 
 from comity.adapters.execution import linux
 from comity.values.errors import ComityError, Unavailable
@@ -50,6 +50,8 @@ class Forked:
     """The programs of this process, which itself has one thread and does nothing else."""
 
     children: dict[str, Child] = field(default_factory=dict[str, Child])
+    held: IO[bytes] | None = None
+    """A lock that is given up at the end; it is this process's alone."""
 
     def start(self, name: str, program: Program) -> None:
         """Start a program in a process of its own."""
@@ -86,6 +88,8 @@ class Forked:
             until = time.monotonic() + PATIENCE
             for child in group:
                 _reap(child, until)
+        if self.held is not None:
+            self.held.close()
 
     def _fork(self, child: Child) -> None:
         if child.pipe >= 0:
@@ -95,6 +99,8 @@ class Forked:
         child.pid = os.fork()
         if not child.pid:
             os.close(inlet)
+            if self.held is not None:
+                self.held.close()
             _become(child, parent, outlet)
         os.close(outlet)
         child.pipe, child.started, child.heard = inlet, time.monotonic(), b""

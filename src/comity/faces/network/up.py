@@ -25,7 +25,7 @@ from comity.node.judging import Approve
 from comity.node.node import join
 from comity.node.opaque import Opaque
 from comity.node.way import Way
-from comity.values.errors import InvalidInput
+from comity.values.errors import Conflict, InvalidInput
 
 LOCAL = "127.0.0.1"
 
@@ -56,7 +56,11 @@ def start(network: Embedded) -> tuple[Forked, Mapping[str, Any]]:
     """(the programs, what `--json` prints) once every node has had a write accepted."""
     _check(network)
     here = folder.private(network.folder)
-    forked = Forked()
+    try:
+        held = folder.lock(here)
+    except Conflict:
+        raise Conflict(f"a network is running in {network.folder} already{_running(here)}") from None
+    forked = Forked(held=held)
     gc.freeze()  # what was loaded is shared by all; the collector must not touch its pages
     forked.start("hub", _hub(here / "hub", network.organizations))
     try:
@@ -69,6 +73,13 @@ def start(network: Embedded) -> tuple[Forked, Mapping[str, Any]]:
         forked.stop()
         raise
     return forked, {"hub": hub["url"], "nodes": nodes}
+
+
+def _running(here: Path) -> str:
+    """Where its nodes are, by the ports that they have kept."""
+    ports = {path.parent.name: path.read_text() for path in sorted(here.glob("*/port"))}
+    nodes = [f"{name} http://{LOCAL}:{port}" for name, port in ports.items() if name != "hub"]
+    return f"{': ' if nodes else ''}{', '.join(nodes)}; use it, stop it, or give another --dir"
 
 
 def _check(network: Embedded) -> None:

@@ -19,10 +19,15 @@ from fastapi.exception_handlers import http_exception_handler
 from starlette.exceptions import HTTPException
 from starlette.routing import Route as Asgi
 
+from comity.faces.playground import visited
+from comity.faces.playground.limits import Limits
+from comity.faces.playground.places import STATIC, TEMPLATES
+from comity.faces.web.frame import Frame
 from comity.faces.web.live import Streams
-from comity.faces.web.rendering import Rendering
+from comity.faces.web.rendering import HERE, Rendering
 from comity.faces.web.routes import ROUTES, Route
 from comity.faces.web.session import check_origin, cookie_name
+from comity.faces.web.statics import Statics
 from comity.faces.web.visit import Visit, to
 from comity.node.accounts.people import Principal
 from comity.node.accounts.roles import Right
@@ -38,14 +43,34 @@ LARGEST_FORM = 1 << 20
 """Bytes of a form that is sent."""
 
 
-def dress(made: FastAPI, api: Api) -> None:
+def dress(made: FastAPI, api: Api, playground: Limits = Limits()) -> None:  # noqa: B008 frozen
     """Add the pages to a node's application."""
-    rendering, streams = Rendering(), Streams()
+    played = playground.enabled
+    statics = Statics(HERE / "static", *([STATIC] if played else []))
+    rendering, streams = Rendering(statics, templates=(TEMPLATES,) if played else (), playground=played), Streams()
     made.router.routes.append(Asgi("/static/{digest}/{name}", rendering.statics.serve, name="static"))
     for route in ROUTES:
         endpoint = _answering(route, lambda request: Visit(_call(api, request), rendering, streams))
         made.router.routes.append(Asgi(route.path, endpoint, methods=[route.method], name=f"page {route.path}"))
+    if played:
+
+        def visiting(request: Request) -> Visit:
+            return Visit(_call(api, request), rendering, streams)
+
+        made.router.routes.append(visited.route(rendering, _framed(visiting), playground))
     made.add_exception_handler(HTTPException, _absent(lambda request: Visit(_call(api, request), rendering, streams)))
+
+
+def _framed(visiting: Visiting) -> visited.Framed:
+    """What is around the playground, which anyone may see."""
+
+    async def framed(request: Request) -> Frame:
+        visit = visiting(request)
+        cookie = request.cookies.get(cookie_name(visit.call.api), "")
+        who = await _caller(visit.call.api, cookie) if cookie else None
+        return await replace(visit, call=replace(visit.call, caller=who), cookie=cookie).frame()
+
+    return framed
 
 
 def _call(api: Api, request: Request) -> Call:

@@ -64,6 +64,13 @@ class Visit:
         frame = Frame(path=url.path, query=url.query, theme=theme_of(self.call.request.cookies))
         return await self.rendering.page(template, frame, context, status=status)
 
+    async def frame(self) -> Frame:
+        """What is around a page that anyone may see: with the navigation for one who is known."""
+        if self.call.caller is not None:
+            return await self.call.read(self._frame)
+        url = self.call.request.url
+        return Frame(path=url.path, query=url.query, theme=theme_of(self.call.request.cookies))
+
     def _frame(self, view: View) -> Frame:
         who, url = self.call.principal, self.call.request.url
         stewards = Right.APPROVE in who.rights

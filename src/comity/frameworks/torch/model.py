@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, field, replace
+from math import nan
 from typing import final
 from zlib import crc32
 
@@ -15,6 +16,7 @@ from comity.frameworks.torch.added import added
 from comity.frameworks.torch.loss import Activation, Loss, activation, compare, targets
 from comity.frameworks.torch.network import BatchNorm, Net, Network, build, outputs
 from comity.frameworks.torch.optimizer import check, plain, stepping
+from comity.frameworks.torch.single_rows import noised
 from comity.frameworks.torch.stacked import fit_stacked
 from comity.frameworks.torch.tensors import array, minibatches, quiet
 from comity.values import model as floor
@@ -101,7 +103,7 @@ class Model(floor.Model):
             module, loss = network.to_train(), self.loss
             params = list(network.trained.values())
             step = stepping(training.train.optimizer, params)
-            pull = training.pull
+            pull, private = training.pull, training.dp_sgd
             add = added(
                 params,
                 network.leaves(training.correction),
@@ -109,7 +111,11 @@ class Model(floor.Model):
                 pull.strength if pull else 0.0,
             )
             lr_sum, losses = 0.0, list[Tensor]()
-            for x, y in minibatches(training, self._prepare(network)):
+            if private is not None:
+                for grads in noised(private, training, network, self.loss):
+                    lr_sum += step(add(grads))
+                    losses.append(torch.tensor(nan))
+            for x, y in minibatches(training, self._prepare(network)) if private is None else ():
                 value = compare(loss, outputs(module, x), y)
                 grads = torch.autograd.grad(value, params, allow_unused=True, materialize_grads=True)
                 lr_sum += step(add(grads))
@@ -137,6 +143,13 @@ class Model(floor.Model):
             )
             return {name: array(grad) for name, grad in zip(network.trained, grads, strict=True)}, float(value.detach())
 
+    def accepts_dp_sgd(self) -> None:
+        if self.batch_norm == "average":
+            raise NotSupported(
+                "batch norm's running statistics tell of rows without any noise, so RecordDP does not go with "
+                "batch_norm='average'; take group norm instead, or say batch_norm='freeze'"
+            )
+
     def predict(self, params: Tree, x: Array) -> Array:
         with self._network(x) as network, quiet(0, network.device), torch.inference_mode():
             network.load(params)
@@ -147,6 +160,8 @@ class Model(floor.Model):
         return predictions[:, 0] if predictions.ndim == 2 and predictions.shape[1] == 1 else predictions
 
     def fit_many(self, trainings: Sequence[Training]) -> list[Fit] | None:
+        if any(training.dp_sgd is not None for training in trainings):
+            return None
         with self._network(trainings[0].rows.x) as network:
             return fit_stacked(network, self.loss, trainings, self._prepare(network), self.fit)
 

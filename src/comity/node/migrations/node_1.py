@@ -41,6 +41,13 @@ def upgrade() -> None:
     op.create_table("samples", *key("key"), word("path"), blob("manifest"))
     op.create_table("site_sums", *key("task"), blob("state"), blob("said"), blob("told"), blob("pieces"))
     op.create_table("made_sums", *key("task"), blob("state"), blob("told"), word("total"))
+    op.create_table(
+        "spending",
+        *key("dataset"),
+        sa.Column("number", sa.BigInteger, primary_key=True),
+        word("run"),
+        blob("line"),
+    )
     for name in ("held", "released"):
         op.create_table(name, *key("owner"), sa.Column("blob", WORD, primary_key=True))
     op.create_index("held_by_blob", "held", ["blob"])
@@ -101,6 +108,7 @@ def downgrade() -> None:
         "evidence",
         "released",
         "held",
+        "spending",
         "made_sums",
         "site_sums",
         "samples",

@@ -10,6 +10,7 @@ from typing import TypeAlias
 from fastapi import FastAPI, Request, Response
 from prometheus_client import CollectorRegistry, Counter
 
+from comity.adapters import asgi
 from comity.adapters.clock import now
 from comity.adapters.disk import is_full
 from comity.node.accounts.accounts import Accounts
@@ -71,13 +72,7 @@ def app(
     made = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     made.openapi = described
     for route in ROUTES:
-        made.add_api_route(
-            route.path,
-            _answering(api, route, repeats),
-            methods=[route.method],
-            name=f"{route.method} {route.path}",
-            response_class=Response,
-        )
+        asgi.add(made, route.method, route.path, _answering(api, route, repeats))
     dress(made, api)
     return made
 

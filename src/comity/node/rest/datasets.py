@@ -7,6 +7,7 @@ import uuid
 
 from fastapi import Response
 
+from comity.adapters.execution import opener
 from comity.domain.records import Dataset, need
 from comity.node import registering
 from comity.node.rest.bodies import Name, NewDataset, decoded
@@ -25,6 +26,7 @@ async def register(call: Call) -> Response:
             (await asyncio.to_thread(registering.digest_of, path, most=LARGEST), path)
             for path in (upload.file("data_opener"), upload.file("description"))
         ]
+        await asyncio.to_thread(lambda: opener.check(files[0][1].read_bytes()))
         event = new.event(key, opener=files[0][0], description=files[1][0])
         await registering.register(call.part, [(event, new.labels)], files)
     return answer(await call.read(lambda view: view.dataset(need(view.records, Dataset, key))), 201)

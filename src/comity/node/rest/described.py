@@ -9,7 +9,7 @@ from typing import Any
 from comity.adapters.openapi import BYTES, FORM, JSON, PARTS, Binary, Operation, Program, document
 from comity.domain.words import Key
 from comity.node.accounts.roles import Right
-from comity.node.rest import measured, news_feed, nouns, profiling, users, workflow
+from comity.node.rest import measured, news_feed, nouns, policies, profiling, users, workflow
 from comity.node.rest.approvals import Reason
 from comity.node.rest.bodies import Name, NewPlan, NewSamples, NewTasks, NewToken
 from comity.node.rest.forms import DatasetForm, FunctionForm, Links, Login, SamplesForm
@@ -45,6 +45,7 @@ TAKES: Mapping[str, Any] = {
     "POST /function/": {PARTS: FunctionForm},
     "PUT /function/{key}/": {JSON: Name},
     "POST /function/{key}/refuse/": {JSON: Reason},
+    "POST /policy/explain/": {JSON: policies.Explain},
     "POST /compute_plan/": {JSON: NewPlan},
     "PUT /compute_plan/{key}/": {JSON: Name},
     "POST /task/bulk_create/": {JSON: NewTasks},
@@ -69,6 +70,9 @@ GIVES: Mapping[str, Any] = {
     "GET /organization/": {JSON: list[nouns.Organization]},
     "GET /network/": {JSON: nouns.Network},
     "GET /news_feed/": {JSON: nouns.Page[news_feed.Item]},
+    "GET /policy/": {JSON: list[nouns.Policy]},
+    "POST /policy/explain/": {JSON: list[nouns.Explained]},
+    "GET /budget/": {JSON: list[nouns.Budget]},
     "GET /log/": {JSON: nouns.Entries},
     "GET /log/leaves/": {JSON: nouns.Leaves},
     "GET /log/checkpoint/": {JSON: nouns.Checkpoint},

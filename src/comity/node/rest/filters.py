@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import msgspec
 
 from comity.domain.plans import status_of
 from comity.domain.records import DataSample, Dataset, Function, Model, Plan, SampleOf, Task
+from comity.domain.states import FunctionStatus, PlanStatus, TaskStatus
 from comity.node.rest.dates import moment
 from comity.node.rest.pages import Listing
 from comity.node.rest.render import View
@@ -147,6 +148,12 @@ def _plans_with(view: View, assets: Sequence[str]) -> set[str]:
     return {task.plan for task in _tasks_with(view, assets)}
 
 
+def _statuses(statuses: Any) -> dict[str, Sequence[str]]:
+    """Those that there are, and the one that the stock client knows for what it does not know."""
+    names: Sequence[str] = get_args(statuses)
+    return {"status": (*names, f"{names[0].partition('STATUS_')[0]}STATUS_UNKNOWN")}
+
+
 OWN = {"key": "key", "owner": "owner"}
 
 CREATION: Mapping[str, Callable[[View, Any, str], bool]] = {
@@ -200,6 +207,7 @@ FUNCTIONS = Listing(
     kind=Function,
     write=View.function,
     indexed={**OWN, "status": "status"},
+    words=_statuses(FunctionStatus),
     related={
         "compute_plan_key": lambda view, plans: {task.function for task in _tasks(view, "plan", plans)},
         "dataset_key": _functions_with,
@@ -234,6 +242,7 @@ PLANS = Listing(
         "creator": _created_by,
         **TIMES,
     },
+    words=_statuses(PlanStatus),
     sorts={
         "key": lambda _, each: each.key,
         "owner": lambda _, each: each.owner,
@@ -256,6 +265,7 @@ TASKS = Listing(
         "compute_plan_key": "plan",
         "function_key": "function",
     },
+    words=_statuses(TaskStatus),
     tests={
         "match": _key_matches,
         "rank": _has_rank,

@@ -192,6 +192,10 @@ class Task(TypedDict):
     stage: str | None
     round: int | None
     waiting_for: str | None
+    ruled: dict[str, str] | None
+    """The rule of its worker's policy that let it run on its data, the policy's digest and its ledger's root."""
+    refused: str | None
+    """Why its worker's policy refused it."""
 
 
 class Part(TypedDict):
@@ -203,6 +207,50 @@ class Part(TypedDict):
     attempts: int
     included: bool
     waiting_for: str | None
+
+
+class Policy(TypedDict):
+    """What an organization said of its policy last."""
+
+    organization: str
+    digest: str | None
+    content: dict[str, Any] | None
+    """The policy; null for none, or where it was redacted."""
+    date: str
+
+
+class Explained(TypedDict):
+    """What a site's policy would say of an experiment."""
+
+    organization: str
+    dataset: str
+    allowed: bool
+    rule: str | None
+    """That would allow it; `permissions` where there is no policy."""
+    reasons: list[str]
+    """Why it would be refused, rule by rule."""
+    policy: str | None
+    """The digest of the policy that was asked."""
+
+
+class Spent(TypedDict):
+    """Of record-level differential privacy."""
+
+    epsilon: float
+    delta: float
+
+
+class Budget(TypedDict):
+    """What one of this organization's datasets has to spend on its records, and what experiments have spent."""
+
+    dataset: str
+    name: str
+    budget: Spent | None
+    charged: Spent
+    reserved: Spent
+    root: str
+    """The digest of the last line, as the log has it with the task that added it."""
+    lines: list[dict[str, Any]]
 
 
 class MaskedSum(TypedDict):

@@ -52,6 +52,8 @@ class Listing(Generic[R]):
         default_factory=dict[str, Callable[[View, R, str], bool]]
     )
     """Whether a record passes a filter, given as it was sent."""
+    words: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
+    """The only values that a filter may have: another would silently leave nothing."""
     sorts: Mapping[str, Callable[[View, R], Any]] = field(default_factory=dict[str, Callable[[View, R], Any]])
     """What a list can be ordered by beside dates; with any, by a key of metadata too: `metadata__KEY`."""
     size: int = 100
@@ -101,6 +103,10 @@ def matching(
     view: View, listing: Listing[R], parameters: Mapping[str, str], page: Page | None = None
 ) -> tuple[int, list[R]]:
     """(how many match, those of them on a page, or all without one)."""
+    for name, words in listing.words.items():
+        for value in _values(parameters.get(name, "")):
+            if value and value not in words:
+                raise unknown(name, value, words)
     given = parameters.get("ordering", "-creation_date")
     sort = _sort(listing, given.removeprefix("-"))
     order = "-created_at" if sort else _order(listing, given)

@@ -212,6 +212,8 @@ class View:
             "stage": each.stage or None,
             "round": each.round if each.stage else None,
             "waiting_for": self.waiting_for(each),
+            "ruled": None if each.ruled is None else msgspec.to_builtins(each.ruled),
+            "refused": self.text(each.reason) if each.reason else None,
         }
 
     def model(self, each: Model) -> nouns.Model:

@@ -18,6 +18,7 @@ from comity.node.rest import (
     operations,
     organizations,
     plans,
+    policies,
     profiling,
     rounds,
     samples,
@@ -99,6 +100,10 @@ ROUTES = (
     Route("GET", "/log/leaves/", Right.READ, log.leaves, "Download leaves of the log", log.LEAVES),
     Route("GET", "/log/checkpoint/", Right.READ, log.checkpoint, "Download the log's last signed checkpoint"),
     Route("POST", "/log/redact/", Right.REDACT, log.redact, "Delete texts of the log"),
+    # Policies
+    Route("GET", "/policy/", Right.READ, policies.listed, "List the members' policies"),
+    Route("POST", "/policy/explain/", Right.READ, policies.explain, "Show what policies would say of an experiment"),
+    Route("GET", "/budget/", Right.READ, policies.budgets, "Show the privacy budgets of this organization's datasets"),
     # Datasets and samples
     Route("POST", "/data_manager/", Right.REGISTER, datasets.register, "Register a dataset"),
     Route("GET", "/data_manager/", Right.READ, several(DATASETS), "List datasets", DATASETS.parameters),

@@ -20,6 +20,7 @@ from comity.privacy.vector import Vector
 from comity.values import codec
 from comity.values.contribution import Contribution
 from comity.values.digest import Digest
+from comity.values.errors import InvalidInput
 from comity.values.keys import Identity
 
 
@@ -31,15 +32,14 @@ def masked_input(
     blob: what the site's task has left. Raises InvalidInput for what cannot go into such a sum, and what
     `comity.privacy.site.mask` raises.
     """
-    with TemporaryDirectory(dir=folder) as scratch:
-        path = Path(scratch, "part")
-        materials.lend(blobs, blob, path)
-        with path.open("rb") as file:
-            held = codec.decode(memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)))
     secrets = part.state.secrets
     assert secrets is not None
-    vector = Vector(given(summed, held), summed.scale, norm=summed.norm, rounding=secrets.rounding)
-    form = blobs.put([vector.layout.written(summed.scale)])
+    try:
+        contribution = given(summed, _read(blobs, blob, folder))
+    except (KeyError, TypeError, ValueError) as error:  # a user's function left it
+        raise InvalidInput(f"what the task has left is no contribution: {error}") from error
+    vector = Vector(contribution, summed.scale, norm=summed.norm, rounding=secrets.rounding)
+    form = blobs.put([vector.layout.written(summed.scale, summed.terms.session)])
     state = site.mask(part.state, told, form=form, size=vector.layout.size)
     own, length, pieces = site.masks_of(state), summed.terms.segment, list[Digest]()
     buffer = np.empty(min(length, vector.layout.size), masks.ring(summed.terms.bits))
@@ -49,6 +49,15 @@ def masked_input(
         pieces.append(blobs.put([segment.data.cast("B")]))
     state, said = site.commit(state, pieces, identity=identity)
     return SitePart(state=state, said=messages.encode(said), pieces=(form, *pieces))
+
+
+def _read(blobs: Blobs, blob: str, folder: Path) -> Mapping[str, Any]:
+    """A tree in the store, mapped into memory and not copied; raises ValueError for an empty file."""
+    with TemporaryDirectory(dir=folder) as scratch:
+        path = Path(scratch, "part")
+        materials.lend(blobs, blob, path)
+        with path.open("rb") as file:
+            return codec.decode(memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)))
 
 
 def given(summed: Masked, held: Mapping[str, Any]) -> Contribution:

@@ -32,15 +32,14 @@ class SumMail:
             group.create_task(self.site.run())
             group.create_task(self.made.run())
 
-    async def say(self, to: str, task: str, message: bytes) -> None:
+    def say(self, to: str, task: str, message: bytes) -> None:
         """Bring a message of a task's sum to an organization, as soon as the hub is there; nothing asks to say again.
 
-        Raises NotFound for one that has left the channel.
+        In the background: who cannot be reached holds up no other. A later message takes the place of an earlier one.
         """
         letter = SumLetter(task=task, message=message.decode())
-        if to != self._following.organization:
-            return await self._exchange.ask(to, letter)
-        self._exchange.aside(f"sum {task} {letter.message[:40]}", self.deal(to, letter))
+        work = self._exchange.ask(to, letter) if to != self._following.organization else self.deal(to, letter)
+        self._exchange.instead(f"say {task} to {to}", work)
 
     async def deal(self, sender: str, letter: SumLetter) -> None:
         """Take a message; raises DecodeError for what is none."""

@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import defaultdict
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeAlias, final
+from typing import TypeAlias, final
 
 import structlog
 from sqlalchemy import Connection
@@ -29,10 +29,10 @@ from comity.node.sums.terms import Masked, masked, part_of
 from comity.privacy import messages, site
 from comity.privacy.messages import Advertised, Agreed, Shared, Survivors, ToSite
 from comity.values.digest import Digest
-from comity.values.errors import ComityError
+from comity.values.errors import ComityError, Unavailable
 
-Say: TypeAlias = Callable[[str, str, bytes], Coroutine[Any, Any, None]]
-"""Brings a message of a sum, named by its task, to an organization."""
+Say: TypeAlias = Callable[[str, str, bytes], None]
+"""Brings a message of a sum, named by its task, to an organization, in the background."""
 
 FOLLOWS: dict[type[ToSite], tuple[str, str]] = {
     Advertised: ("advertised", "shared"),
@@ -61,18 +61,26 @@ class SiteSums:
         """Begin parts, and give inputs as they are made, until cancelled."""
         await asyncio.to_thread(self._folder.mkdir, parents=True, exist_ok=True)
         opened = self._following.watch(SumOpened)
-        for key in await self._following.read(self._under_way):
-            await self.again(key)
+        try:
+            for key in await self._following.read(self._under_way):
+                await self.again(key)
+            while True:
+                opened.clear()
+                await self._while_under_way()
+                await opened.wait()
+        finally:
+            self._following.unwatch(opened)
+
+    async def _while_under_way(self) -> None:
+        """Return once this organization has a part in no sum."""
         while True:
-            opened.clear()
             changed = self._following.watch()
             try:
-                if await self._look():
-                    await changed.wait()
-                    continue
+                if not await self._look():
+                    return
+                await changed.wait()
             finally:
                 self._following.unwatch(changed)
-            await opened.wait()
 
     async def hear(self, record: MaskedSum, message: ToSite) -> None:
         """Do what the aggregator's message asks for; what does not fit is left aside."""
@@ -91,7 +99,7 @@ class SiteSums:
                 self._log.warning("left a masked sum aside", task=key, reason=str(error))
                 return
         if part is not None:
-            await self._say(record.aggregator, key, part.said)
+            self._say(record.aggregator, key, part.said)
 
     async def again(self, key: str) -> None:
         """Say what was said last."""
@@ -101,7 +109,7 @@ class SiteSums:
 
         record, part = await self._following.read(found)
         if record is not None and part is not None and record.status == "open":
-            await self._say(record.aggregator, key, part.said)
+            self._say(record.aggregator, key, part.said)
 
     def _under_way(self, log: Log) -> list[str]:
         return kept.under_way(log.connection, schema.site_sums, log.channel)
@@ -117,11 +125,14 @@ class SiteSums:
             return known, sorted(over)
 
         known, over = await self._following.read(found)
+        self._unfit &= {record.key for record, _ in known}
         for key in over:
             await self._forget(key)
         for record, begun in known:
             try:
                 await (self._go_on(record) if begun else self._begin(record))
+            except Unavailable:
+                raise  # there is no room; what was not kept was not said
             except ComityError as error:
                 self._log.warning("takes no part in a masked sum", task=record.key, reason=str(error))
                 self._unfit.add(record.key)
@@ -137,7 +148,7 @@ class SiteSums:
         part = SitePart(state=state, said=messages.encode(said))
         async with self._locks[record.key]:
             await self._keep(record.key, part)
-        await self._say(record.aggregator, record.key, part.said)
+        self._say(record.aggregator, record.key, part.said)
 
     async def _go_on(self, record: MaskedSum) -> None:
         """Give the input, if only its making was waited for."""
@@ -152,7 +163,7 @@ class SiteSums:
             assert isinstance(told, Shared)
             part = await self._input(record, part, told)
         if part is not None:
-            await self._say(record.aggregator, key, part.said)
+            self._say(record.aggregator, key, part.said)
 
     async def _answered(self, record: MaskedSum, part: SitePart, message: ToSite) -> SitePart | None:
         """Where this organization stands once it has answered, and that is kept; None while it cannot."""

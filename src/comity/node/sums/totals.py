@@ -34,7 +34,7 @@ def came_out(blobs: Blobs, summed: Masked, state: Aggregation) -> CameOut:
     """The sum in the store; raises what `unmasking` raises, and NotFound when an input is gone."""
     secrets = aggregator.unmasking(state)
     form = next(iter(state.inputs.values())).commitment.form
-    layout = read_layout(b"".join(blobs.open(Digest(form))), summed.scale)
+    layout = read_layout(b"".join(blobs.open(Digest(form))), summed.scale, summed.terms.session)
     digests, extras = list[Digest](), list[int]()
 
     def fetch(name: str, index: int) -> bytes:

@@ -13,7 +13,9 @@ from importlib import metadata
 
 import pytest
 
-from comity.adapters.environments import installer
+from comity.adapters import disk
+from comity.adapters.disk import is_full
+from comity.adapters.environments import installer, scripts
 from comity.adapters.environments.builds import Builds
 from comity.adapters.environments.venvs import READY, Venvs
 from comity.adapters.execution.linux import children_of
@@ -82,6 +84,37 @@ def test_it_has_what_is_locked_and_comity_and_nothing_else(folder, wheels, tool)
     assert has(environment, code) == "[]"
     # it is compiled, since nobody can write there when it is used
     assert list(folder.glob("*/venv/lib/*/site-packages/__pycache__/tiny.*.pyc"))
+
+
+LOUD = """
+import sys
+class Loud:
+    @staticmethod
+    def hello():
+        print("hello", *sys.argv[1:])
+        return 3
+"""
+
+
+def test_programs_that_packages_bring_lie_beside_its_python(folder, wheel, tmp_path, tool):
+    points = "[console_scripts]\nsay-hello = loud.inner:Loud.hello\n"
+    files = {"loud/__init__.py": "", "loud/inner.py": LOUD, "loud-1.0.dist-info/entry_points.txt": points}
+    wheel(tmp_path / "wheels", "loud", "1.0", files)
+    builds = Builds(index="", wheels=tmp_path / "wheels")
+    environment = run(folder, builds, lambda made: had(made, "loud==1.0"))
+    said = subprocess.run([environment.python.parent / "say-hello", "a b"], capture_output=True, text=True)
+    assert (said.returncode, said.stdout) == (3, "hello a b\n")
+
+
+def test_names_of_programs_that_are_none(tmp_path):
+    odd = ["python = a:b", "python3.11 = a:b", "../up = a:b", "x = a b:c", "y = a:b(", "z = a", "sh;ls = a:b"]
+    (tmp_path / "packages" / "bad-1.0.dist-info").mkdir(parents=True)
+    (tmp_path / "packages" / "bad-1.0.dist-info" / "METADATA").write_text("Name: bad\nVersion: 1.0\n")
+    text = "\n".join(["[console_scripts]", *odd, "good = a:b [more]"])
+    (tmp_path / "packages" / "bad-1.0.dist-info" / "entry_points.txt").write_text(text)
+    (tmp_path / "bin").mkdir()
+    scripts.write(tmp_path / "packages", tmp_path / "bin")
+    assert [each.name for each in (tmp_path / "bin").iterdir()] == ["good"]
 
 
 def test_what_it_reads_lies_in_its_mounts(folder, wheels):
@@ -162,6 +195,33 @@ def test_a_failed_build_leaves_its_log_and_nothing_else(folder, wheels, tool):
     assert "tiny is not installed for the node itself" in log
     assert "tiny==3.0" in log
     assert sorted(path.name for path in folder.iterdir()) == ["logs", "runner"]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device",
+        "error: Failed to install: tiny: failed to write to file: No space left on device (os error 28)",
+        "error: failed to write to file: Disk quota exceeded (os error 122)",
+    ],
+)
+def test_a_full_disk_is_no_fault_of_what_is_required(folder, wheels, monkeypatch, said):
+    words = ["/bin/sh", "-c", 'printf "%s\\n" "$0"; exit 2', said]
+    monkeypatch.setattr(installer, "_command", lambda *_: words)
+    builds = Builds(index="", wheels=wheels)
+    with pytest.raises(OSError, match="No space left") as raised:
+        run(folder, builds, lambda made: had(made, "tiny==1.0"))
+    assert is_full(raised.value)
+    assert built(folder) == []
+    monkeypatch.undo()
+    assert run(folder, builds, lambda made: had(made, "tiny==1.0"))  # once there is room
+
+
+def test_nothing_is_fetched_while_there_is_no_room(folder, wheels, monkeypatch):
+    monkeypatch.setattr(disk, "LEFT", 1 << 62)
+    with pytest.raises(OSError, match="are free") as raised:
+        run(folder, Builds(index="", wheels=wheels), lambda made: had(made, "tiny==1.0"))
+    assert is_full(raised.value)
 
 
 def test_requirements_that_are_not_complete_are_refused(folder, wheels, wheel):

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import shutil
 import socket
 import sys
@@ -74,6 +75,22 @@ def test_files_lie_where_they_were_copied_and_it_says_what_runs(lines, tmp_path)
         "folder": "app",
         "variables": {"X": "1"},
     }
+
+
+def test_a_mode_says_what_is_a_program(lines, tmp_path, level):
+    files = {"a/run.sh": "#!/bin/sh\necho ran > out\n", "a/b/data": "d", "one.sh": "#!/bin/sh\n"}
+    copies = ("COPY --chmod=0755 --chown=me a bin/", "COPY --chmod=644 one.sh .", "RUN bin/run.sh && ! ./one.sh")
+    made = built(lines("WORKDIR /app", *copies, files=files), tmp_path / "made", level)
+    modes = {each: (made / "app" / each).stat().st_mode & 0o777 for each in ("bin/run.sh", "bin/b/data", "one.sh")}
+    assert modes == {"bin/run.sh": 0o755, "bin/b/data": 0o755, "one.sh": 0o644}
+    assert (made / "app" / "out").read_text() == "ran\n"
+
+
+@pytest.mark.parametrize("mode", ["u+x", "4755", "888", "75", ""])
+def test_a_mode_that_is_not_followed_is_named(lines, tmp_path, mode):
+    archive = lines(f"COPY --chmod={mode} function.py .")
+    with pytest.raises(BuildFailed, match=rf"--chmod={re.escape(mode)} is not followed here; .*--chmod=755"):
+        built(archive, tmp_path / "made")
 
 
 @pytest.mark.parametrize(("more", "value"), [([], "1"), (["ENV TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=0"], "0")])

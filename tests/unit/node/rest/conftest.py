@@ -60,7 +60,16 @@ from comity.values.keys import Identity, to_base64
 HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 PASSWORD = "correct horse battery"
 ARCHIVE = {"function.json": b'{"entry": "model:train"}', "model.py": b"def train(inputs, outputs, properties): ...\n"}
-OPENER = b"def get_data(folders):\n    return folders\n"
+OPENER = b"""
+import substratools
+
+class Rows(substratools.Opener):
+    def get_data(self, folders):
+        return folders
+
+    def fake_data(self, n_samples):
+        return []
+"""
 PUBLIC = {"public": True, "authorized_ids": []}
 
 

@@ -83,10 +83,12 @@ def test_a_dataset_that_cannot_be(network, change, said):
     [
         {"data_opener": b"x"},
         {"description": b"x"},
+        {"data_opener": b"class Rows(Opener", "description": b"x"},
+        {"data_opener": b"def get_data(folders):\n    return folders\n", "description": b"x"},
         {"data_opener": b"", "description": b"x"},
         {"data_opener": b"x" * ((4 << 20) + 1), "description": b"x"},
     ],
-    ids=["no description", "no opener", "empty", "too large"],
+    ids=["no description", "no opener", "broken", "no class", "empty", "too large"],
 )
 def test_a_dataset_without_its_files(network, files):
     body = {"name": "heart", "permissions": network.PUBLIC, "logs_permission": network.PUBLIC}

@@ -37,6 +37,29 @@ def test_every_filter_of_the_stock_client_is_known(listing, sent):
     assert {*sent.split(), "ordering"} <= set(listing.parameters)
 
 
+@pytest.mark.parametrize(
+    ("path", "value", "near"),
+    [
+        ("/task/", "STATUS_DONE,done", "STATUS_DONE"),
+        ("/task/", "DONE", "STATUS_DONE"),
+        ("/compute_plan/", "PLAN_STATUS_CANCELLED", "PLAN_STATUS_CANCELED"),
+        ("/function/", "FUNCTION_STATUS_REDY", "FUNCTION_STATUS_READY"),
+    ],
+)
+def test_a_status_that_there_is_not(network, path, value, near):
+    reply = network.client("b").get(path, status=value)
+    assert reply.status == 400
+    assert f"there is no status {value.split(',')[-1]!r}" in reply.json["detail"]
+    assert near in reply.json["detail"]
+
+
+@pytest.mark.parametrize(("path", "prefix"), [("/task/", ""), ("/compute_plan/", "PLAN_"), ("/function/", "FUNCTION_")])
+def test_statuses_of_the_stock_client(network, path, prefix):
+    """It knows one more than there are."""
+    for each in ("UNKNOWN", "DONE" if path != "/function/" else "READY"):
+        assert network.client("b").get(path, status=f"{prefix}STATUS_{each}").status == 200
+
+
 def test_pages_of_plans(network):
     made = [network.plan(name=f"plan {number}")["name"] for number in range(23)]
     client = network.client("b")

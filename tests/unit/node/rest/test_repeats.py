@@ -14,12 +14,13 @@ from comity.node.rest.app import app
 from comity.node.rest.routes import ROUTES
 
 BODY = {"name": "heart", "permissions": {"public": False, "authorized_ids": []}}
+OPENER = "class Rows:\n    def get_data(self, folders): ...\n    def fake_data(self, n): ...\n"
 BEGAN = "was begun, and this node stopped before it was answered"
 
 
 def form(body=BODY, boundary="5eb7"):
     """A dataset, as clients send it: with a boundary of their choice."""
-    parts = {'"json"': json.dumps(body), '"data_opener"; filename="o"': "opener", '"description"; filename="d"': "#"}
+    parts = {'"json"': json.dumps(body), '"data_opener"; filename="o"': OPENER, '"description"; filename="d"': "#"}
     data = "".join(
         f"--{boundary}\r\ncontent-disposition: form-data; name={name}\r\n\r\n{part}\r\n" for name, part in parts.items()
     )

@@ -17,6 +17,7 @@ RECORDS: dict[str, tuple[list[str], list[str]]] = {
     "sampleof": (["dataset", "sample"], []),
     "function": (["owner", "archive", "description", "status"], ["created_at"]),
     "approval": (["archive", "organization"], []),
+    "policyof": ([], []),
     "plan": (["owner", "grows_at"], ["created_at", "started_at", "ended_at"]),
     "task": (
         ["plan", "function", "worker", "status", "owner", "waits_on", "optional_in"],

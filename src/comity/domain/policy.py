@@ -1,0 +1,224 @@
+"""An owner's policy: who may run what on which of its datasets. A pure decision over what a task asks for.
+
+Rules are tried in their order; the first that is about this dataset and whoever asks, and whose demands are met,
+allows. Without one it is refused: nothing is allowed by being left out. Code of other organizations waits for a
+steward's word besides (`domain.assets`), and permissions in the log hold whatever a policy says.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Annotated, Any, Literal, TypeAlias, final
+
+import msgspec
+from msgspec import Meta
+
+from comity.domain.events import PolicyChanged
+from comity.domain.membership import Act, member
+from comity.domain.records import Draft, PolicyOf
+from comity.domain.words import Identifier
+from comity.values.errors import InvalidInput
+
+Hours: TypeAlias = Annotated[str, Meta(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9])?\Z")]
+"""From one minute of the day to another, e.g. "20:00-06:00", by the node's clock; empty for any."""
+
+Sandbox: TypeAlias = Literal["plain", "bubblewrap"]
+
+LEVELS: Sequence[Sandbox] = ("plain", "bubblewrap")
+"""How tasks are held in, the loosest first."""
+
+OWN = "own"
+"""What allows an organization's own tasks."""
+
+
+@final
+class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Who may run what, on which datasets, if what."""
+
+    id: Identifier
+    """What decisions in the log call it."""
+    organizations: tuple[str, ...] = ("*",)
+    """Who may ask: names, or patterns such as `hospital-*`."""
+    datasets: tuple[str, ...] = ("*",)
+    """On which: names, patterns or keys."""
+    tasks: Literal["experiments", "any"] = "experiments"
+    """Whether only experiments' rounds run, or any function that a steward lets in."""
+    secure_sum: bool = False
+    """Whether contributions and scores have to be summed securely."""
+    least: Annotated[int, Meta(ge=1, le=1000)] = 1
+    """The fewest sites whose sum may be opened, the aggregator's own not counted; in the clear, that a round has."""
+    epsilon: Annotated[float, Meta(gt=0)] = math.inf
+    """The largest ε of record-level differential privacy; without such a thing in the experiment it is infinite."""
+    delta: Annotated[float, Meta(gt=0, lt=1)] = 0.1
+    """The largest δ, where `epsilon` is given."""
+    rounds: Annotated[int, Meta(ge=1)] | None = None
+    """The most rounds of an experiment."""
+    metrics: tuple[str, ...] = ("*",)
+    """Names or patterns of what may be measured."""
+    site_metrics: bool = True
+    """Whether what is measured at this site alone may be shown."""
+    digits: Annotated[int, Meta(ge=0, le=17)] | None = None
+    """Digits after the point that performances of tasks here are rounded to; None for all."""
+    smallest_count: Annotated[int, Meta(ge=0)] = 0
+    """A whole number above 0 and below this one may not leave in the clear: it counts too few."""
+    repeats: Annotated[int, Meta(ge=1)] | None = None
+    """How often one organization may run the same experiment on a dataset."""
+    sandbox: Sandbox = "plain"
+    """How tasks are held in, at least."""
+    hours: Hours = ""
+
+
+@final
+class Budget(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What all experiments of all organizations together may spend on the records of a dataset, for ever."""
+
+    dataset: str
+    """Its name or key."""
+    epsilon: Annotated[float, Meta(gt=0)]
+    delta: Annotated[float, Meta(gt=0, lt=1)]
+
+
+@final
+class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """An organization's rules, in their order, and its datasets' budgets."""
+
+    rule: tuple[Rule, ...] = ()
+    budget: tuple[Budget, ...] = ()
+
+    def __post_init__(self) -> None:
+        for what, names in (("rule", [each.id for each in self.rule]), ("budget", [b.dataset for b in self.budget])):
+            for name in names:
+                if names.count(name) > 1 or name == OWN:
+                    raise InvalidInput(f"two {what}s are called {name!r}, or it is a name that comity uses itself")
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What is to be run on a dataset."""
+
+    owner: str
+    """Of the dataset, whose policy decides."""
+    organization: str
+    """Who asks."""
+    dataset: str
+    """Its key."""
+    name: str
+    """What it is called."""
+    experiment: bool
+    """Whether it is an experiment's round."""
+    masked: bool = False
+    """Whether its sums are masked."""
+    cohort: int = 1
+    """How many sites a sum needs."""
+    epsilon: float = math.inf
+    delta: float = 0.0
+    rounds: int = 1
+    metrics: Sequence[str] = ()
+    shows_metrics: bool = True
+    """Whether what is measured at this site alone is an output."""
+    repeats: int = 0
+    """How often the organization has run the same experiment on it before."""
+    sandbox: Sandbox = "plain"
+    minute: int = 0
+    """Of the day, by the clock of the owner's node."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Ruling:
+    """What a policy says."""
+
+    rule: str = ""
+    """That allows; empty when none does."""
+    reasons: tuple[str, ...] = ()
+    """Why none does."""
+    digits: int | None = None
+    smallest_count: int = 0
+
+    @property
+    def allowed(self) -> bool:
+        """Whether it may be run."""
+        return bool(self.rule)
+
+
+def policy_changed(records: Draft, act: Act, event: PolicyChanged) -> None:
+    """What the author's node decides by from here on, which it says for others to read; no rule of the log reads it."""
+    member(records, act.author)
+    records.put(PolicyOf(key=act.author, digest=event.digest, content=event.content, at=act.at))
+
+
+def read_policy(document: Mapping[str, Any]) -> Policy:
+    """The policy that a TOML document holds; raises InvalidInput, naming what is wrong, for anything else."""
+    try:
+        return msgspec.convert(document, Policy)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise InvalidInput(f"this is no policy: {error}") from error
+
+
+def decide(policy: Policy, asked: Asked) -> Ruling:
+    """Whether a task may run, and by which rule; else why not, by each rule that is about it."""
+    if asked.organization == asked.owner:
+        return Ruling(rule=OWN)
+    about = [rule for rule in policy.rule if _is_about(rule, asked)]
+    reasons: list[str] = []
+    for rule in about:
+        missing = _missing(rule, asked)
+        if not missing:
+            return Ruling(rule=rule.id, digits=rule.digits, smallest_count=rule.smallest_count)
+        reasons += [f"rule {rule.id}: {each}" for each in missing]
+    if not about:
+        reasons.append(f"no rule is about {asked.organization} and the dataset {asked.name or asked.dataset}")
+    return Ruling(reasons=tuple(reasons))
+
+
+def budget_of(policy: Policy, *, dataset: str, name: str) -> Budget | None:
+    """A dataset's budget; None where it has none."""
+    return next((each for each in policy.budget if each.dataset in (dataset, name)), None)
+
+
+def _is_about(rule: Rule, asked: Asked) -> bool:
+    dataset = asked.dataset in rule.datasets or (bool(asked.name) and _matches(asked.name, rule.datasets))
+    return _matches(asked.organization, rule.organizations) and (dataset or "*" in rule.datasets)
+
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _missing(rule: Rule, asked: Asked) -> list[str]:
+    """What the rule demands and is not met."""
+    said: list[str] = []
+    if rule.tasks == "experiments" and not asked.experiment:
+        said.append("only experiments may run")
+    if rule.secure_sum and not asked.masked:
+        said.append("contributions have to be summed securely; add co.privacy.SecureSum() to privacy")
+    if asked.cohort < rule.least:
+        said.append(f"a sum needs {rule.least} sites at least, and this one may be opened with {asked.cohort}")
+    if math.isfinite(rule.epsilon):
+        if asked.epsilon > rule.epsilon:
+            has = f"ε = {asked.epsilon:g}" if math.isfinite(asked.epsilon) else "no RecordDP"
+            said.append(f"ε may be {rule.epsilon:g} at most, and this has {has}")
+        elif asked.delta > rule.delta:
+            said.append(f"δ may be {rule.delta:g} at most, and this has {asked.delta:g}")
+    if rule.rounds is not None and asked.rounds > rule.rounds:
+        said.append(f"{rule.rounds} rounds are the most, and this has {asked.rounds}")
+    if odd := [name for name in asked.metrics if not _matches(name, rule.metrics)]:
+        said.append(f"{', '.join(odd)} may not be measured; {', '.join(rule.metrics)} may")
+    if not rule.site_metrics and asked.shows_metrics and asked.metrics:
+        said.append("metrics of this site alone may not be shown; add co.privacy.SecureSum() to privacy")
+    if rule.repeats is not None and asked.repeats >= rule.repeats:
+        said.append(f"the same was run {asked.repeats} times already, and may be {rule.repeats} times")
+    if LEVELS.index(asked.sandbox) < LEVELS.index(rule.sandbox):
+        said.append(f"tasks have to be held in by {rule.sandbox}, and this node reaches {asked.sandbox}")
+    if rule.hours and not _within(rule.hours, asked.minute):
+        said.append(f"it is open {rule.hours}, and now it is {asked.minute // 60:02}:{asked.minute % 60:02}")
+    return said
+
+
+def _within(hours: str, minute: int) -> bool:
+    begin, end = (60 * int(each[:2]) + int(each[3:]) for each in hours.split("-"))
+    return begin <= minute < end if begin <= end else minute >= begin or minute < end

@@ -1,0 +1,107 @@
+"""What a task asks for of the data of this organization, as the log and its plan have it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+
+from comity.domain.events import Growth, TaskOutput
+from comity.domain.masking import cohort
+from comity.domain.policy import Asked
+from comity.domain.records import Dataset, Function, Plan, Records, Task
+from comity.domain.rounds import sites_of
+from comity.domain.words import Permission
+from comity.values.quorum import enough
+
+RECORD_DP = "privacy.RecordDP"
+"""As an experiment's document calls `co.privacy.RecordDP`."""
+
+
+class _Experiment(msgspec.Struct, frozen=True):
+    """Of an experiment's document what its privacy is."""
+
+    privacy: list[dict[str, Any]] = []
+
+
+_EXPERIMENTS = msgspec.json.Decoder(_Experiment)
+
+
+def asked_of(task: Task, plan: Plan, function: Function, dataset: Dataset, *, name: str) -> Asked:
+    """Without what hangs on the node, its sandbox and its clock, and without repeats. name: of the dataset.
+
+    What counts is what becomes of the task's own outputs, and not what its plan says of all of them.
+    """
+    growth = plan.growth if task.stage else None
+    if growth is None:
+        return Asked(owner=dataset.owner, organization=task.owner, dataset=dataset.key, name=name, experiment=False)
+    numbers = [each for each in task.outputs if function.outputs[each].kind == "ASSET_PERFORMANCE"]
+    models = [left for each, left in task.outputs.items() if each not in numbers]
+    asked = experiment_asked(growth, task.owner, dataset, name=name, round=task.round, shows_metrics=bool(numbers))
+    return replace(
+        asked,
+        masked=asked.masked and all(_is_masked(each) for each in models),
+        metrics=tuple(dict.fromkeys((*asked.metrics, *numbers))),
+    )
+
+
+def _is_masked(left: TaskOutput) -> bool:
+    """Whether nobody else gets an output, but in a masked sum."""
+    aggregate = left.aggregate
+    return left.private and left.permission == Permission() and (aggregate is None or aggregate.protocol == "SA-1")
+
+
+def experiment_asked(
+    growth: Growth, organization: str, dataset: Dataset, *, name: str, round: int, shows_metrics: bool
+) -> Asked:
+    """What an experiment of an organization's asks for of one of its datasets, in one of its rounds."""
+    selected = sites_of(growth, max(1, min(round, growth.rounds)))
+    needs = enough(float(growth.quorum), len(selected)) if growth.masking is None else cohort(growth, selected)
+    epsilon, delta = promised(growth)
+    return Asked(
+        owner=dataset.owner,
+        organization=organization,
+        dataset=dataset.key,
+        name=name,
+        experiment=True,
+        masked=growth.masking is not None,
+        cohort=needs,
+        epsilon=epsilon,
+        delta=delta,
+        rounds=growth.rounds,
+        metrics=growth.metrics,
+        shows_metrics=shows_metrics,
+    )
+
+
+def promised(growth: Growth) -> tuple[float, float]:
+    """(ε, δ) that all rounds together may spend on a record, by what the experiment says; ε is infinite without."""
+    try:
+        privacy = _EXPERIMENTS.decode(growth.experiment).privacy
+    except (msgspec.MsgspecError, RecursionError):
+        privacy = []
+    for each in privacy:
+        if each.get("type") == RECORD_DP:
+            epsilon, delta = _number(each.get("epsilon")), _number(each.get("delta"))
+            if epsilon > 0 and 0 < delta < 1:
+                return epsilon, delta
+    return math.inf, 0.0
+
+
+def repeats(records: Records, plan: Plan, dataset: str) -> int:
+    """How often the plan's owner has run the same experiment on the dataset before it."""
+    assert plan.growth is not None
+    count = 0
+    for other in records.find(Plan, "owner", plan.owner):
+        if other.growth is None or other.growth.experiment != plan.growth.experiment:
+            continue
+        taken = any(data.dataset == dataset for data in other.growth.sites.values())
+        count += taken and (other.created_at, other.key) < (plan.created_at, plan.key)
+    return count
+
+
+def _number(value: object) -> float:
+    """The number; NaN for anything else."""
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan

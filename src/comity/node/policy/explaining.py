@@ -1,0 +1,74 @@
+"""What the members' policies would say of an experiment, from what they said of their policies in the log."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import final
+
+from comity.adapters.sql.log import Log
+from comity.domain.events import Growth
+from comity.domain.policy import LEVELS, Asked, Policy, Ruling, budget_of, decide, read_policy
+from comity.domain.records import Dataset, PolicyOf, need
+from comity.node.policy import ledger
+from comity.node.policy.asked import experiment_asked, promised
+from comity.node.policy.policies import PERMISSIONS, minute
+from comity.privacy.budget import over, spent
+
+
+@final
+@dataclass(frozen=True)
+class Explained:
+    """What one site's policy would say."""
+
+    site: str
+    dataset: str
+    ruling: Ruling
+    policy: str
+    """The digest of the policy; empty for none."""
+
+
+def explained(log: Log, growth: Growth, organization: str, *, here: str) -> list[Explained]:
+    """What each site's policy would say if the organization asked now.
+
+    Of another's node neither the sandbox nor the clock is known: the best level and this node's clock are taken; and
+    what its datasets have spent only it knows. here: the organization of this node.
+    """
+    made: list[Explained] = []
+    for site, data in sorted(growth.sites.items()):
+        dataset = need(log.records, Dataset, data.dataset)
+        said = log.records.get(PolicyOf, site)
+        policy = None if said is None or not said.digest else _read(log, said)
+        if policy is None:
+            made.append(Explained(site, dataset.key, Ruling(rule=PERMISSIONS), ""))
+            continue
+        name = log.texts([dataset.name]).get(dataset.name, "")
+        shows = bool(growth.metrics) and growth.masking is None
+        asked = experiment_asked(growth, organization, dataset, name=name, round=1, shows_metrics=shows)
+        ruling = decide(policy, replace(asked, sandbox=LEVELS[-1], minute=minute()))
+        more = _budget(log, policy, growth, asked) if site == here or not ruling.allowed else ()
+        if ruling.allowed and more:
+            ruling = Ruling(reasons=tuple(more))
+        made.append(Explained(site, dataset.key, ruling, said.digest if said else ""))
+    return made
+
+
+def _read(log: Log, said: PolicyOf) -> Policy | None:
+    """The policy that was said; None where its text was deleted."""
+    text = log.texts([said.content]).get(said.content)
+    return read_policy(json.loads(text)) if text else None
+
+
+def _budget(log: Log, policy: Policy, growth: Growth, asked: Asked) -> Sequence[str]:
+    """Why the dataset's budget does not allow it."""
+    budget = budget_of(policy, dataset=asked.dataset, name=asked.name)
+    if budget is None:
+        return ()
+    epsilon, delta = promised(growth)
+    if not math.isfinite(epsilon):
+        return (f"the dataset has a privacy budget of ε = {budget.epsilon:g}, and this has no co.privacy.RecordDP",)
+    before = spent(ledger.lines(log.connection, log.channel, asked.dataset))
+    more = over(before, asks=(epsilon, delta), epsilon=budget.epsilon, delta=budget.delta)
+    return tuple(f"{name} would be overspent by {by:.4g}" for name, by in zip("εδ", more, strict=True) if by)

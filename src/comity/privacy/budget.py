@@ -1,0 +1,131 @@
+"""A dataset's privacy budget: what was reserved and what was spent, as lines that are only ever added.
+
+An experiment's (ε, δ) is reserved before its first attempt on the data, charged whole by its first commit, and given
+back only if it ended without any: what a part of its rounds would have cost is less, but not in proportion. Experiments
+compose by adding up (Dwork and Roth, "The Algorithmic Foundations of Differential Privacy", 2014, theorem 3.16), which
+holds whatever they are, whoever ran them, and however one was chosen by the results of another.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Literal, TypeAlias, final
+
+import msgspec
+from msgspec import Meta
+
+from comity.values.digest import Digest, canonical, digest
+from comity.values.errors import Conflict, Forbidden
+
+Does: TypeAlias = Literal["reserve", "charge", "release"]
+
+AFTER: Mapping[Does | None, frozenset[Does]] = {
+    None: frozenset({"reserve"}),
+    "reserve": frozenset({"charge", "release"}),
+    "release": frozenset({"reserve"}),
+    "charge": frozenset(),
+}
+"""What may follow of one run."""
+
+FIRST = digest(b"")
+"""What the first line follows."""
+
+
+@final
+class Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One line of a ledger. Its unit is a record, its neighbours zero-out; δ is at the same run's ε."""
+
+    dataset: str
+    run: str
+    """The compute plan's key."""
+    organization: str
+    """Whose run it is."""
+    does: Does
+    epsilon: Annotated[float, Meta(gt=0)]
+    delta: Annotated[float, Meta(ge=0, lt=1)]
+    at: Annotated[int, Meta(ge=0)]
+    """Milliseconds since 1970."""
+    before: str
+    """The digest of the line before, of the same dataset."""
+
+    @property
+    def digest(self) -> Digest:
+        """What it, and with it all lines before, is known by."""
+        return digest(canonical(msgspec.to_builtins(self)))
+
+
+@final
+@dataclass(frozen=True)
+class Spent:
+    """What a dataset's lines add up to."""
+
+    last: Mapping[str, Line]
+    """Of each run."""
+    root: Digest
+
+    @property
+    def charged(self) -> tuple[float, float]:
+        """(ε, δ) that is spent."""
+        return self._sum("charge")
+
+    @property
+    def reserved(self) -> tuple[float, float]:
+        """(ε, δ) of runs under way that have left nothing yet."""
+        return self._sum("reserve")
+
+    def _sum(self, does: Does) -> tuple[float, float]:
+        held = [line for line in self.last.values() if line.does == does]
+        return math.fsum(line.epsilon for line in held), math.fsum(line.delta for line in held)
+
+
+def spent(lines: Iterable[Line]) -> Spent:
+    """What lines of one dataset add up to; raises Conflict where one does not follow the one before it."""
+    last, root = dict[str, Line](), FIRST
+    for line in lines:
+        if line.before != root:
+            raise Conflict(f"a line of the ledger of {line.dataset} is missing before that of {line.run}")
+        _check_after(last.get(line.run), line)
+        last[line.run], root = line, line.digest
+    return Spent(last, root)
+
+
+def next_line(before: Spent, line: Line, *, epsilon: float, delta: float) -> Line | None:
+    """The line as it comes next, or None when the run has done that already.
+
+    epsilon, delta: the dataset's budget. Raises Forbidden for a reservation that would overspend it, and by how much.
+    """
+    last = before.last.get(line.run)
+    if last is not None and (last.does == line.does or last.does == "charge"):
+        return None
+    if line.does == "reserve":
+        _check_room(before, line, epsilon=epsilon, delta=delta)
+    line = msgspec.structs.replace(line, before=before.root)
+    _check_after(last, line)
+    return line
+
+
+def over(before: Spent, *, asks: tuple[float, float], epsilon: float, delta: float) -> tuple[float, float]:
+    """(ε, δ) by which a run that asks for so much would overspend; 0 where it would not."""
+    used = [sum(each) for each in zip(before.charged, before.reserved, asks, strict=True)]
+    slack = 1 + 1e-9  # ten times 0.1 is a little more than 1
+    return max(0.0, used[0] - epsilon * slack), max(0.0, used[1] - delta * slack)
+
+
+def _check_room(before: Spent, line: Line, *, epsilon: float, delta: float) -> None:
+    more = over(before, asks=(line.epsilon, line.delta), epsilon=epsilon, delta=delta)
+    if any(more):
+        names = [f"{name} by {by:.4g}" for name, by in zip("εδ", more, strict=True) if by]
+        charged, reserved = before.charged, before.reserved
+        raise Forbidden(
+            f"this would overspend the privacy budget of the dataset: {' and '.join(names)}. Of ε = {epsilon:g}, "
+            f"{charged[0]:.4g} are spent and {reserved[0]:.4g} reserved, and this run asks for {line.epsilon:.4g}"
+        )
+
+
+def _check_after(last: Line | None, line: Line) -> None:
+    if line.does not in AFTER[last.does if last else None]:
+        raise Conflict(f"the run {line.run} cannot {line.does} after {last.does if last else 'nothing'}")
+    if last is not None and line.does != "reserve" and (last.epsilon, last.delta) != (line.epsilon, line.delta):
+        raise Conflict(f"the run {line.run} has reserved ε = {last.epsilon:g}, and not {line.epsilon:g}")
