@@ -414,7 +414,7 @@ class Network:
         pool = Pool(1, here / "sandboxes", execution.Way(level=Level.PLAIN))
         asyncio.run(pool.start())
         bundles = Bundles(place.folder / "bundles", node.blobs, EnvironmentsInMemory(own.environment(())), pool)
-        node.parts[mine] = part(exchange, bundles, pool=pool, folder=here, way=Way(tasks=1))
+        node.parts[mine] = part(exchange, bundles, pool=pool, folder=here, way=Way(tasks=1), policy=place.folder)
         node.parts[mine].log_letters.have = have_log  # type: ignore[method-assign]
         place.numbers[name] = mine
 
