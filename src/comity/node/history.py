@@ -62,8 +62,9 @@ def entries(log: Log, wanted: Wanted, *, before: int, limit: int) -> Found:
     end = max(0, before - LOOKED)
     found: list[Placed] = []
     size = 0
+    step = STEP if wanted != Wanted() else min(STEP, limit)
     while before > end and limit:
-        start = max(end, before - STEP)
+        start = max(end, before - step)
         here = [(start + at, each) for at, each in enumerate(log.deliveries(start, before - start))]
         for place, delivery in reversed(here):
             before = place

@@ -7,6 +7,7 @@ from typing import Any
 
 from fastapi import Response
 
+from comity.domain.policy import Policy, budget_of
 from comity.domain.records import Dataset, Model, Plan, need
 from comity.faces.web.code import highlighted
 from comity.faces.web.material import text
@@ -15,9 +16,11 @@ from comity.faces.web.prose import prose
 from comity.faces.web.visit import Visit, to
 from comity.node import approving, registering
 from comity.node.accounts.roles import Right
+from comity.node.policy import ledger
 from comity.node.rest.filters import DATASETS
 from comity.node.rest.organizations import members
 from comity.node.rest.render import View
+from comity.privacy.budget import spent
 from comity.values.errors import InvalidInput
 
 SAMPLES = 50
@@ -40,7 +43,7 @@ async def show(visit: Visit) -> Response:
     key, part = visit.call.key, visit.call.part
     await visit.call.read(lambda view: need(view.records, Dataset, key))
     described, opener = await text(part, "dataset description", key), await text(part, "opener", key)
-    rights = visit.call.principal.rights
+    rights, policy = visit.call.principal.rights, part.policies.now().policy
 
     def work(view: View) -> Mapping[str, Any]:
         dataset = need(view.records, Dataset, key)
@@ -54,6 +57,7 @@ async def show(visit: Visit) -> Response:
             "opener_why": opener.why,
             "samples": SAMPLES,
             "used": used,
+            "budget": _budget(view, dataset, policy) if mine else None,
             "may_rename": mine and Right.REGISTER in rights,
             "may_withdraw": mine and Right.WITHDRAW in rights and not dataset.withdrawn_at,
         }
@@ -86,6 +90,16 @@ async def withdraw(visit: Visit) -> Response:
 
 def _made(model: Model) -> Mapping[str, Any]:
     return {"key": model.key, "task": model.task, "owner": model.owner, "output": model.output}
+
+
+def _budget(view: View, dataset: Dataset, policy: Policy | None) -> Mapping[str, Any] | None:
+    """What the dataset has to spend on its records, and has; None where nothing is kept of it."""
+    given = budget_of(policy, dataset=dataset.key, name=view.text(dataset.name)) if policy else None
+    lines = ledger.lines(view.log.connection, view.log.channel, dataset.key)
+    known = spent(lines)
+    if given is None and not lines:
+        return None
+    return {"epsilon": given and given.epsilon, "charged": known.charged[0], "reserved": known.reserved[0]}
 
 
 def _plans(view: View, dataset: str) -> list[tuple[str, str]]:

@@ -17,7 +17,7 @@ from comity.node.rest.log import entry_of, leaves
 from comity.node.rest.organizations import members
 from comity.node.rest.render import View
 
-SHOWN, EVENTS = 20, 5
+SHOWN, EVENTS = 12, 5
 """Entries on a page, and events of each that are told in full."""
 
 PLAIN = {"x-content-type-options": "nosniff"}

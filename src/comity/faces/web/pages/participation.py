@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
+import msgspec
 from fastapi import Response
 
 from comity.domain.records import Plan
@@ -23,6 +24,13 @@ SHOWN = 60
 
 SUMS = 20
 """Rounds whose masked sums are shown."""
+
+
+class _Experiment(msgspec.Struct, frozen=True):
+    privacy: list[dict[str, Any]] = []
+
+
+_PRIVACY = msgspec.json.Decoder(_Experiment)
 
 
 @final
@@ -75,10 +83,29 @@ async def privacy(visit: Visit) -> Response:
         return {
             "growth": growth,
             "masking": growth.masking,
+            "mechanisms": mechanisms(growth.experiment),
             "sums": [one(view, plan, number) for number in reversed(masked)],
         }
 
     return await show_plan(visit, "plan_privacy.html", found)
+
+
+def mechanisms(experiment: str) -> list[tuple[str, str]]:
+    """(what it is called, its numbers) of each kind of differential privacy that an experiment says it has.
+
+    >>> mechanisms('{"privacy": [{"type": "privacy.RecordDP", "epsilon": 2.0, "delta": 1e-5}]}')
+    [('RecordDP', 'delta 1e-05, epsilon 2.0')]
+    """
+    try:
+        said = _PRIVACY.decode(experiment).privacy
+    except (msgspec.MsgspecError, RecursionError):
+        return []
+    named = [(str(each.get("type", "")).rpartition(".")[2], each) for each in said]
+    return [
+        (name, ", ".join(f"{field} {value}" for field, value in sorted(each.items()) if field != "type"))
+        for name, each in named
+        if name != "SecureSum"
+    ]
 
 
 def _cell(each: nouns.Round, site: str) -> Cell:
