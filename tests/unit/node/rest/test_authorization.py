@@ -51,6 +51,9 @@ GET /log/                            A S W R  in   in   in   out
 GET /log/leaves/                     A S W R  in   in   in   out
 GET /log/checkpoint/                 A S W R  200  -    -    -
 POST /log/redact/                    A W      200  403  403  404
+GET /policy/                         A S W R  200  -    -    -
+POST /policy/explain/                A S W R  200  200  200  404
+GET /budget/                         A S W R  200  -    -    -
 POST /data_manager/                  A S      201  -    -    -
 GET /data_manager/                   A S W R  in   in   in   out
 GET /data_manager/{key}/             A S W R  200  200  200  404
@@ -110,6 +113,7 @@ NOUNS = {
     "GET news_feed": "compute_plan",
     "GET task_profiling": "task",
     "POST data_sample": "data_manager",
+    "POST policy": "data_manager",
     "POST task": "compute_plan",
 }
 """What a route is about that is not called so."""
@@ -303,6 +307,10 @@ class World:
                 return client.post(path, {"key": key, "name": "study"})
             case "POST /task/bulk_create/":
                 return self.add(client, key, self.things["function"]["own"])
+            case "POST /policy/explain/":
+                site = {"dataset": key, "samples": [NOWHERE]}
+                growth = {"experiment": "{}", "sites": {"a": site}, "aggregator": "a", "functions": {}, "rounds": 1}
+                return client.post(path, {"growth": growth})
             case "POST /log/redact/":
                 return client.post(path, {"entries": [self.place(key)]})
             case "GET /log/":

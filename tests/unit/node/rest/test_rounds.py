@@ -162,6 +162,8 @@ def test_an_experiment_that_begins(experiment):
         "state": None,
         "start_date": False,
         "end_date": False,
+        "sum": None,
+        "scores": None,
         "pooled": None,
         "sites": {},
     }
@@ -202,6 +204,8 @@ def test_a_round_that_was_closed_and_measured(experiment):
         "state": made.model(made.key("step", 1), "state"),
         "start_date": True,
         "end_date": True,
+        "sum": None,
+        "scores": None,
         "pooled": {"auc": 0.75},
         "sites": {"a": {"auc": 0.25}, "b": {"auc": None}},
     }
