@@ -34,6 +34,7 @@ from comity.domain.events import SiteData
 from comity.domain.growing import task_key
 from comity.sdk.bundling import bundled
 from comity.sdk.growth import Before, growth, signatures
+from comity.values.transform import Transform
 
 sys.path.insert(0, str(Path(__file__).parent))  # a bundle is made of modules and packages that have a source
 
@@ -102,19 +103,19 @@ def floors(folder: Path, size: int, times: int) -> list[tuple[float, float]]:
     return took
 
 
-def begun(network: Network, strategy: Null, rounds: int) -> str:
+def begun(network: Network, strategy: Null, rounds: int, privacy: Sequence[Transform] = ()) -> str:
     """The key of a plan of so many rounds, which has begun."""
     first, *others = network.nodes.values()
     data: dict[str, SiteData] = {}
     for number, node in enumerate(others, 1):
         place = network.folder.parent / "data" / node.organization
-        place.mkdir(parents=True)
+        place.mkdir(parents=True, exist_ok=True)
         (place / "number.txt").write_text(str(number))
         body = {"name": "number", "permissions": PUBLIC, "logs_permission": PUBLIC}
         dataset = node.upload("/data_manager/", body, {"data_opener": OPENER, "description": b"# A number"})["key"]
         sample = node.post("/data_sample/", {"data_manager_keys": [dataset], "path": str(place)})[0]["key"]
         data[node.organization] = SiteData(dataset, (sample,))
-    experiment = co.Experiment(strategy=strategy, rounds=rounds)
+    experiment = co.Experiment(strategy=strategy, rounds=rounds, privacy=privacy)
     functions = {}
     with TemporaryDirectory() as folder:
         bundle = bundled(experiment, Path(folder)).read_bytes()
