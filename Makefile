@@ -5,10 +5,10 @@ BIN := .venv/bin
 SOURCES := pyproject.toml constraints.txt
 FIGURES := simulation many_sites codec seal task_start log start plans relay round many iris substra flaky secure_sum masked_round private_heart pages open_pages playground
 
-.PHONY: help setup demo test check bench chaos substra fuzz long docs
+.PHONY: help setup demo test check bench chaos substra fuzz long sa-long docs
 
 help: ## say what there is
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 setup: .venv/.dev ## everything for work on comity, into .venv
 
@@ -40,6 +40,9 @@ fuzz: .venv/.dev ## ask node and hub for whatever their OpenAPI documents allow,
 
 long: .venv/.dev ## what `make test` shortens, at full length: demos, sums of forty sites; half an hour
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m long
+
+sa-long: .venv/.dev ## of those, secure sums of up to forty sites, whoever falls out; a quarter of an hour
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m long tests/unit/privacy
 
 docs: .venv/.dev ## write docs/reference.md, run every code block of README and docs
 	$(BIN)/python scripts/reference.py
