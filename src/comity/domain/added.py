@@ -20,6 +20,9 @@ from comity.domain.tasks import made, stands, waits
 from comity.domain.words import Permission, union
 from comity.values.errors import Conflict, Forbidden, InvalidInput
 
+TAKEN = frozenset({("memory", "local"), ("memory", "evaluate"), ("total", "step"), ("total", "finish")})
+"""Inputs, by stage, that may take what an organization keeps to itself."""
+
 
 def task_added(records: Draft, act: Act, event: TaskAdded) -> None:
     """One more task of the author's plan; raises what of its inputs, outputs or rights does not fit."""
@@ -165,7 +168,8 @@ def check_model(records: Draft, task: TaskAdded | Task, function: Function, ref:
     if ref.asset:
         model = need(records, Model, ref.asset)
         permission, owners, released = model.permission, (model.owner,), not model.blob
-        aggregate, plan = model.aggregate, need(records, Task, model.task).plan
+        maker = need(records, Task, model.task)
+        aggregate, plan, left_private = model.aggregate, maker.plan, maker.outputs[model.output].private
     else:
         parent = records.get(Task, ref.parent)
         if parent is None:
@@ -184,7 +188,7 @@ def check_model(records: Draft, task: TaskAdded | Task, function: Function, ref:
         left = parent.outputs[ref.output]
         # The owner of a task may process what it leaves, as `task_done` has it.
         owners = (parent.worker,) if left.private else (parent.worker, parent.owner)
-        permission, aggregate, plan = left.permission, left.aggregate, parent.plan
+        permission, aggregate, plan, left_private = left.permission, left.aggregate, parent.plan, left.private
         model = made(records, parent, ref.output) if parent.status == "STATUS_DONE" else None
         released = model is not None and not model.blob
     if released:
@@ -192,6 +196,10 @@ def check_model(records: Draft, task: TaskAdded | Task, function: Function, ref:
     if aggregate is not None and aggregate.protocol != "clear" and not (function.key == SUM and task.gathers):
         raise Forbidden(
             f"OE0102: what the input {ref.identifier} of task {task.key} takes goes into a masked sum, and nowhere else"
+        )
+    if _is_held_back(left_private, permission) and not _may_take(task, function, ref):
+        raise Forbidden(
+            f"OE0102: what the input {ref.identifier} of task {task.key} takes stays where it was made, for its rounds"
         )
     if function.key == SUM:
         if plan == task.plan and aggregate is not None and task.worker in aggregate.organizations:
@@ -201,6 +209,19 @@ def check_model(records: Draft, task: TaskAdded | Task, function: Function, ref:
             raise Forbidden(f"OE0102: {asks} may not process the model at the input {ref.identifier}")
     if not any(permission.allows(task.worker, owner) for owner in owners):
         raise Forbidden(f"OE0102: {task.worker} may not process the model at the input {ref.identifier}")
+
+
+def _is_held_back(private: bool, permission: Permission) -> bool:
+    """Whether an output is nobody's but the organization's that made it."""
+    return private and permission == Permission()
+
+
+def _may_take(task: TaskAdded | Task, function: Function, ref: TaskInput) -> bool:
+    """Whether it is what such outputs are for: a sum of parts, its total, or what a site remembers.
+
+    Whoever asks for a task could have it publish anything else that it takes of its worker's own.
+    """
+    return function.key == SUM or (ref.identifier, task.stage) in TAKEN
 
 
 def check_least(parts: Sequence[tuple[str, Aggregate | None]]) -> None:

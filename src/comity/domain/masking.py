@@ -1,7 +1,7 @@
 """Masked sums in the log: who may take part, when their aggregator goes on without some, and what came out.
 
-A plan whose sums are masked has the tasks of its rounds and no others, each as its conductor adds it: a task that took
-a single part, or a second sum of the same parts with other sites, would tell what the sum does not.
+A growing plan has the tasks of its rounds and no others, each as its conductor adds it: a task that took a single part,
+or a second sum of the same parts with other sites, would tell what the sum does not.
 
 What the parties say to each other is no part of the log (`comity.privacy`). The log fixes the roster, with its keys, so
 that all of them begin by the same terms; and it says who is in the sum, and the sum's root.
@@ -29,17 +29,24 @@ from comity.values.quorum import enough
 
 
 def task_added(records: Draft, act: Act, event: TaskAdded) -> None:
-    """One more task of the author's plan; raises Forbidden for one that the rounds of a masked plan do not have.
+    """One more task of the author's plan; raises Forbidden for one that the rounds of a growing plan do not have.
 
-    Which memory a site takes up is up to the conductor.
+    So what its growth says is what becomes of data: an owner's policy can go by it. Which memory a site takes up is up
+    to the conductor. A site tries again only what has failed: each attempt may tell something else.
     """
-    growing.task_added(records, act, event)
     plan = need(records, Plan, event.plan)
-    if plan.growth is None or plan.growth.masking is None:
+    if plan.growth is not None and event.stage == "local":
+        keys = growing.attempts(plan, event.round, event.worker)
+        number = keys.index(event.key) if event.key in keys else 0
+        before = records.get(Task, keys[number - 1]) if number else None
+        if number and (before is None or before.status not in ("STATUS_FAILED", "STATUS_CANCELED")):
+            raise Conflict(f"task {event.key} tries again what {event.worker} has not failed at")
+    growing.task_added(records, act, event)
+    if plan.growth is None:
         return
     wanted = [each for each in _tasks(plan, event) if isinstance(each, TaskAdded) and each.key == event.key]
     if [_essence(each) for each in wanted] != [_essence(event)]:
-        raise Forbidden(f"OE0102: the plan {plan.key} masks its sums, so it has its rounds' tasks and no such as this")
+        raise Forbidden(f"OE0102: the plan {plan.key} has the tasks of its rounds, and none such as {event.key}")
 
 
 def _tasks(plan: Plan, event: TaskAdded) -> Iterator[TaskAdded | SumOpened]:

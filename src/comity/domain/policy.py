@@ -33,6 +33,9 @@ LEVELS: Sequence[Sandbox] = ("plain", "bubblewrap")
 OWN = "own"
 """What allows an organization's own tasks."""
 
+PERMISSIONS = "permissions"
+"""What allows where there is no policy: the permissions in the log, and a steward's word on the code."""
+
 
 @final
 class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -52,8 +55,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """The fewest sites whose sum may be opened, the aggregator's own not counted; in the clear, that a round has."""
     epsilon: Annotated[float, Meta(gt=0)] = math.inf
     """The largest ε of record-level differential privacy; without such a thing in the experiment it is infinite."""
-    delta: Annotated[float, Meta(gt=0, lt=1)] = 0.1
-    """The largest δ, where `epsilon` is given."""
+    delta: Annotated[float, Meta(gt=0, lt=1)] | None = None
+    """The largest δ; given with `epsilon`."""
     rounds: Annotated[int, Meta(ge=1)] | None = None
     """The most rounds of an experiment."""
     metrics: tuple[str, ...] = ("*",)
@@ -69,6 +72,12 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     sandbox: Sandbox = "plain"
     """How tasks are held in, at least."""
     hours: Hours = ""
+
+    def __post_init__(self) -> None:
+        if math.isfinite(self.epsilon) != (self.delta is not None):
+            raise InvalidInput(f"the rule {self.id!r} must give epsilon and delta, or neither")
+        if self.hours and self.hours[:5] == self.hours[6:]:
+            raise InvalidInput(f"the rule {self.id!r} is never open by hours = {self.hours!r}; leave it out for always")
 
 
 @final
@@ -91,7 +100,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def __post_init__(self) -> None:
         for what, names in (("rule", [each.id for each in self.rule]), ("budget", [b.dataset for b in self.budget])):
             for name in names:
-                if names.count(name) > 1 or name == OWN:
+                if names.count(name) > 1 or (what == "rule" and name in (OWN, PERMISSIONS)):
                     raise InvalidInput(f"two {what}s are called {name!r}, or it is a name that comity uses itself")
 
 
@@ -202,7 +211,7 @@ def _missing(rule: Rule, asked: Asked) -> list[str]:
         if asked.epsilon > rule.epsilon:
             has = f"ε = {asked.epsilon:g}" if math.isfinite(asked.epsilon) else "no RecordDP"
             said.append(f"ε may be {rule.epsilon:g} at most, and this has {has}")
-        elif asked.delta > rule.delta:
+        elif rule.delta is not None and asked.delta > rule.delta:
             said.append(f"δ may be {rule.delta:g} at most, and this has {asked.delta:g}")
     if rule.rounds is not None and asked.rounds > rule.rounds:
         said.append(f"{rule.rounds} rounds are the most, and this has {asked.rounds}")

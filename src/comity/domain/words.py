@@ -6,6 +6,7 @@ SHA-256(salt ‖ text) and lie beside it with their salt, so that they can be de
 
 from __future__ import annotations
 
+import re
 from hashlib import sha256
 from typing import Annotated, Literal, TypeAlias, final
 
@@ -16,6 +17,14 @@ from comity.values.keys import to_base64
 
 Key: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")]
 """A UUID in lower case."""
+
+_KEY = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
+def is_key(text: str) -> bool:
+    """Whether this is a key, and no name."""
+    return _KEY.fullmatch(text) is not None
+
 
 OrganizationId: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}\Z")]
 

@@ -79,7 +79,7 @@ def checked(path: Path, salt: bytes = b"", smallest_count: int = 0) -> Iterator[
 def _check_counts(name: str, piece: Array, smallest: int) -> None:
     few = (piece != 0) & (piece < smallest) & (piece > -smallest if piece.dtype.kind == "i" else True)
     if few.any():
-        raise InvalidInput(f"{name!r} holds {piece[few][0]}, and a count below {smallest} may not leave by itself")
+        raise InvalidInput(f"{name!r} holds a count below {smallest}, which may not leave by itself")
 
 
 def added(parts: Sequence[tuple[str, Path]]) -> Iterator[Bytes]:

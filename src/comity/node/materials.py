@@ -16,7 +16,7 @@ from comity.domain.words import Permission
 from comity.engine import adding
 from comity.ports.blobs import Blobs
 from comity.values.digest import Digest
-from comity.values.errors import Unavailable
+from comity.values.errors import InvalidInput, Unavailable
 
 PIECE = 1 << 20
 
@@ -78,6 +78,8 @@ def keep(
             least = (
                 0 if masked or (left.private and aggregate is None and left.permission == NOBODY) else smallest_count
             )
+            if least and declared.form != "tree":
+                raise InvalidInput(f"the output {name} is opaque, so nobody can see whether a count in it is too small")
             blob = blobs.put(adding.checked(path, salt, least) if declared.form == "tree" else plain)
         made[name] = _model(blobs, blob, task.key, name)
     return made

@@ -154,7 +154,7 @@ def part(exchange: Exchange, bundles: Bundles, *, pool: Pool, folder: Path, way:
     conductor = Conductor(exchange.following, clock.now)
     letters = LogLetters(exchange, folder)
     exchange.logs = letters.deal
-    sums = SumMail(exchange, folder)
+    sums = SumMail(exchange, policies.still, folder)
     exchange.sums = sums.deal
     return Part(
         following=exchange.following,

@@ -97,10 +97,12 @@ def next_line(before: Spent, line: Line, *, epsilon: float, delta: float) -> Lin
     epsilon, delta: the dataset's budget. Raises Forbidden for a reservation that would overspend it, and by how much.
     """
     last = before.last.get(line.run)
+    if last is not None and last.does == line.does == "reserve":
+        _check_room(before, line, asks=(0.0, 0.0), epsilon=epsilon, delta=delta)  # the budget may have become less
     if last is not None and (last.does == line.does or last.does == "charge"):
         return None
     if line.does == "reserve":
-        _check_room(before, line, epsilon=epsilon, delta=delta)
+        _check_room(before, line, asks=(line.epsilon, line.delta), epsilon=epsilon, delta=delta)
     line = msgspec.structs.replace(line, before=before.root)
     _check_after(last, line)
     return line
@@ -113,8 +115,8 @@ def over(before: Spent, *, asks: tuple[float, float], epsilon: float, delta: flo
     return max(0.0, used[0] - epsilon * slack), max(0.0, used[1] - delta * slack)
 
 
-def _check_room(before: Spent, line: Line, *, epsilon: float, delta: float) -> None:
-    more = over(before, asks=(line.epsilon, line.delta), epsilon=epsilon, delta=delta)
+def _check_room(before: Spent, line: Line, *, asks: tuple[float, float], epsilon: float, delta: float) -> None:
+    more = over(before, asks=asks, epsilon=epsilon, delta=delta)
     if any(more):
         names = [f"{name} by {by:.4g}" for name, by in zip("εδ", more, strict=True) if by]
         charged, reserved = before.charged, before.reserved

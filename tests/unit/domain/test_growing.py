@@ -5,6 +5,7 @@ from msgspec.structs import replace
 
 from comity.domain.added import check_model
 from comity.domain.events import (
+    Aggregate,
     DatasetRegistered,
     DatasetWithdrawn,
     OrganizationRemoved,
@@ -21,7 +22,7 @@ from comity.domain.events import (
     TaskStarted,
 )
 from comity.domain.records import Draft, Function, Model, Plan, Task
-from comity.domain.rounds import local, measurement, round_tasks
+from comity.domain.rounds import first, local, measurement, round_tasks
 from comity.domain.sums import SUM
 from comity.domain.words import Permission
 from comity.values.errors import Conflict, Forbidden, InvalidInput, NotFound
@@ -147,18 +148,14 @@ def forging(grown):
     made = grown(retries=1, metrics=("auc",), quorum="1.0")
     made.log.write("a", PlanRegistered(key=made.log.key("other"), name=made.log.NAME, growth=made.growth))
     other = made.log.get(Plan, "other")
-    events = [*round_tasks(other, 1, {})]
-    made.log.write("a", replace(events[0], inputs=tuple(state_of_plan(made, each) for each in events[0].inputs)))
-    key, function = events[0].key, made.log.get(Function, made.functions["local"])
-    made.log.write("a", TaskStarted(key=key, attempt=1))
-    done = TaskDone(key=key, outputs=made.left(function, made.log.found(key), "0.5"))
-    made.log.write("a", done)
+    part, *_ = events = round_tasks(other, 1, {})
+    made.log.write("a", first(other), *events)
+    for stage, task in (("init", first(other)), ("local", part)):
+        function = made.log.get(Function, made.functions[stage])
+        made.log.write("a", TaskStarted(key=task.key, attempt=1))
+        made.log.write("a", TaskDone(key=task.key, outputs=made.left(function, made.log.found(task.key), "0.5")))
     made.locals(1, "a", "b")
     return made
-
-
-def state_of_plan(made, given):
-    return replace(given, parent=made.key("init", 0)) if given.identifier == "state" else given
 
 
 FORGED = [
@@ -176,8 +173,8 @@ FORGED = [
 
 
 def other_part(made):
-    (task,) = made.log.records.find(Task, "plan", made.log.key("other"))
-    return task.key
+    tasks = made.log.records.find(Task, "plan", made.log.key("other"))
+    return next(each.key for each in tasks if each.stage == "local" and each.worker == "a")
 
 
 @pytest.mark.parametrize(("parts", "kind", "said"), [each[1:] for each in FORGED], ids=[each[0] for each in FORGED])
@@ -186,14 +183,33 @@ def test_a_round_takes_no_part_that_is_none(forging, parts, kind, said):
         forging.log.write("a", RoundClosed(task=forging.key("sum", 1), included=tuple(parts(forging))))
 
 
-def test_a_site_has_one_part_in_a_round(grown):
-    made = grown(retries=1)
-    made.locals(1, "a", "b")
+def test_a_site_has_one_part_in_a_round_and_tries_again_only_what_has_failed(grown):
+    made = grown(retries=2)
+    for attempt in (2, 3):
+        with pytest.raises(Conflict, match="tries again what a has not failed at"):
+            made.log.write("a", local(made.plan, 1, "a", {}, attempt))
+    made.locals(1, "b")
+    made.fail("local", 1, "a")
+    with pytest.raises(Conflict, match="tries again what a has not failed at"):
+        made.log.write("a", local(made.plan, 1, "a", {}, 3))
     made.log.write("a", local(made.plan, 1, "a", {}, 2))
     made.done("local", 1, "a", 2)
-    both = made.key("local", 1, "a"), made.key("local", 1, "a", 2)
-    with pytest.raises(InvalidInput, match="round 1 takes one part of each site"):
-        made.log.write("a", RoundClosed(task=made.key("sum", 1), included=both))
+
+
+def test_a_plan_that_grows_has_the_tasks_of_its_rounds_and_no_others(grown):
+    """What its growth says is what becomes of data: an owner's policy goes by it."""
+    made = grown(metrics=("auc",), rounds=2)
+    made.log.write("a", made.log.function("other", inputs=made.log.get(Function, made.functions["local"]).inputs))
+    good = local(made.plan, 2, "b", {})
+    for change in (
+        {"key": made.log.key("x")},
+        {"required": True},
+        {"outputs": {**good.outputs, "memory": TaskOutput(Permission(public=True))}},
+        {"round": 1},
+        {"stage": "evaluate"},
+    ):
+        with pytest.raises(Forbidden, match="has the tasks of its rounds, and none such as"):
+            made.log.write("a", replace(good, **change))
 
 
 def test_a_part_of_another_round_is_none(grown):
@@ -250,32 +266,35 @@ def test_a_late_result_changes_nothing_that_is_under_way(grown):
 # Who may take what.
 
 
-def takers(made, task, output):
-    """Organizations at which a task of this plan, or of another of its owner's, may take an output."""
-    plan = made.plan
-    any_function = made.log.get(Function, made.functions["step"])
-    found = set()
+def takers(made, task, output, stage="step", identifier="state"):
+    """Organizations at which a task of this stage, of this plan or another of its owner's, may take an output."""
+    site = "b" if stage in ("local", "evaluate") else ""
+    asked, found = made.task(stage, 1, site), set()
     for name in "abcd":
-        asking = replace(made.task("step", 1), worker=name, plan=plan.key)
+        function = made.log.get(Function, asked.function)
         try:
-            check_model(Draft(made.log.records), asking, any_function, TaskInput("state", parent=task, output=output))
+            given = TaskInput(identifier, parent=task, output=output)
+            check_model(Draft(made.log.records), replace(asked, worker=name), function, given)
         except Forbidden:
             continue
         found.add(name)
     return found
 
 
-@pytest.mark.parametrize(("sees_each", "contribution"), [(False, {"b"}), (True, {"b", "d"})])
+@pytest.mark.parametrize(("sees_each", "contribution"), [(False, set()), (True, {"b", "d"})])
 def test_outputs_are_for_those_who_need_them(grown, sees_each, contribution):
     made = grown(sees_each=sees_each, metrics=("auc",), aggregator="d")
     made.locals(1, "a", "b", "c")
     made.conduct()
     assert takers(made, made.key("local", 1, "b"), "contribution") == contribution
-    assert takers(made, made.key("local", 1, "b"), "memory") == {"b"}
-    assert takers(made, made.key("evaluate", 1, "b"), "scores") == {"b"}
+    assert takers(made, made.key("local", 1, "b"), "memory") == set()
+    for stage in ("local", "evaluate"):
+        assert takers(made, made.key("local", 1, "b"), "memory", stage, "memory") == {"b"}
+    assert takers(made, made.key("evaluate", 1, "b"), "scores") == set()
     assert takers(made, made.key("init", 0), "state") == set("abcd")
     if not sees_each:
-        assert takers(made, made.key("sum", 1), "total") == {"d"}
+        assert takers(made, made.key("sum", 1), "total") == set()
+        assert takers(made, made.key("sum", 1), "total", "step", "total") == {"d"}
 
 
 @pytest.mark.parametrize("stage", ["local", "evaluate"])
@@ -335,31 +354,20 @@ def test_what_a_plans_owner_may_have_can_be_added(planned):
     assert planned.status("sum") == "STATUS_WAITING_FOR_EXECUTOR_SLOT"
 
 
-def with_least(event, least):
-    left = event.outputs["contribution"]
-    return replace(
-        event, outputs={**event.outputs, "contribution": replace(left, aggregate=replace(left.aggregate, least=least))}
-    )
+@pytest.mark.parametrize("parts", [("one", "two"), ("one", "one", "one")])
+def test_a_part_is_added_to_as_many_others_as_it_asks_for(planned, parts):
+    left = TaskOutput(private=True, aggregate=Aggregate(organizations=("a",), least=3))
+    for word, worker in (("one", "a"), ("two", "b"), ("three", "c")):
+        planned.add(word, worker=worker, outputs={"model": left})
+    planned.run("one", "two", "three")
 
+    def adds(*words):
+        given = tuple(TaskInput("parts", parent=planned.key(each), output="model") for each in words)
+        planned.add(f"sum of {words}", function=SUM, worker="a", inputs=given, outputs={"total": TaskOutput()})
 
-@pytest.mark.parametrize("forged", ["round", "sum", "sum of one thrice"])
-def test_a_part_is_added_to_as_many_others_as_it_asks_for(unbegun, forged):
-    made = unbegun()
-    made.registered()
-    first, *others = made.decide().events
-    made.log.write("a", first, *(with_least(each, 3) if each.stage == "local" else each for each in others))
-    made.done("init", 0)
-    made.locals(1, "a", "b", "c")
-    parts = [TaskInput("parts", parent=made.key("local", 1, site), output="contribution") for site in "abc"]
-    events = {
-        "round": RoundClosed(task=made.key("sum", 1), included=(parts[0].parent, parts[1].parent)),
-        "sum": adding(made, made.plan.key, *parts[:2]),
-        "sum of one thrice": adding(made, made.plan.key, *parts[:1] * 3),
-    }
     with pytest.raises(InvalidInput, match="lets its part be added to those of 2 others at least, not of"):
-        made.log.write("a", events[forged])
-    made.conduct()
-    assert made.task("sum", 1).status == "STATUS_WAITING_FOR_EXECUTOR_SLOT"
+        adds(*parts)
+    adds("one", "two", "three")
 
 
 def test_scores_are_closed_like_rounds(grown):

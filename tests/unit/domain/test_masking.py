@@ -1,6 +1,7 @@
 """Masked sums in the log: by whom they may be made, when one goes on without some, and what its rounds take."""
 
 import pytest
+from msgspec import structs
 
 from comity.domain.events import (
     Aggregate,
@@ -10,6 +11,7 @@ from comity.domain.events import (
     Masking,
     OrganizationRemoved,
     PlanCancelled,
+    PlanRegistered,
     RoundClosed,
     SumClosed,
     SumOpened,
@@ -282,14 +284,38 @@ def test_a_masked_plan_has_its_rounds_tasks_and_no_others(masked):
         with_(second, round=2),
         with_(second, stage="", round=0, gathers=False),
     ):
-        with pytest.raises(Forbidden, match="has its rounds' tasks and no such as this"):
+        with pytest.raises(Forbidden, match="has the tasks of its rounds, and none such as"):
             made.log.write("a", odd)
     again = local(made.plan, 1, "d", {}, attempt=2)
     open_to_a = {**again.outputs, "contribution": TaskOutput(permission=Permission(authorized=("a",)))}
+    with pytest.raises(Conflict, match="tries again what d has not failed at"):
+        made.log.write("a", again)
+    made.fail("local", 1, "d")
     for odd in (with_(again, required=True), with_(again, outputs=open_to_a), with_(again, key=made.log.key("x"))):
-        with pytest.raises(Forbidden, match="has its rounds' tasks and no such as this"):
+        with pytest.raises(Forbidden, match="has the tasks of its rounds, and none such as"):
             made.log.write("a", odd)
     made.log.write("a", again)
+
+
+def test_what_an_organization_keeps_to_itself_is_taken_by_no_other_task_of_its_own(masked):
+    made = masked()
+    made.locals(1, *"abcd")
+    (memory,) = (
+        each for each in made.log.records.find(Model, "task", made.key("local", 1, "d")) if each.output == "memory"
+    )
+    made.log.plan("other")
+    shown = {"state": TaskOutput(permission=Permission(public=True))}
+    taken = with_(
+        made.log.task("published", worker="d", plan=made.log.key("other")),
+        function=made.functions["init"],
+        inputs=(TaskInput("start", asset=memory.key),),
+        outputs=shown,
+    )
+    with pytest.raises(Forbidden, match="stays where it was made"):
+        made.log.write("a", taken)
+    grows = structs.replace(made.growth, start=memory.key, aggregator="d")
+    with pytest.raises(Forbidden, match="stays where it was made"):
+        made.log.write("a", PlanRegistered(key=made.log.key("third"), name=made.log.NAME, growth=grows))
 
 
 def test_metrics_of_one_site_are_shown_by_no_other_function(masked):
@@ -306,7 +332,7 @@ def test_metrics_of_one_site_are_shown_by_no_other_function(masked):
     spied = local(made.plan, 1, "d", {})
     shown = {**part.outputs, "auc": TaskOutput(permission=Permission(public=True))}
     spied = with_(spied, key=made.log.key("s"), function=spy.key, stage="evaluate", inputs=part.inputs, outputs=shown)
-    with pytest.raises(Forbidden, match="has its rounds' tasks and no such as this"):
+    with pytest.raises(Forbidden, match="has the tasks of its rounds, and none such as"):
         made.log.write("a", spied)
 
 

@@ -265,7 +265,7 @@ class Network:
             worker: Any = Worker(process)
             bundles = Bundles(folder / "bundles", blobs, EnvironmentsInMemory(own.environment(())), worker)  # type: ignore[arg-type]
             way, place = Way(tasks=1, approve="allow"), folder / "channels" / "1"
-            part = node_module.part(exchange, bundles, pool=worker, folder=place, way=way)
+            part = node_module.part(exchange, bundles, pool=worker, folder=place, way=way, policy=place)
             self.parts[process.name] = part
             await part.run()
         finally:

@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 
 from comity.domain.events import Growth, TaskOutput
-from comity.domain.masking import cohort
 from comity.domain.policy import Asked
 from comity.domain.records import Dataset, Function, Plan, Records, Task
 from comity.domain.rounds import sites_of
@@ -58,7 +57,8 @@ def experiment_asked(
 ) -> Asked:
     """What an experiment of an organization's asks for of one of its datasets, in one of its rounds."""
     selected = sites_of(growth, max(1, min(round, growth.rounds)))
-    needs = enough(float(growth.quorum), len(selected)) if growth.masking is None else cohort(growth, selected)
+    # Of a masked sum's roster some may have left by the time it begins: what is sure is what it asks for.
+    needs = enough(float(growth.quorum), len(selected)) if growth.masking is None else growth.masking.least
     epsilon, delta = promised(growth)
     return Asked(
         owner=dataset.owner,
@@ -91,17 +91,34 @@ def promised(growth: Growth) -> tuple[float, float]:
 
 
 def repeats(records: Records, plan: Plan, dataset: str) -> int:
-    """How often the plan's owner has run the same experiment on the dataset before it."""
-    assert plan.growth is not None
-    count = 0
+    """How often the plan's owner has begun the same experiment on the dataset before it, whatever its seed."""
+    if plan.growth is None:
+        return 0
+    same, count = _but_for_its_seed(plan.growth.experiment), 0
     for other in records.find(Plan, "owner", plan.owner):
-        if other.growth is None or other.growth.experiment != plan.growth.experiment:
+        if other.growth is None or _but_for_its_seed(other.growth.experiment) != same:
             continue
         taken = any(data.dataset == dataset for data in other.growth.sites.values())
         count += taken and (other.created_at, other.key) < (plan.created_at, plan.key)
     return count
 
 
+def _but_for_its_seed(experiment: str) -> object:
+    """An experiment's document without its seed; as it is where it is none."""
+    try:
+        document = msgspec.json.decode(experiment)
+    except (msgspec.MsgspecError, RecursionError):
+        return experiment
+    if isinstance(document, dict):
+        document.pop("seed", None)  # pyright: ignore[reportUnknownMemberType]
+    return document  # pyright: ignore[reportUnknownVariableType]
+
+
 def _number(value: object) -> float:
-    """The number; NaN for anything else."""
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    """The number; NaN for anything else, or one that no float can hold."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:
+        return math.nan

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import final
 
+import msgspec
+
 from comity.adapters.sql.log import Log
 from comity.domain.events import Growth
-from comity.domain.policy import LEVELS, Asked, Policy, Ruling, budget_of, decide, read_policy
+from comity.domain.policy import LEVELS, PERMISSIONS, Asked, Policy, Ruling, budget_of, decide, read_policy
 from comity.domain.records import Dataset, PolicyOf, need
 from comity.node.policy import ledger
 from comity.node.policy.asked import experiment_asked, promised
-from comity.node.policy.policies import PERMISSIONS, minute
+from comity.node.policy.policies import content, minute
 from comity.privacy.budget import over, spent
+from comity.values.digest import digest
+from comity.values.errors import InvalidInput
 
 
 @final
@@ -40,9 +43,13 @@ def explained(log: Log, growth: Growth, organization: str, *, here: str) -> list
     for site, data in sorted(growth.sites.items()):
         dataset = need(log.records, Dataset, data.dataset)
         said = log.records.get(PolicyOf, site)
-        policy = None if said is None or not said.digest else _read(log, said)
-        if policy is None:
+        if said is None or not said.digest:
             made.append(Explained(site, dataset.key, Ruling(rule=PERMISSIONS), ""))
+            continue
+        policy = read_said(log.texts([said.content]).get(said.content, ""), said.digest)
+        if policy is None:
+            unknown = Ruling(reasons=(f"what {site} said of its policy cannot be read, or was deleted",))
+            made.append(Explained(site, dataset.key, unknown, said.digest))
             continue
         name = log.texts([dataset.name]).get(dataset.name, "")
         shows = bool(growth.metrics) and growth.masking is None
@@ -51,14 +58,17 @@ def explained(log: Log, growth: Growth, organization: str, *, here: str) -> list
         more = _budget(log, policy, growth, asked) if site == here or not ruling.allowed else ()
         if ruling.allowed and more:
             ruling = Ruling(reasons=tuple(more))
-        made.append(Explained(site, dataset.key, ruling, said.digest if said else ""))
+        made.append(Explained(site, dataset.key, ruling, said.digest))
     return made
 
 
-def _read(log: Log, said: PolicyOf) -> Policy | None:
-    """The policy that was said; None where its text was deleted."""
-    text = log.texts([said.content]).get(said.content)
-    return read_policy(json.loads(text)) if text else None
+def read_said(text: str, said: str) -> Policy | None:
+    """The policy of this digest that an organization said; None for anything else that it may have written."""
+    try:
+        policy = read_policy(msgspec.json.decode(text))
+        return policy if digest(content(policy).encode()) == said else None
+    except (msgspec.MsgspecError, InvalidInput, ValueError, TypeError, RecursionError):
+        return None
 
 
 def _budget(log: Log, policy: Policy, growth: Growth, asked: Asked) -> Sequence[str]:

@@ -23,10 +23,21 @@ from sqlalchemy import Connection
 from comity.adapters.sql.log import Log
 from comity.domain.events import PolicyChanged, Ruled, TaskDone, TaskFailed
 from comity.domain.plans import status_of
-from comity.domain.policy import OWN, Asked, Budget, Policy, Ruling, Sandbox, budget_of, decide, read_policy
+from comity.domain.policy import (
+    OWN,
+    PERMISSIONS,
+    Asked,
+    Budget,
+    Policy,
+    Ruling,
+    Sandbox,
+    budget_of,
+    decide,
+    read_policy,
+)
 from comity.domain.records import Dataset, Function, Plan, PolicyOf, Task, need
-from comity.domain.states import OVER
-from comity.domain.words import SALT, written
+from comity.domain.states import ENDED, OVER
+from comity.domain.words import SALT, is_key, written
 from comity.node.following import Following
 from comity.node.policy import ledger
 from comity.node.policy.asked import asked_of, promised, repeats
@@ -36,14 +47,14 @@ from comity.values.errors import ComityError, Forbidden, InvalidInput
 
 FILE = "policy.toml"
 
+GONE = 10.0
+"""Seconds after which a file that is not there any more is taken to be gone: an editor may be saving it."""
+
 LOOK = 2.0
 """Seconds between two looks at the file, for what is said of it; decisions look themselves."""
 
 UNCHARGED = ("evaluate",)
 """Stages that spend no budget: they read test rows, which record-level differential privacy does not protect."""
-
-PERMISSIONS = "permissions"
-"""What allows where there is no policy: the permissions in the log, and a steward's word on the code."""
 
 
 @final
@@ -82,6 +93,10 @@ class Policies:
         self._sandbox = sandbox
         self._clock = clock
         self._read: tuple[tuple[int, int, int] | None, Held] | None = None
+        self._missed: float | None = None
+        """Since when the file is not there, by this process's clock."""
+        self._reserves = True
+        """Whether there may be something to give back."""
         self._log = structlog.get_logger().bind(organization=following.organization)
 
     def now(self) -> Held:
@@ -90,9 +105,11 @@ class Policies:
             known = self._path.stat()
             mark = (known.st_mtime_ns, known.st_size, known.st_ino)
         except FileNotFoundError:
+            self._missed = self._missed or time.monotonic()
             return Held(None)
         except OSError as error:
             return Held(None, trouble=f"{FILE} cannot be read: {error}")
+        self._missed = None
         if self._read is None or self._read[0] != mark:
             self._read = (mark, read_file(self._path))
         return self._read[1]
@@ -104,6 +121,13 @@ class Policies:
     async def commit(self, task: Task, dataset: Dataset | None) -> Allowed:
         """Whether what a task has made may leave, by what the policy is now."""
         return await self._decided(task, dataset, reserves=False)
+
+    async def still(self, task: Task) -> str:
+        """Why what a task has left may go into no masked sum any more, by what the policy is now; empty if it may."""
+        taken = [each.asset for each in task.inputs if each.asset]
+        found = await self._following.read(lambda log: [log.records.get(Dataset, each) for each in taken])
+        dataset = next((each for each in found if each is not None), None)
+        return (await self._decided(task, dataset, reserves=False)).reason
 
     def charged(self, connection: Connection, task: Task, event: TaskDone | TaskFailed) -> TaskDone | TaskFailed:
         """What is said of a task, once its run is charged for it within the transaction of its commit."""
@@ -135,6 +159,9 @@ class Policies:
         if held.trouble:
             return Allowed(reason=held.trouble)
         if held.policy is None:
+            known = await self._following.read(lambda log: log.records.get(PolicyOf, dataset.owner))
+            if known is not None and known.digest:
+                return Allowed(reason=f"{FILE} is not there any more; without it this node runs on once that is said")
             rule = OWN if task.owner == dataset.owner else PERMISSIONS
             return Allowed(Ruled(rule=rule))
         policy = held.policy
@@ -148,6 +175,8 @@ class Policies:
             return asked, plan
 
         asked, plan = await self._following.read(found)
+        if not asked.name and any(not is_key(each.dataset) for each in policy.budget):
+            return Allowed(reason=f"the name of the dataset {dataset.key} was deleted; name its budget by this key")
         ruling = decide(policy, replace(asked, sandbox=self._sandbox(), minute=minute()))
         if not ruling.allowed:
             return Allowed(reason=refusal(dataset.owner, ruling), policy=held.digest)
@@ -180,13 +209,17 @@ class Policies:
             at=self._clock(),
             before="",
         )
-        channel = self._following.channel
+        if status_of(plan) in OVER:
+            raise Forbidden(f"the plan {plan.key} is over")
+        channel, self._reserves = self._following.channel, True
         return await self._following.database.awrite(lambda connection: ledger.add(connection, channel, line, budget))
 
     async def _say(self, held: Held) -> None:
         """Say what the policy is, unless that is known."""
         if held.trouble:
             return self._log.error("refuses everything", reason=held.trouble)
+        if self._missed is not None and time.monotonic() - self._missed < GONE:
+            return
         me = self._following.organization
         known = await self._following.read(lambda log: log.records.get(PolicyOf, me))
         if (known.digest if known else "") == held.digest:
@@ -201,12 +234,23 @@ class Policies:
         def release(connection: Connection) -> None:
             log = Log(connection, channel)
             for dataset, run in ledger.reserved(connection, channel):
-                plan = log.records.get(Plan, run)
-                if plan is not None and status_of(plan) in OVER:
+                if _is_over(log, run, self._following.organization):
                     ledger.follow(connection, channel, run=run, dataset=dataset, does="release", at=at)
 
+        if not self._reserves:
+            return
         if await self._following.database.aread(lambda connection: bool(ledger.reserved(connection, channel))):
             await self._following.database.awrite(release)
+        else:
+            self._reserves = False
+
+
+def _is_over(log: Log, run: str, organization: str) -> bool:
+    """Whether a run is over, and nothing of it is under way here."""
+    plan = log.records.get(Plan, run)
+    if plan is None or status_of(plan) not in OVER:
+        return False
+    return all(each.status in ENDED for each in log.records.find(Task, "plan", run) if each.worker == organization)
 
 
 def read_file(path: Path) -> Held:

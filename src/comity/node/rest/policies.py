@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, final
 
 import msgspec
@@ -91,7 +90,8 @@ def _policies(view: View) -> list[nouns.Policy]:
         said = view.records.get(PolicyOf, member.key)
         if said is not None:
             text = view.text(said.content)
-            content: Any = json.loads(text) if said.digest and text.startswith("{") else None
+            policy = explaining.read_said(text, said.digest) if said.digest else None
+            content: Any = None if policy is None else msgspec.to_builtins(policy)
             made.append(
                 {
                     "organization": member.key,

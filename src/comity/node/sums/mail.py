@@ -11,7 +11,7 @@ from comity.domain.letter import SumLetter
 from comity.domain.records import MaskedSum
 from comity.node.exchange import Exchange
 from comity.node.sums.making import MadeSums
-from comity.node.sums.site import SiteSums
+from comity.node.sums.site import SiteSums, Still
 from comity.privacy import messages
 from comity.privacy.messages import Advertised, Agreed, Shared, Survivors
 
@@ -20,10 +20,10 @@ from comity.privacy.messages import Advertised, Agreed, Shared, Survivors
 class SumMail:
     """One channel's masked sums at one node: those it has a part in, and those it makes."""
 
-    def __init__(self, exchange: Exchange, folder: Path) -> None:
+    def __init__(self, exchange: Exchange, still: Still, folder: Path) -> None:
         self._exchange = exchange
         self._following = exchange.following
-        self.site = SiteSums(exchange, self.say, folder / "sums")
+        self.site = SiteSums(exchange, self.say, still, folder / "sums")
         self.made = MadeSums(exchange, self.say, clock.now)
 
     async def run(self) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeAlias, final
 
@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 
 from comity.adapters.sql.log import Log
 from comity.domain.events import SumOpened
-from comity.domain.records import MaskedSum
+from comity.domain.records import MaskedSum, Model, Task
 from comity.node import schema
 from comity.node.exchange import Exchange
 from comity.node.sums import kept
@@ -29,10 +29,13 @@ from comity.node.sums.terms import Masked, masked, part_of
 from comity.privacy import messages, site
 from comity.privacy.messages import Advertised, Agreed, Shared, Survivors, ToSite
 from comity.values.digest import Digest
-from comity.values.errors import ComityError, Unavailable
+from comity.values.errors import ComityError, Forbidden, Unavailable
 
 Say: TypeAlias = Callable[[str, str, bytes], None]
 """Brings a message of a sum, named by its task, to an organization, in the background."""
+
+Still: TypeAlias = Callable[[Task], Awaitable[str]]
+"""Why this organization does not let a task's output go into a sum any more; empty if it does."""
 
 FOLLOWS: dict[type[ToSite], tuple[str, str]] = {
     Advertised: ("advertised", "shared"),
@@ -47,10 +50,11 @@ FOLLOWS: dict[type[ToSite], tuple[str, str]] = {
 class SiteSums:
     """One channel's, at one node; `run` does the work that no message asks for."""
 
-    def __init__(self, exchange: Exchange, say: Say, folder: Path) -> None:
+    def __init__(self, exchange: Exchange, say: Say, still: Still, folder: Path) -> None:
         self._following = exchange.following
         self._exchange = exchange
         self._say = say
+        self._still = still
         self._folder = folder
         self._locks = defaultdict[str, asyncio.Lock](asyncio.Lock)
         self._unfit: set[str] = set()
@@ -184,21 +188,23 @@ class SiteSums:
         return made
 
     async def _input(self, record: MaskedSum, part: SitePart, told: Shared) -> SitePart | None:
-        def found(log: Log) -> tuple[Masked, str | None]:
+        def found(log: Log) -> tuple[Masked, tuple[Task, Model] | None]:
             summed = masked(log.records, record)
-            given = part_of(log.records, summed, self._following.organization)
-            return summed, given and given[1].blob
+            return summed, part_of(log.records, summed, self._following.organization)
 
-        summed, blob = await self._following.read(found)
-        if blob is None:
+        summed, given = await self._following.read(found)
+        if given is None:
             return None
+        task, model = given
+        if reason := await self._still(task):
+            raise Forbidden(reason)
         made = await asyncio.to_thread(
             masked_input,
             self._exchange.blobs,
             summed,
             part,
             told=told,
-            blob=blob,
+            blob=model.blob,
             identity=self._following.identity,
             folder=self._folder,
         )

@@ -107,6 +107,7 @@ class Parties:
     def __init__(self, made: Grown, folder: Path) -> None:
         self.made, self.folder = made, folder
         self.away: set[str] = set()
+        self.refusing: set[str] = set()
         self.exchange: dict[str, Exchange] = {}
         self.mail: dict[str, SumMail] = {}
         self.running: dict[str, asyncio.Task[None]] = {}
@@ -119,8 +120,11 @@ class Parties:
 
     def begin(self, name: str) -> None:
         """A process of this party's, over what it has kept."""
-        self.mail[name] = SumMail(self.exchange[name], self.folder / name)  # type: ignore[arg-type]
+        self.mail[name] = SumMail(self.exchange[name], self._still, self.folder / name)  # type: ignore[arg-type]
         self.mail[name].made._clock = lambda: self.made.log.now
+
+    async def _still(self, task: Any) -> str:
+        return f"the policy of {task.worker} refuses it" if task.worker in self.refusing else ""
 
     def start(self, *names: str) -> None:
         for name in names or self.mail:

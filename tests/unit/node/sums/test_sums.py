@@ -172,6 +172,24 @@ def test_what_cannot_be_summed_is_left_out_and_kills_nobody(parties, contributio
     run(story())
 
 
+def test_an_input_that_a_policy_refuses_in_the_end_does_not_leave(parties, contribution, monkeypatch):
+    monkeypatch.setattr(making, "ANSWER", 0.1)
+
+    async def story():
+        made = parties()
+        made.start()
+        await begun(made)
+        made.refusing = {"d"}
+        for site in "abcd":
+            made.trains(site, contribution(1.0))
+        made.tell()
+        await given(made, "abc")
+        assert included(made, await made.closed()) == "abc"
+        await made.close()
+
+    run(story())
+
+
 def test_a_sum_that_too_few_give_to_is_given_up_with_a_reason(parties, contribution, monkeypatch):
     monkeypatch.setattr(making, "ANSWER", 0.1)
 
