@@ -20,7 +20,7 @@ from comity.domain.membership import Act
 from comity.domain.parts import away, deadline, given_up, latest, measured_state, parts, sites, unapproved
 from comity.domain.plans import own_plan
 from comity.domain.records import Draft, MaskedSum, Organization, Plan, Records, Task, need
-from comity.domain.rounds import first, growth_of, local, measurement, round_tasks, sites_of
+from comity.domain.rounds import evaluation, first, growth_of, local, measurement, round_tasks, sites_of
 from comity.domain.states import ENDED
 from comity.domain.words import Stage
 from comity.values.cohort import two_thirds
@@ -60,6 +60,8 @@ def _tasks(plan: Plan, event: TaskAdded) -> Iterator[TaskAdded | SumOpened]:
                 yield local(plan, number, event.worker, {}, attempt)
         elif event.stage in ("sum", "step"):
             yield from round_tasks(plan, number, {})
+        elif growth.metrics and event.stage == "evaluate" and event.worker in growth.sites:
+            yield evaluation(plan, number, event.worker, {})
         elif growth.metrics:
             yield from measurement(plan, number, {})
 

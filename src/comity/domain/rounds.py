@@ -76,24 +76,21 @@ def measurement(plan: Plan, number: int, memories: Mapping[str, str]) -> list[Ta
     """
     growth = growth_of(plan)
     left = dict.fromkeys(growth.metrics, PUBLIC)
-    scores = TaskOutput(transient=True, private=True, aggregate=_aggregate(growth))
-    shown = {} if growth.masking else left
-    made = [
-        _task(
-            plan,
-            "evaluate",
-            number,
-            site=site,
-            inputs=_at_site(plan, number, site, memories),
-            outputs={"scores": scores, **shown},
-        )
-        for site in sorted(growth.sites)
-    ]
+    made = [evaluation(plan, number, site, memories) for site in sorted(growth.sites)]
     parts = tuple(TaskInput("parts", parent=each.key, output="scores") for each in made)
     total = _task(plan, "scores", number, inputs=parts, outputs={"total": _kept()}, gathers=True)
     summed = TaskInput("total", parent=total.key, output="total")
     finish = _task(plan, "finish", number, inputs=(summed,), outputs=left)
     return [*made, total, *_opened(growth, total), finish]
+
+
+def evaluation(plan: Plan, number: int, site: str, memories: Mapping[str, str]) -> TaskAdded:
+    """A site's part of a measurement; where sums are masked it shows nothing by itself."""
+    growth = growth_of(plan)
+    shown = {} if growth.masking else dict.fromkeys(growth.metrics, PUBLIC)
+    scores = TaskOutput(transient=True, private=True, aggregate=_aggregate(growth))
+    inputs = _at_site(plan, number, site, memories)
+    return _task(plan, "evaluate", number, site=site, inputs=inputs, outputs={"scores": scores, **shown})
 
 
 def _aggregate(growth: Growth) -> Aggregate:
