@@ -18,6 +18,7 @@ from comity.sdk.growth import signatures
 from comity.sdk.work import perform
 from comity.values import codec
 from comity.values.contribution import gather
+from comity.values.digest import digest
 from comity.values.errors import InvalidInput, NotSupported
 
 DP = co.privacy.SiteDP(noise_multiplier=0.5, delta=1e-3, clip=0.1)
@@ -236,7 +237,7 @@ def test_the_form_of_a_noised_sum_tells_the_noise(private, four):
     scale = made.private.scale(64, part)
     other = replace(made.private, dp=replace(DP, colluding=1)).scale(64, part)
     layout = vector.Layout.of(part["A"])
-    assert len({layout.form(each) for each in (scale, other, replace(scale, noise=None))}) == 3
+    assert len({layout.form(each, digest(b"a session")) for each in (scale, other, replace(scale, noise=None))}) == 3
 
 
 @pytest.mark.parametrize(

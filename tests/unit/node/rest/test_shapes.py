@@ -87,6 +87,8 @@ TASK = {
     "stage": (str, None),
     "round": (int, None),
     "waiting_for": (str, None),
+    "ruled": (dict, None),
+    "refused": (str, None),
 }
 MODEL = {
     "key": str,
