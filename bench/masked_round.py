@@ -66,7 +66,7 @@ def by_itself(numbers: int) -> tuple[float, float]:
     given = co.Contribution({"w": np.linspace(-1, 1, numbers, dtype=np.float32)}, 1)
     vector = Vector(given, scale, norm=None, rounding=bytes(32))
     length = 2**21  # as terms have it
-    own = Masks(digest(b"x"), own=[("a", bytes(32), 1)], pairs=[("a", name, bytes(32), 1) for name in "bcd"])
+    own = Masks(session=digest(b"x"), own=[("a", bytes(32), 1)], pairs=[("a", name, bytes(32), 1) for name in "bcd"])
     buffer = np.empty(min(length, vector.layout.size), masks.ring(32))
     encoding = masking = 0.0
     for index in range(-(-vector.layout.size // length)):
