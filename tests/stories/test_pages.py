@@ -31,9 +31,6 @@ AXE = Path(__file__).parents[1] / "vectors" / "axe" / "axe.min.js"
 RULES = {"light": "", "dark": "runOnly: ['color-contrast'],"}
 """What is looked for: in the dark only what the colours change."""
 
-ALIKE = {"/tasks", "/datasets", "/organizations", "/search?q=fed", "/manage_users", "/settings", "/nowhere"}
-"""Pages that have no colours which others have not."""
-
 ROUNDS = 6
 
 NAMES = ["clinic", "hospital"]
