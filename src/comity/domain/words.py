@@ -22,7 +22,11 @@ _KEY = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}
 
 
 def is_key(text: str) -> bool:
-    """Whether this is a key, and no name."""
+    """Whether a text is the key of something on a network, and no name.
+
+    >>> is_key("4a1bb84a-588a-596a-8d62-8fc93a622ea8"), is_key("heart")
+    (True, False)
+    """
     return _KEY.fullmatch(text) is not None
 
 

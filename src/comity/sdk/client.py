@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -183,18 +182,6 @@ def embedded(directory: Path, organization: str) -> Account:
         raise NotFound(f"say as which organization of {directory}: --as {' | '.join(known)}")
     url = f"http://127.0.0.1:{(here / 'port').read_text()}"
     return Account(url=url, user="admin", password=(here / "admin-password").read_text())
-
-
-def is_key(text: str) -> bool:
-    """Whether a text is the key of something on a network, and no name.
-
-    >>> is_key("4a1bb84a-588a-596a-8d62-8fc93a622ea8"), is_key("heart")
-    (True, False)
-    """
-    try:
-        return str(uuid.UUID(text)) == text
-    except ValueError:
-        return False
 
 
 def _pieces(form: Files, boundary: str, head: bytes) -> Iterator[bytes]:

@@ -8,7 +8,8 @@ import uuid
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from comity.sdk.client import Client, Files, is_key
+from comity.domain.words import is_key
+from comity.sdk.client import Client, Files
 from comity.sdk.packing import pack
 from comity.values import codec
 from comity.values.errors import Conflict, InvalidInput
