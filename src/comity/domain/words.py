@@ -6,29 +6,17 @@ SHA-256(salt ‖ text) and lie beside it with their salt, so that they can be de
 
 from __future__ import annotations
 
-import re
 from hashlib import sha256
 from typing import Annotated, Literal, TypeAlias, final
 
 import msgspec
 from msgspec import Meta
 
+from comity.values.asset_key import PATTERN
 from comity.values.keys import to_base64
 
-Key: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")]
+Key: TypeAlias = Annotated[str, Meta(pattern=PATTERN)]
 """A UUID in lower case."""
-
-_KEY = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-
-
-def is_key(text: str) -> bool:
-    """Whether a text is the key of something on a network, and no name.
-
-    >>> is_key("4a1bb84a-588a-596a-8d62-8fc93a622ea8"), is_key("heart")
-    (True, False)
-    """
-    return _KEY.fullmatch(text) is not None
-
 
 OrganizationId: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}\Z")]
 

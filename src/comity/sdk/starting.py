@@ -8,10 +8,10 @@ import uuid
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from comity.domain.words import is_key
 from comity.sdk.client import Client, Files
 from comity.sdk.packing import pack
 from comity.values import codec
+from comity.values.asset_key import is_key
 from comity.values.errors import Conflict, InvalidInput
 from comity.values.tree import Tree
 

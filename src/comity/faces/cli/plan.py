@@ -11,10 +11,10 @@ from typing import Annotated, Any
 
 import typer
 
-from comity.domain.words import is_key
 from comity.faces.cli.asking import Answer, asking, key_of
 from comity.faces.cli.show import folder_to_save, waiting
 from comity.sdk.client import Client
+from comity.values.asset_key import is_key
 from comity.values.errors import Conflict, Forbidden, InvalidInput, NotFound, NotSupported
 from comity.values.table import Cell, Table
 

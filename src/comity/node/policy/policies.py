@@ -37,11 +37,12 @@ from comity.domain.policy import (
 )
 from comity.domain.records import Dataset, Function, Plan, PolicyOf, Task, need
 from comity.domain.states import ENDED, OVER
-from comity.domain.words import SALT, is_key, written
+from comity.domain.words import SALT, written
 from comity.node.following import Following
 from comity.node.policy import ledger
 from comity.node.policy.asked import asked_of, promised, repeats
 from comity.privacy.budget import Line
+from comity.values.asset_key import is_key
 from comity.values.digest import canonical, digest
 from comity.values.errors import ComityError, Forbidden, InvalidInput
 
