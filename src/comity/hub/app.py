@@ -7,9 +7,11 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import cache
 
-from fastapi import FastAPI, Request, Response
 from prometheus_client import CollectorRegistry, Counter
 from sqlalchemy import Connection
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
 
 from comity.adapters import asgi
 from comity.adapters.disk import is_full
@@ -22,11 +24,11 @@ SWEEP = 3600.0
 """Seconds between two looks for what nobody fetched."""
 
 
-def app(hub: Hub, ready: Callable[[], None]) -> FastAPI:
+def app(hub: Hub, ready: Callable[[], None]) -> Starlette:
     """The hub as an ASGI application; `ready` is called when it begins to answer."""
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+    async def lifespan(_: Starlette) -> AsyncGenerator[None]:
         await hub.ordering.begin()
         tasks = [asyncio.create_task(hub.ordering.run()), asyncio.create_task(_sweep(hub))]
         ready()
@@ -34,8 +36,8 @@ def app(hub: Hub, ready: Callable[[], None]) -> FastAPI:
         for task in tasks:
             task.cancel()
 
-    made = FastAPI(lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
-    made.openapi = cache(described)
+    made = asgi.application(lifespan)
+    made.state.openapi = cache(described)
     made.state.hub = hub
     made.state.registry = registry = CollectorRegistry()
     requests = Counter("comity_hub_requests", "Requests answered.", ["method", "path", "status"], registry=registry)

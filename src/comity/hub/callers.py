@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import final
 
-from fastapi import Request
 from sqlalchemy import Connection, select
+from starlette.requests import Request
 
 from comity.adapters import arriving
 from comity.adapters.sql.log import Log

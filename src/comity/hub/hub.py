@@ -9,7 +9,8 @@ from typing import Any, TypeVar, final
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from fastapi import Request, Response
+from starlette.requests import Request
+from starlette.responses import Response
 
 from comity.adapters.clock import now
 from comity.adapters.sql.database import Database

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import final
 
 import msgspec
-from fastapi import Request, Response
 from sqlalchemy import Connection, delete, func, insert, select
+from starlette.requests import Request
+from starlette.responses import Response
 
 from comity.hub import schema
 from comity.hub.callers import Caller, called, member

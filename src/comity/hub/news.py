@@ -8,8 +8,9 @@ from contextlib import suppress
 from typing import Any, final
 
 import msgspec
-from fastapi import Request, Response
 from sqlalchemy import Connection, func, select
+from starlette.requests import Request
+from starlette.responses import Response
 
 from comity.adapters.sql.log import Delivery
 from comity.domain.presence import read_agent

@@ -6,9 +6,10 @@ import secrets
 from dataclasses import dataclass
 from typing import final
 
-from fastapi import Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 from sqlalchemy import Connection, func, select
+from starlette.requests import Request
+from starlette.responses import Response
 
 from comity.adapters import folder
 from comity.adapters.sql.log import Log

@@ -6,10 +6,10 @@ from contextlib import suppress
 from typing import Annotated, Any, final
 
 import msgspec
-from fastapi import Request, Response
-from fastapi.responses import StreamingResponse
 from msgspec import Meta
 from sqlalchemy import Connection, delete, func, insert, select
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
 
 from comity.adapters import arriving
 from comity.domain.words import OrganizationId

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Annotated, Any, Literal, NotRequired, TypeAlias, TypedDict, final
 
-from fastapi import Request, Response
-from fastapi.responses import HTMLResponse
 from msgspec import Meta
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
 
 from comity.adapters import openapi_page
 from comity.adapters.openapi import BYTES, JSON, Binary, Count, Operation, Program, document
@@ -108,13 +108,13 @@ class Route:
 
 async def openapi(request: Request) -> Response:
     """These routes as an OpenAPI document."""
-    return answer(request.app.openapi())
+    return answer(request.app.state.openapi())
 
 
 async def page(request: Request) -> Response:
     """The same to be read; it loads nothing."""
     headers = {"content-security-policy": openapi_page.POLICY, "x-content-type-options": "nosniff"}
-    return HTMLResponse(openapi_page.page(request.app.openapi()), headers=headers)
+    return HTMLResponse(openapi_page.page(request.app.state.openapi()), headers=headers)
 
 
 NEWS = {"from": Count, "mail": Count, "after": Count, "wait": Count}

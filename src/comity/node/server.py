@@ -10,6 +10,7 @@ import uvicorn
 import uvloop
 
 from comity.adapters import arenas, folder, logs
+from comity.adapters.bounded_http import BoundedHttp
 from comity.adapters.sql.log import Log
 from comity.domain.entry import RULES
 from comity.domain.events import RulesSupported
@@ -41,7 +42,12 @@ async def _serve(place: Place, listening: socket.socket, way: Way, *, ready: Cal
     async with running(place, way) as node:
         made = app(node, place.accounts, folder=place.folder, sample_roots=way.sample_roots, dress=dress)
         config = uvicorn.Config(
-            made, lifespan="off", log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE
+            made,
+            http=BoundedHttp,
+            lifespan="off",
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=GRACE,
         )
         greeting = asyncio.create_task(_greet(node, ready))
         await uvicorn.Server(config).serve(sockets=[listening])

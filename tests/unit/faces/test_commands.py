@@ -61,7 +61,7 @@ def listed(node, noun, *found):
 
 
 def test_the_command_line_is_light():
-    heavy = ("sqlalchemy", "fastapi", "aiohttp", "uvicorn", "msgspec", "pydantic", "torch", "matplotlib")
+    heavy = ("sqlalchemy", "starlette", "aiohttp", "uvicorn", "msgspec", "pydantic", "torch", "matplotlib")
     code = f"import sys, comity.faces.cli.main; print([each for each in {heavy} if each in sys.modules])"
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "[]\n"
 

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from comity.adapters.bounded_http import BoundedHttp
 from comity.faces.playground.limits import Limits
 from comity.faces.playground.places import STATIC, TEMPLATES
 from comity.faces.playground.routes import Playground
@@ -50,7 +51,12 @@ def serve(listening: socket.socket, limits: Limits, *, ready: Callable[[], None]
 async def _serve(listening: socket.socket, limits: Limits, ready: Callable[[], None]) -> None:
     made, playground = application(limits)
     config = uvicorn.Config(
-        made, lifespan="off", log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE
+        made,
+        http=BoundedHttp,
+        lifespan="off",
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=GRACE,
     )
     warming = asyncio.create_task(_warm(playground, ready))
     try:

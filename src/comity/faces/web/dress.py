@@ -14,11 +14,13 @@ from typing import TypeAlias
 from urllib.parse import quote
 
 import structlog
-from fastapi import FastAPI, Request, Response
-from fastapi.exception_handlers import http_exception_handler
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route as Asgi
 
+from comity.adapters import asgi
 from comity.faces.playground import visited
 from comity.faces.playground.limits import Limits
 from comity.faces.playground.places import STATIC, TEMPLATES
@@ -43,7 +45,7 @@ LARGEST_FORM = 1 << 20
 """Bytes of a form that is sent."""
 
 
-def dress(made: FastAPI, api: Api, playground: Limits = Limits()) -> None:  # noqa: B008 frozen
+def dress(made: Starlette, api: Api, playground: Limits = Limits()) -> None:  # noqa: B008 frozen
     """Add the pages to a node's application."""
     played = playground.enabled
     statics = Statics(HERE / "static", *([STATIC] if played else []))
@@ -139,7 +141,7 @@ def _absent(visiting: Visiting) -> Callable[[Request, Exception], Awaitable[Resp
     async def answer(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         if error.status_code != 404 or "text/html" not in request.headers.get("accept", ""):
-            return await http_exception_handler(request, error)
+            return await asgi.refused(request, error)
         visit = visiting(request)
         reason = f"there is no page {request.url.path[:200]}; it may have had another address"
         return await visit.show_anyone("error.html", {"status": 404, "reason": reason}, status=404)

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias, final
 from urllib.parse import quote
 
-from fastapi import Response
-from starlette.responses import RedirectResponse
+from starlette.responses import RedirectResponse, Response
 
 from comity.faces.web.frame import Frame, theme_of
 from comity.faces.web.headers import HEADERS

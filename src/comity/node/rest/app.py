@@ -7,8 +7,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from fastapi import FastAPI, Request, Response
 from prometheus_client import CollectorRegistry, Counter
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
 
 from comity.adapters import asgi
 from comity.adapters.clock import now
@@ -43,11 +45,11 @@ ERRORS: Sequence[tuple[type[ComityError], int, str]] = (
 )
 """Status and Substra's code of each kind of error, for those whose message does not begin with one."""
 
-Dress: TypeAlias = Callable[[FastAPI, Api], None]
+Dress: TypeAlias = Callable[[Starlette, Api], None]
 """What gives the application further routes beside the API's: a node knows nothing of pages."""
 
 
-def bare(made: FastAPI, api: Api) -> None:
+def bare(made: Starlette, api: Api) -> None:
     """No further routes."""
 
 
@@ -59,7 +61,7 @@ def app(
     sample_roots: Sequence[Path] = (),
     clock: Callable[[], int] = now,
     dress: Dress = bare,
-) -> FastAPI:
+) -> Starlette:
     """The API of a node, and whatever `dress` adds. Uploads are received below `folder`, and uploaded data samples stay
     there.
 
@@ -69,8 +71,8 @@ def app(
     requests = Counter("comity_http_requests", "Requests answered.", ["method", "path", "status"], registry=registry)
     api = Api(node, accounts, folder, tuple(sample_roots), clock, registry, requests)
     repeats = Repeats(node.database, clock)
-    made = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
-    made.openapi = described
+    made = asgi.application()
+    made.state.openapi = described
     for route in ROUTES:
         asgi.add(made, route.method, route.path, _answering(api, route, repeats))
     dress(made, api)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, final
 
-from fastapi import Response
 from msgspec import Meta, Struct
+from starlette.responses import Response
 
 from comity.node import approving
 from comity.node.approving import Judged

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, TypeAlias, TypeVar, final
 
 import msgspec
-from fastapi import Request, Response
 from prometheus_client import CollectorRegistry, Counter
+from starlette.requests import Request
+from starlette.responses import Response
 
 from comity.adapters import arriving
 from comity.adapters.sql.log import Log

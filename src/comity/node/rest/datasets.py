@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 
-from fastapi import Response
+from starlette.responses import Response
 
 from comity.adapters.execution import opener
 from comity.domain.records import Dataset, need

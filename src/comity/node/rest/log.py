@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Annotated, Any, final
 
 import msgspec
-from fastapi import Response
 from msgspec import Meta, Struct
+from starlette.responses import Response
 
 from comity.adapters.openapi import Count as Place
 from comity.domain.entry import statement_digest

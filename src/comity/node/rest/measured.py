@@ -8,8 +8,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from math import isfinite
 from typing import Any, TypedDict
 
-from fastapi import Response
-from fastapi.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
 from comity.domain.plans import status_of
 from comity.domain.records import Performance, Plan, Task, need

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypedDict, final
 
-from fastapi import Response
+from starlette.responses import Response
 
 from comity.adapters.openapi import Moment
 from comity.domain.plans import status_of

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from statistics import quantiles
 
-from fastapi import Response
-from fastapi.responses import HTMLResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
+from starlette.responses import HTMLResponse, Response
 
 from comity.adapters import openapi_page
 from comity.domain.records import Task
@@ -44,13 +43,13 @@ async def metrics(call: Call) -> Response:
 
 async def openapi(call: Call) -> Response:
     """This API as an OpenAPI document."""
-    return answer(call.request.app.openapi())
+    return answer(call.request.app.state.openapi())
 
 
 async def page(call: Call) -> Response:
     """The same to be read; it loads nothing."""
     headers = {"content-security-policy": openapi_page.POLICY, "x-content-type-options": "nosniff"}
-    return HTMLResponse(openapi_page.page(call.request.app.openapi()), headers=headers)
+    return HTMLResponse(openapi_page.page(call.request.app.state.openapi()), headers=headers)
 
 
 def _figures(view: View) -> tuple[int, int]:

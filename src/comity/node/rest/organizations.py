@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.metadata import version
 
-from fastapi import Response
+from starlette.responses import Response
 
 from comity.domain.membership import CHANNEL
 from comity.domain.records import Channel, Organization

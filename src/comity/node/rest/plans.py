@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import isfinite
 
-from fastapi import Response
+from starlette.responses import Response
 
 from comity.domain.events import PlanCancelled, PlanRegistered
 from comity.domain.records import Performance, Plan, Task, need

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, final
 
 import msgspec
-from fastapi import Response
+from starlette.responses import Response
 
 from comity.domain.events import Growth
 from comity.domain.policy import budget_of

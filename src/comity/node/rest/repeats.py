@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TypeAlias, final
 
-from fastapi import Response
 from python_multipart.multipart import parse_options_header
 from sqlalchemy import ColumnElement, Connection, delete, func, select
+from starlette.responses import Response
 
 from comity.adapters import arriving
 from comity.adapters.sql.database import Database

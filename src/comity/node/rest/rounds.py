@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections.abc import Iterator
 
-from fastapi import Response
+from starlette.responses import Response
 
 from comity.domain.conducting import awaited
 from comity.domain.growing import attempts, task_key

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from fastapi import Response
+from starlette.responses import Response
 
 from comity.domain.records import DataSample, need
 from comity.node.registering_samples import link, register_in_place, register_uploaded

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from fastapi import Response
+from starlette.responses import Response
 
 from comity.domain.events import TaskInput
 from comity.domain.records import DataSample, Dataset, Draft, Function, Model, Performance, Task, need

@@ -6,7 +6,7 @@ import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
-from fastapi import Response
+from starlette.responses import Response
 
 from comity.node.accounts.people import Issued, Token
 from comity.node.rest.bodies import NewToken, decoded, form

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeAlias, TypedDict, final
 
-from fastapi import Response
 from msgspec import Meta, Struct
+from starlette.responses import Response
 
 from comity.node.accounts.people import User
 from comity.node.accounts.roles import role_named, substra_role

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-from fastapi import Response
+from starlette.responses import Response
 
 from comity.domain.records import Function, Plan, Task, need
 from comity.domain.states import TaskStatus

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
-from starlette.routing import Mount, Route
+from starlette.applications import Starlette
+from starlette.routing import Mount, Route, WebSocketRoute
 
 from comity.domain.events import FunctionBuilding, FunctionReady
 from comity.node.accounts.roles import Right, Role
@@ -175,12 +175,12 @@ def test_every_route_that_is_served_has_a_rule(steady):
 
 
 def test_a_new_route_is_seen():
-    made, below = FastAPI(openapi_url=None), FastAPI(openapi_url=None)
-    below.add_api_route("/deep/", lambda: {}, methods=["POST"])
-    made.add_api_route("/new/", lambda: {}, methods=["GET"])
-    made.mount("/below", below)
-    made.add_api_websocket_route("/socket", lambda: None)
-    assert list(served(made.routes)) == ["GET /new/", "POST /below/deep/", "APIWebSocketRoute /socket"]
+    def answer(request: Any) -> None: ...
+
+    below = Starlette(routes=[Route("/deep/", answer, methods=["POST"])])
+    made = Starlette(routes=[Route("/new/", answer, methods=["PUT"]), Mount("/below", below)])
+    made.router.routes.append(WebSocketRoute("/socket", answer))
+    assert list(served(made.routes)) == ["PUT /new/", "POST /below/deep/", "WebSocketRoute /socket"]
 
 
 class World:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fastapi import Response
+from starlette.responses import Response
 
 from comity.domain.records import Plan, need
 from comity.faces.web.curves import axis_of, curves

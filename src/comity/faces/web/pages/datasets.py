@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fastapi import Response
+from starlette.responses import Response
 
 from comity.domain.policy import Policy, budget_of
 from comity.domain.records import Dataset, Model, Plan, need

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from fastapi import Response
+from starlette.responses import Response
 
 from comity.domain.records import Approval, Function, need
 from comity.domain.sums import SUM

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from fastapi import Response
+from starlette.responses import Response
 
 from comity.faces.web.session import cookie_name, set_cookie, within
 from comity.faces.web.visit import Visit, to

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, final
 
 import msgspec
-from fastapi import Response
+from starlette.responses import Response
 
 from comity.domain.records import Plan
 from comity.domain.rounds import growth_of, sites_of

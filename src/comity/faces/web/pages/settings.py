@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import Response
+from starlette.responses import Response
 
 from comity.faces.web.visit import Visit
 from comity.node.rest.organizations import VERSION

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from fastapi import Response
+from starlette.responses import Response
 
 from comity.faces.web.headers import UNKEPT
 from comity.faces.web.visit import Endpoint, Visit

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
-from fastapi import Response
+from starlette.responses import Response
 
 from comity.domain.records import Model, Plan, Task, need
 from comity.faces.web.errors_in_logs import trouble

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import Response
+from starlette.responses import Response
 
 from comity.faces.web.frame import THEME
 from comity.faces.web.session import set_cookie, within

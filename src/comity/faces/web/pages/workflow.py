@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fastapi import Response
+from starlette.responses import Response
 
 from comity.domain.records import Function, Plan, Task, need
 from comity.domain.words import Key
