@@ -24,7 +24,8 @@ from comity.adapters.sql.schema import BRANCH
 from comity.domain.entry import Entry, Seen, Statement, leaf_bytes, read_leaf, sign
 from comity.domain.events import Admission, AnyEvent, ChannelCreated, PlanRegistered, Redacted, Renamed
 from comity.domain.log import admit
-from comity.domain.records import Plan, RecordsInMemory
+from comity.domain.membership import CHANNEL
+from comity.domain.records import Channel, Organization, Plan, RecordsInMemory
 from comity.domain.words import written
 from comity.ledger.merkle import HashesInMemory, Tree, leaf_hash
 from comity.values.errors import Conflict, DecodeError, Forbidden, InvalidInput
@@ -254,7 +255,10 @@ class TakenBack(Exception):
 @given(st.lists(STEPS, max_size=8))
 @settings(deadline=None, derandomize=True, max_examples=25)
 def test_a_writer_that_remembers_sees_what_one_does_that_reads(writers, steps):
-    """Two writers take turns, and some of what they do fails: neither ever remembers what is not so."""
+    """Two writers take turns, and some of what they do fails: neither ever remembers what is not so.
+
+    Nor do readers with whom they share what they remember, of the log as it was before or is now.
+    """
     channel, memos = next(CHANNELS), [Memo(), Memo()]
     order(writers[0], 0, channel=channel)
 
@@ -275,15 +279,30 @@ def test_a_writer_that_remembers_sees_what_one_does_that_reads(writers, steps):
 
     for step, who in steps:
         before = read(writers[who], channel=channel)
-        with broken_commit(writers[who]) if step == "no commit" else nullcontext():
-            try:
-                writers[who].write(lambda connection, who=who, step=step: work(connection, who, step))
-            except (TakenBack, Conflict, OSError):
-                assert step in ("take back", "refuse", "no commit")
-                assert read(writers[who], channel=channel) == before
-            else:
-                assert step in ("write", "rename")
-                assert read(writers[who], channel=channel)[0] == before[0] + 1
+        with writers[0].read() as early, writers[0].read() as late:
+            old, fresh = Log(early, channel, shared=memos[who]), Log(early, channel)
+            later = Log(late, channel, shared=memos[who])  # which has not asked for anything yet
+            assert recalled(old) == recalled(fresh)
+            with broken_commit(writers[who]) if step == "no commit" else nullcontext():
+                try:
+                    writers[who].write(lambda connection, who=who, step=step: work(connection, who, step))
+                except (TakenBack, Conflict, OSError):
+                    assert step in ("take back", "refuse", "no commit")
+                    assert read(writers[who], channel=channel) == before
+                else:
+                    assert step in ("write", "rename")
+                    assert read(writers[who], channel=channel)[0] == before[0] + 1
+            assert recalled(old) == recalled(later) == recalled(fresh)
+        with writers[0].read() as now:
+            for memo in memos:
+                assert recalled(Log(now, channel, shared=memo)) == recalled(Log(now, channel))
+
+
+def recalled(log: Log) -> list[Any]:
+    """What may be remembered of a log, and lists of it."""
+    plans = [log.records.get(Plan, key(word)) for word in range(10)]
+    authors = [log.records.find(Organization, "status", "member"), log.records.find(Plan, "grows_at", "")]
+    return [log.tree.root(), log.records.get(Channel, CHANNEL), plans, authors]
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from comity.adapters.sql.database import Database
+from comity.adapters.sql.known import Known
 from comity.adapters.sql.records import RecordsSql
 from comity.adapters.sql.schema import BRANCH
 from comity.domain.records import Child, DataSample, Draft, Invitation, Record, Records, RecordsInMemory, SampleOf, need
@@ -34,17 +35,20 @@ PLACES: dict[str, Callable[[], Records]] = {
 }
 
 
-class Forgetful(dict[Any, Any]):
+class Forgetful(Known):
     """What is remembered of records between two calls: nothing."""
 
-    def __setitem__(self, key: Any, value: Any) -> None:
-        pass
+    def record(self, *_: Any) -> None:
+        return None
+
+    def keys(self, *_: Any) -> None:
+        return None
 
 
 DATABASES = {
     f"{name}{how}": (name, known)
     for name in ("SQLite", "PostgreSQL")
-    for how, known in (("", dict), (", remembering nothing", Forgetful))
+    for how, known in (("", Known), (", remembering nothing", Forgetful))
 }
 
 WORDS = ["", "0", "1", "a", "b", "B", "a|b", "é", "\U0001f600", "\ufb33"]

@@ -63,9 +63,9 @@ def channel_number(connection: Connection, named: str) -> int | None:
     return connection.execute(select(channels.c.id).where(channels.c.digest == named)).scalar()
 
 
-def member(connection: Connection, channel: int, organization: str) -> Organization | None:
+def member(log: Log, organization: str) -> Organization | None:
     """The organization while it is a member."""
-    found = Log(connection, channel).records.get(Organization, organization)
+    found = log.records.get(Organization, organization)
     return found if found is not None and found.status == "member" else None
 
 
@@ -98,16 +98,16 @@ async def _identified(hub: Hub, signed: SignedRequest, signature: bytes) -> Memb
     if known is not None and _is_signed(signed, signature, known):
         return known
     # Of a member with other keys as of anybody: how long a refusal takes does not tell who is a member.
-    found = await hub.database.aread(lambda connection: _member(connection, signed))
+    found = await hub.database.aread(lambda connection: _member(hub, connection, signed))
     if found is None or found == known or not _is_signed(signed, signature, found):
         return None
     members[name] = found
     return found
 
 
-def _member(connection: Connection, signed: SignedRequest) -> Member | None:
+def _member(hub: Hub, connection: Connection, signed: SignedRequest) -> Member | None:
     channel = channel_number(connection, signed.channel)
-    found = None if channel is None else member(connection, channel, signed.organization)
+    found = None if channel is None else member(hub.ordering.log(connection, channel), signed.organization)
     return None if channel is None or found is None else Member(channel=channel, keys=found.keys)
 
 

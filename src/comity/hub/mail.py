@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import final
 
 import msgspec
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, bindparam, delete, func, insert, select
 from starlette.requests import Request
 from starlette.responses import Response
 
+from comity.adapters.sql.log import Log
 from comity.hub import schema
 from comity.hub.callers import Caller, called, member
 from comity.hub.hub import Hub, answer, decoded, hub_of
@@ -18,6 +19,28 @@ from comity.values.errors import Forbidden, Unavailable
 
 MOST = 200
 """Letters in one answer."""
+
+_MAIL = schema.mail.c
+
+_HERE = (_MAIL.channel == bindparam("of")) & (_MAIL.recipient == bindparam("to"))
+
+_FIRST = select(func.min(_MAIL.id)).where(_HERE).scalar_subquery()
+
+_LAST = select(func.max(_MAIL.id)).where(_HERE).scalar_subquery()
+
+_ENDS = select(_FIRST.label("first"), _LAST.label("last"))
+"""Each a look into the index; asked for both at once, SQLite reads all rows."""
+
+_COUNT = select(
+    select(func.count()).where(_HERE, _MAIL.sender == bindparam("by")).scalar_subquery().label("mine"),
+    _LAST.label("last"),
+)
+
+_WAITING = select(schema.mail).where(_HERE, _MAIL.id > bindparam("after")).order_by(_MAIL.id).limit(MOST)
+
+_FORGET = delete(schema.mail).where(_HERE, _MAIL.id < bindparam("before"))
+
+_INSERT = insert(schema.mail)
 
 
 @final
@@ -45,40 +68,35 @@ async def post(request: Request) -> Response:
     check_bytes(len(posted.body.encode()), hub.limits.letter_bytes, "a letter")
     at = hub.clock()
     await hub.ordering.write(
-        lambda connection: keep(connection, caller, posted, limits=hub.limits, at=at),
+        lambda connection: keep(hub.ordering.log(connection, caller.channel), caller, posted, limits=hub.limits, at=at),
         lambda: hub.ordering.wake_recipient(caller.channel, posted.recipient),
     )
     return answer({})
 
 
-def keep(connection: Connection, caller: Caller, posted: Posted, *, limits: Limits, at: int) -> None:
+def keep(log: Log, caller: Caller, posted: Posted, *, limits: Limits, at: int) -> None:
     """Raises Forbidden for a recipient that is no member, Unavailable when too much mail waits for it."""
-    table = schema.mail
-    if member(connection, caller.channel, posted.recipient) is None:
+    if member(log, posted.recipient) is None:
         raise Forbidden(f"{posted.recipient} is not a member of this channel")
-    here = (table.c.channel == caller.channel) & (table.c.recipient == posted.recipient)
-    mine = select(func.count()).where(here, table.c.sender == caller.organization)
-    if connection.execute(mine).scalar_one() >= limits.letters:
+    given = {"of": caller.channel, "to": posted.recipient, "by": caller.organization}
+    mine, last = log.connection.execute(_COUNT, given).one()
+    if mine >= limits.letters:
         raise Unavailable(f"{limits.letters} letters of {caller.organization} wait for {posted.recipient}; try later")
     # Readers remember the last number: none is used again, not even by a hub that was restored from a backup.
-    last = connection.execute(select(func.max(table.c.id)).where(here)).scalar() or 0
-    row = {"id": max(last + 1, at), "sender": caller.organization, "recipient": posted.recipient}
-    connection.execute(insert(table).values(channel=caller.channel, body=posted.body.encode(), **row))
+    row = {"id": max((last or 0) + 1, at), "sender": caller.organization, "recipient": posted.recipient}
+    log.connection.execute(_INSERT, {"channel": caller.channel, "body": posted.body.encode(), **row})
 
 
 def waiting(connection: Connection, caller: Caller, box: Box, after: int, *, most_bytes: int) -> list[Letter]:
     """The caller's letters after the last that it has; nothing is read when its box says that there are none."""
     if box.last <= after:
         return []
-    table = schema.mail
-    here = (table.c.channel == caller.channel) & (table.c.recipient == caller.organization)
-    ids = select(table.c.id).where(here).limit(1)
-    first = connection.execute(ids.order_by(table.c.id)).scalar()
-    last = connection.execute(ids.order_by(table.c.id.desc())).scalar()
+    given = {"of": caller.channel, "to": caller.organization, "after": after}
+    first, last = connection.execute(_ENDS, given).one()
     box.first, box.last = (NEVER, 0) if first is None or last is None else (first, last)
     made: list[Letter] = []
     size = 0
-    for row in connection.execute(select(table).where(here, table.c.id > after).order_by(table.c.id).limit(MOST)):
+    for row in connection.execute(_WAITING, given):
         made.append(Letter(row.id, row.sender, row.body.decode()))
         size += len(row.body)
         if size > most_bytes:
@@ -86,14 +104,13 @@ def waiting(connection: Connection, caller: Caller, box: Box, after: int, *, mos
     return made
 
 
-async def forget(hub: Hub, caller: Caller, last: int) -> None:
+def forget(hub: Hub, caller: Caller, last: int) -> None:
     """The caller has its letters up to this one, which stays, so that its number is not used again."""
     box = hub.recall.box(caller.channel, caller.organization)
     if box.first >= last:
         return
-    table = schema.mail
-    here = (table.c.channel == caller.channel) & (table.c.recipient == caller.organization) & (table.c.id < last)
-    await hub.database.awrite(lambda connection: connection.execute(delete(table).where(here)))
+    given = {"of": caller.channel, "to": caller.organization, "before": last}
+    hub.database.put_off(lambda connection: connection.execute(_FORGET, given))
     box.first = last
 
 

@@ -57,7 +57,7 @@ async def news(request: Request) -> Response:
     while True:
         growing = hub.ordering.growing(caller.channel, caller.organization)  # first, to miss nothing while it looks
         made = await _look(hub, caller, start, after)
-        await mail.forget(hub, caller, had)
+        mail.forget(hub, caller, had)
         if made.deliveries or made.mail or not await _grown(hub, growing, deadline):
             return answer(made)
 

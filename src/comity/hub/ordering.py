@@ -181,6 +181,10 @@ class Ordering:
         self._recall.forget_box(channel, organization)
         self._grown[channel].pop(organization, asyncio.Event()).set()
 
+    def log(self, connection: Connection, channel: int) -> Log:
+        """The channel's log, to be read; what its writer remembers is not read again."""
+        return Log(connection, channel, shared=self._memos[channel])
+
     def growing(self, channel: int, organization: str) -> asyncio.Event:
         """Set as soon as there may be more news for an organization than there are now."""
         return self._grown[channel][organization]
@@ -189,7 +193,7 @@ class Ordering:
         self, connection: Connection, channel: int, origin: str, *, start: int, limit: int, most_bytes: int
     ) -> Page:
         """Leaves from a place on, as they stand on the disk."""
-        log = Log(connection, channel)
+        log = self.log(connection, channel)
         found = log.deliveries(start, limit, most_bytes=most_bytes)
         size = min(log.size, start + len(found))
         checkpoint = sign_checkpoint(Checkpoint(origin, size, log.tree.root(size)), origin, self._key)

@@ -7,11 +7,12 @@ from typing import Annotated, Any, final
 
 import msgspec
 from msgspec import Meta
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from comity.adapters import arriving
+from comity.adapters.sql.log import Log
 from comity.domain.words import OrganizationId
 from comity.hub import mail, schema
 from comity.hub.callers import Caller, called, called_with_stream, member
@@ -21,6 +22,34 @@ from comity.hub.mail import Posted
 from comity.hub.news import LONGEST_WAIT
 from comity.hub.spool import Spool
 from comity.values.errors import Conflict, Forbidden, InvalidInput, NotFound, Unavailable
+
+_PARCELS, _AWAITED = schema.parcels, schema.awaited
+
+_HERE = (_PARCELS.c.channel == bindparam("of")) & (_PARCELS.c.id == bindparam("named"))
+
+_WAITING = (_AWAITED.c.channel == bindparam("of")) & (_AWAITED.c.parcel == bindparam("named"))
+
+_KNOWN = select(_PARCELS).where(_HERE)
+
+_DELETE = delete(_PARCELS).where(_HERE)
+
+_SENT = select(func.count(), func.coalesce(func.sum(_PARCELS.c.size), 0)).where(
+    _PARCELS.c.channel == bindparam("of"), _PARCELS.c.sender == bindparam("by")
+)
+
+_RECIPIENTS = select(_AWAITED.c.recipient).where(_WAITING)
+
+_AWAIT_NO_MORE = delete(_AWAITED).where(_WAITING)
+
+_HAS = _AWAIT_NO_MORE.where(_AWAITED.c.recipient == bindparam("by"))
+
+_ALLOWED = select(_PARCELS.c.size).where(
+    _HERE,
+    or_(
+        _PARCELS.c.sender == bindparam("by"),
+        select(_AWAITED.c.recipient).where(_WAITING, _AWAITED.c.recipient == bindparam("by")).exists(),
+    ),
+)
 
 
 @final
@@ -48,7 +77,10 @@ async def announce(request: Request) -> Response:
 
     hub.spool.check_room(announced.size - hub.spool.received(_spooled(caller, parcel)), hub.limits.free_bytes)
     await hub.ordering.write(
-        lambda connection: _expect(connection, caller, parcel, announced, limits=hub.limits, at=at), wake
+        lambda connection: _expect(
+            hub.ordering.log(connection, caller.channel), caller, parcel, announced, limits=hub.limits, at=at
+        ),
+        wake,
     )
     return answer({"received": hub.spool.received(_spooled(caller, parcel))})
 
@@ -73,8 +105,6 @@ async def upload(request: Request) -> Response:
     hub.spool.check_room(known.size - offset, hub.limits.free_bytes)
     pieces = arriving.pieces(request.stream())
     received = await hub.spool.write(_spooled(caller, parcel), offset, known.size, pieces)
-    if await hub.database.aread(lambda connection: _known(connection, caller.channel, parcel)) is None:
-        hub.spool.remove(_spooled(caller, parcel))  # all have acknowledged it meanwhile: they had it from before
     return answer({"received": received})
 
 
@@ -93,7 +123,7 @@ async def acknowledge(request: Request) -> Response:
     hub = hub_of(request)
     caller, _ = await called(request)
     parcel = _named(request)
-    if await hub.database.awrite(lambda connection: _acknowledged(connection, caller, parcel)):
+    if await hub.database.awrite(lambda connection: _acknowledged(connection, caller, parcel), patient=True):
         hub.spool.remove(_spooled(caller, parcel))
     return answer({})
 
@@ -108,11 +138,10 @@ def expire(connection: Connection, spool: Spool, before: int) -> None:
     spool.keep_only({f"{row.channel}-{row.id}" for row in known})
 
 
-def _expect(
-    connection: Connection, caller: Caller, parcel: str, announced: Announced, *, limits: Limits, at: int
-) -> None:
+def _expect(log: Log, caller: Caller, parcel: str, announced: Announced, *, limits: Limits, at: int) -> None:
+    connection = log.connection
     for recipient in announced.recipients:
-        if member(connection, caller.channel, recipient) is None:
+        if member(log, recipient) is None:
             raise Forbidden(f"{recipient} is not a member of this channel")
     known = _known(connection, caller.channel, parcel)
     if known is None:
@@ -121,22 +150,17 @@ def _expect(
         connection.execute(insert(schema.parcels).values(announced_at=at, **row))
     elif known.sender != caller.organization or known.size != announced.size:
         raise Conflict(f"there is another parcel {parcel}")
-    table = schema.awaited
-    here = (table.c.channel == caller.channel) & (table.c.parcel == parcel)
-    new = set(announced.recipients) - set(connection.execute(select(table.c.recipient).where(here)).scalars())
-    if new:
+    awaiting = set() if known is None else set(connection.execute(_RECIPIENTS, _place(caller, parcel)).scalars())
+    if new := set(announced.recipients) - awaiting:
         rows = [{"channel": caller.channel, "parcel": parcel, "recipient": each} for each in sorted(new)]
-        connection.execute(insert(table), rows)
+        connection.execute(insert(schema.awaited), rows)
     for recipient, letter in announced.letters.items():
         with suppress(Unavailable):  # too many letters wait for this one; it asks for what it needs
-            mail.keep(connection, caller, Posted(recipient, letter), limits=limits, at=at)
+            mail.keep(log, caller, Posted(recipient, letter), limits=limits, at=at)
 
 
 def _check_quota(connection: Connection, caller: Caller, size: int, limits: Limits) -> None:
-    table = schema.parcels
-    mine = (table.c.channel == caller.channel) & (table.c.sender == caller.organization)
-    query = select(func.count(), func.coalesce(func.sum(table.c.size), 0)).where(mine)
-    count, total = connection.execute(query).one()
+    count, total = connection.execute(_SENT, {"of": caller.channel, "by": caller.organization}).one()
     if size > limits.parcel_bytes:
         raise InvalidInput(f"a parcel of {size} bytes never fits; {limits.parcel_bytes} is the most at this hub")
     if count >= limits.parcels or total + size > limits.parcel_bytes:
@@ -148,18 +172,16 @@ def _check_quota(connection: Connection, caller: Caller, size: int, limits: Limi
 
 def _acknowledged(connection: Connection, caller: Caller, parcel: str) -> bool:
     """Whether nobody waits for the parcel any more."""
-    parcels, awaited = schema.parcels, schema.awaited
-    known, here = _known(connection, caller.channel, parcel), (awaited.c.channel == caller.channel)
+    known, here = _known(connection, caller.channel, parcel), _place(caller, parcel)
     if known is None:
         return False
-    waiting = delete(awaited).where(here, awaited.c.parcel == parcel)
     if known.sender == caller.organization:
-        connection.execute(waiting)
-    elif not connection.execute(waiting.where(awaited.c.recipient == caller.organization)).rowcount:
+        connection.execute(_AWAIT_NO_MORE, here)
+    elif not connection.execute(_HAS, {**here, "by": caller.organization}).rowcount:
         return False
-    if connection.execute(select(awaited.c.recipient).where(here, awaited.c.parcel == parcel)).first() is not None:
+    if connection.execute(_RECIPIENTS, here).first() is not None:
         return False
-    connection.execute(delete(parcels).where(parcels.c.channel == caller.channel, parcels.c.id == parcel))
+    connection.execute(_DELETE, here)
     return True
 
 
@@ -171,19 +193,19 @@ def _named(request: Request) -> str:
 
 
 def _known(connection: Connection, channel: int, parcel: str) -> Any:
-    table = schema.parcels
-    return connection.execute(select(table).where(table.c.channel == channel, table.c.id == parcel)).first()
+    return connection.execute(_KNOWN, {"of": channel, "named": parcel}).first()
 
 
 def _allowed(connection: Connection, caller: Caller, parcel: str) -> int:
     """The size of a parcel that the caller sent or is to get; raises NotFound for any other."""
-    known = _known(connection, caller.channel, parcel)
-    table = schema.awaited
-    here = (table.c.channel == caller.channel) & (table.c.parcel == parcel)
-    mine = connection.execute(select(table.c.recipient).where(here, table.c.recipient == caller.organization)).first()
-    if known is None or (mine is None and known.sender != caller.organization):
+    known = connection.execute(_ALLOWED, {**_place(caller, parcel), "by": caller.organization}).first()
+    if known is None:
         raise NotFound(f"there is no parcel {parcel} for {caller.organization}")
     return known.size
+
+
+def _place(caller: Caller, parcel: str) -> dict[str, object]:
+    return {"of": caller.channel, "named": parcel}
 
 
 def _spooled(caller: Caller, parcel: str) -> str:

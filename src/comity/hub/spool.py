@@ -24,6 +24,8 @@ class Spool:
         self._directory.mkdir(parents=True, exist_ok=True)
         self._grown: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self._writing: set[str] = set()
+        self._removed: set[str] = set()
+        """Of those that are being written."""
 
     def received(self, name: str) -> int:
         """How many bytes have arrived."""
@@ -54,7 +56,7 @@ class Spool:
                 raise Conflict(f"the parcel {name} has {have} bytes here; go on from there, not from {offset}")
             # Opened and closed not in a thread: who is cancelled meanwhile could not close it. All is flushed before.
             with (self._directory / name).open("ab") as file:
-                async for piece in pieces:
+                async for piece in _gathered(pieces):
                     have += len(piece)
                     if have > size:
                         raise InvalidInput(f"the parcel {name} was announced with {size} bytes, more have come")
@@ -62,6 +64,9 @@ class Spool:
                     self._wake(name)
         finally:
             self._writing.discard(name)
+            if name in self._removed:  # all have acknowledged it meanwhile: they had it from before
+                self._removed.discard(name)
+                self.remove(name)
             self._wake(name)
         return have
 
@@ -84,6 +89,8 @@ class Spool:
     def remove(self, name: str) -> None:
         """Forget a parcel."""
         (self._directory / name).unlink(missing_ok=True)
+        if name in self._writing:
+            self._removed.add(name)
         self._wake(name)
 
     def keep_only(self, names: set[str]) -> None:
@@ -94,6 +101,23 @@ class Spool:
 
     def _wake(self, name: str) -> None:
         self._grown.pop(name, asyncio.Event()).set()
+
+
+async def _gathered(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same bytes in larger pieces, and also those that come before the sender is cut off."""
+    held = bytearray()
+    try:
+        async for piece in pieces:
+            held += piece
+            if len(held) >= PIECE:
+                yield bytes(held)
+                held.clear()
+    except Exception:
+        if held:
+            yield bytes(held)
+        raise
+    if held:
+        yield bytes(held)
 
 
 def _append(file: BinaryIO, piece: bytes) -> None:

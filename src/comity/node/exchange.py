@@ -9,9 +9,8 @@ from itertools import count
 from typing import Any, Literal, final
 
 import structlog
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete
 
-from comity.adapters.sql.log import Log
 from comity.adapters.sql.records import upsert
 from comity.domain import sums
 from comity.domain.letter import (
@@ -103,10 +102,8 @@ class Exchange:
             return False
         if self.shown(blob, owner=owner):
             return True
-        table, forgotten = schema.held, self._forgotten
-        here = (table.c.channel == self.following.channel) & (table.c.owner == owner) & (table.c.blob == blob)
-        query = select(table.c.blob).where(here)
-        if await self.following.database.aread(lambda connection: connection.execute(query).first()) is None:
+        channel, forgotten = self.following.channel, self._forgotten
+        if not await self.following.database.aread(lambda here: released.came(here, channel, owner, blob)):
             return False
         if forgotten == self._forgotten:
             self._held.add((owner, blob))
@@ -250,10 +247,10 @@ class Exchange:
         here, channel = self.following, self.following.channel
         upsert(connection, schema.held, [{"channel": channel, "owner": sender, "blob": letter.blob}])
         arrival = self._arriving.get((sender, letter.blob))
-        summed = Log(connection, channel).records.get(MaskedSum, arrival.masked) if arrival is not None else None
+        summed = here.log(connection).records.get(MaskedSum, arrival.masked) if arrival is not None else None
         if released.named(connection, channel, sender, letter.blob) or (summed is not None and summed.status == "open"):
             return "kept"
-        if due(Log(connection, channel), here.organization, sender, letter):
+        if due(here.log(connection), here.organization, sender, letter):
             return "kept"
         released.remember(connection, channel, sender, letter.blob)
         return "released"

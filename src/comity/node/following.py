@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -76,7 +77,9 @@ class Following:
         self._size: int | None = None
         """Entries here, where that is known: this object alone adds to them."""
         self._next_at = 0.0
-        """When it sends the next entry at the earliest, by the event loop's clock."""
+        """When it signs the next entry at the earliest, by the monotonic clock."""
+        self._most = MOST
+        """Events that it says in one entry."""
         self._own: set[str] = set()
         """Entries of this organization's that came since the last was sent."""
         self._log = structlog.get_logger().bind(organization=link.organization, channel=link.channel[7:15])
@@ -109,7 +112,11 @@ class Following:
 
     async def read(self, work: Callable[[Log], T]) -> T:
         """What `work` finds in the channel as this node knows it."""
-        return await self.database.aread(lambda connection: work(Log(connection, self.channel)))
+        return await self.database.aread(lambda connection: work(self.log(connection)))
+
+    def log(self, connection: Connection) -> Log:
+        """The channel as this node knows it, to be read; what its writer remembers is not read again."""
+        return Log(connection, self.channel, shared=self._memo)
 
     async def write(self, events: Sequence[AnyEvent], texts: Texts) -> None:
         """Say events, and return once this node's own projection has them.
@@ -127,6 +134,7 @@ class Following:
             for id, part in parts.items():
                 own = {name: texts[name] for event in part for name in texts_of(event)}
                 self._outbox.put(connection, id, part, own)
+            self._sign_soon(connection)
 
         try:
             await self.database.awrite(keep)
@@ -153,9 +161,14 @@ class Following:
         portions(events, {})
         await self.read(lambda log: self._try(log, events))
 
-    def say(self, connection: Connection, events: Sequence[AnyEvent], texts: Texts) -> None:
-        """Put events into the outbox within a transaction of the caller's; call `said` once it is done."""
+    def say(self, connection: Connection, events: Sequence[AnyEvent], texts: Texts, *, more: bool = False) -> None:
+        """Put events into the outbox within a transaction of the caller's; call `said` once it is done.
+
+        With `more`, the transaction is to say more, which goes into the same entry.
+        """
         self._outbox.put(connection, str(uuid.uuid4()), events, texts)
+        if not more:
+            self._sign_soon(connection)
 
     def said(self) -> None:
         """There is something in the outbox."""
@@ -320,25 +333,26 @@ class Following:
     # Sending
 
     async def _send(self) -> None:
-        most = MOST
         while True:
             try:
-                most = await self._sent(most)
+                self._most = await self._sent()
             except Unavailable as error:
                 self._log.info("not sent", reason=str(error))
                 await asyncio.sleep(random.random() * PAUSES[3])
 
-    async def _sent(self, most: int) -> int:
-        """Send one entry of at most so many events, as soon as there is one; how many to say next."""
+    async def _sent(self) -> int:
+        """Send one entry, as soon as there is one; how many events to say in the next at most."""
         self._said.clear()
-        await asyncio.sleep(self._next_at - asyncio.get_running_loop().time())
+        await asyncio.sleep(self._next_at - time.monotonic())
         await self.caught_up()
         self._own.clear()  # the entry that comes now is not among them: what has arrived is not sent
-        entry = await self.database.awrite(lambda connection: self._next(connection, most))
+        entry, more = await self.database.aread(self._outbox.look)
+        if entry is None and more:
+            entry = await self.database.awrite(self._sign)
         if entry is None:
             await self._said.wait()
-            return most
-        self._next_at = asyncio.get_running_loop().time() + TOGETHER
+            return self._most
+        self._next_at = time.monotonic() + TOGETHER
         try:
             refused = outcome(await self.link.call("POST", "/entries", canonical([entry])))
         except ComityError as error:
@@ -348,9 +362,14 @@ class Following:
         await self._settled(read_statement(entry.statement).id)
         return MOST
 
-    def _next(self, connection: Connection, most: int) -> Entry | None:
+    def _sign_soon(self, connection: Connection) -> None:
+        """Sign what was put into the outbox by the same transaction, unless it is to wait for more to go with it."""
+        if self.connected and self._most == MOST and time.monotonic() >= self._next_at:
+            self._sign(connection)
+
+    def _sign(self, connection: Connection) -> Entry | None:
         log = Log(connection, self.channel, self._memo)
-        return self._outbox.next(log, self.organization, self.identity, most)
+        return self._outbox.next(log, self.organization, self.identity, self._most)
 
     async def _settled(self, id: str) -> None:
         """Return once an entry that was ordered is known here, or the hub went away: it may come back without it."""

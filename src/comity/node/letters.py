@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import final
 
 from sqlalchemy import Connection, select, update
 
 from comity.adapters.sql.database import Database
 from comity.node import schema
+from comity.values.errors import Unavailable
 
 
 @final
@@ -19,6 +21,9 @@ class Letters:
         self._database = database
         self._channel = channel
         self._done: int | None = None
+        """As it is on the disk."""
+        self._passed = 0
+        self._writing: asyncio.Task[None] | None = None
         self._in_hand: dict[int, asyncio.Future[None] | None] = {}
 
     def __len__(self) -> int:
@@ -30,27 +35,29 @@ class Letters:
 
     async def done(self) -> int:
         """The last letter up to which none needs anything, on the disk: the hub may forget those."""
-        before = await self._database.aread(self._read) if self._done is None else self._done
-        after = before
+        if self._done is None:
+            self._done = self._passed = await self._database.aread(self._read)
         for number, work in list(self._in_hand.items()):
             if work is not None and not work.done():
                 break
             del self._in_hand[number]
-            after = max(after, number)
-        if after > before:
-            await self._database.awrite(lambda connection: self._write(connection, after))
-        self._done = after
-        return after
+            self._passed = max(self._passed, number)
+        if self._passed > self._done and (self._writing is None or self._writing.done()):
+            self._writing = asyncio.create_task(self._write(self._passed))
+        return self._done
 
     @property
     def last(self) -> int:
         """The last letter that came."""
-        return max([self._done or 0, *self._in_hand])
+        return max([self._passed, *self._in_hand])
 
     def _read(self, connection: Connection) -> int:
         table = schema.joined
         return connection.execute(select(table.c.mail).where(table.c.channel == self._channel)).scalar_one()
 
-    def _write(self, connection: Connection, number: int) -> None:
+    async def _write(self, number: int) -> None:
         table = schema.joined
-        connection.execute(update(table).where(table.c.channel == self._channel).values(mail=number))
+        here = update(table).where(table.c.channel == self._channel).values(mail=number)
+        with suppress(Unavailable):  # no room for that now
+            await self._database.awrite(lambda connection: connection.execute(here), patient=True)
+            self._done = number

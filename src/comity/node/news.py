@@ -7,7 +7,7 @@ from typing import final
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from sqlalchemy import Connection, bindparam, delete, select
+from sqlalchemy import Connection, bindparam, select, update
 
 from comity.adapters.sql.log import Delivery, Log
 from comity.adapters.sql.records import upsert
@@ -45,7 +45,11 @@ class News(msgspec.Struct, frozen=True):
 
 _NEWS = msgspec.json.Decoder(News)
 
-_FORGET = delete(checkpoints).where(checkpoints.c.channel == bindparam("of"))
+_RENEW = (
+    update(checkpoints)
+    .where(checkpoints.c.channel == bindparam("of"))
+    .values(size=bindparam("verified"), note=bindparam("signed"))
+)
 
 
 @final
@@ -126,9 +130,9 @@ def _check_signed(log: Log, news: News, here: Channel) -> None:
     if checkpoint.root != log.tree.root(size):
         raise DecodeError(f"the hub signed two histories: of {size} entries it now shows others than before")
     if size == log.size:
-        log.connection.execute(_FORGET, {"of": log.channel})
-        row = {"channel": log.channel, "size": size, "note": news.checkpoint}
-        upsert(log.connection, checkpoints, [row])
+        row = {"of": log.channel, "verified": size, "signed": news.checkpoint}
+        if not log.connection.execute(_RENEW, row).rowcount:
+            upsert(log.connection, checkpoints, [{"channel": log.channel, "size": size, "note": news.checkpoint}])
 
 
 def _check_own_keys(log: Log, me: Member) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import final
 
 import msgspec
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
 from comity.adapters.sql.log import Log
 from comity.domain.entry import MOST, Entry, Statement, Texts, sign
@@ -23,6 +23,12 @@ from comity.values.keys import Identity
 
 LARGEST = 400_000
 """Bytes of events and of their texts that are said together; a statement has at most 1 MiB."""
+
+_UNDER_WAY = select(schema.sending.c.entry).where(schema.sending.c.channel == bindparam("of"))
+
+_ROWS = select(schema.outbox).where(schema.outbox.c.channel == bindparam("of")).order_by(schema.outbox.c.number)
+
+_FIRST = _ROWS.limit(1)
 
 _EVENTS = msgspec.json.Decoder(tuple[AnyEvent, ...])
 _TEXTS = msgspec.json.Decoder(dict[str, tuple[str, str]])
@@ -51,18 +57,24 @@ class Outbox:
         query = select(func.count()).select_from(table).where(table.c.channel == self.channel)
         return connection.execute(query).scalar_one()
 
+    def look(self, connection: Connection) -> tuple[Entry | None, bool]:
+        """(the entry under way; whether anything is to be said beside or after it)."""
+        given = {"of": self.channel}
+        under_way = connection.execute(_UNDER_WAY, given).scalar()
+        if under_way is not None:
+            return msgspec.json.decode(under_way, type=Entry), True
+        return None, connection.execute(_FIRST, given).first() is not None
+
     def next(self, log: Log, author: str, identity: Identity, most: int = MOST) -> Entry | None:
         """The entry under way, or one of the oldest rows, at most so many events; None when there is nothing."""
-        table, box = schema.sending, schema.outbox
         connection = log.connection
-        under_way = connection.execute(select(table.c.entry).where(table.c.channel == self.channel)).scalar()
+        under_way = connection.execute(_UNDER_WAY, {"of": self.channel}).scalar()
         if under_way is not None:
             return msgspec.json.decode(under_way, type=Entry)
-        query = select(box).where(box.c.channel == self.channel).order_by(box.c.number).limit(most)
         events: list[AnyEvent] = []
         texts: dict[str, tuple[str, str]] = {}
         last, size = 0, 0
-        for row in connection.execute(query):
+        for row in connection.execute(_ROWS.limit(most), {"of": self.channel}):
             said = _EVENTS.decode(row.events)
             size += len(row.events) + len(row.texts)
             if events and (len(events) + len(said) > most or size > LARGEST):
@@ -75,7 +87,7 @@ class Outbox:
         id = str(uuid.uuid4())
         entry = sign(log.next_statement(author, id, events), identity, texts)
         row = {"channel": self.channel, "id": id, "entry": msgspec.json.encode(entry), "last": last}
-        connection.execute(insert(table), [row])
+        connection.execute(insert(schema.sending), [row])
         return entry
 
     def arrived(self, connection: Connection, said: Statement) -> tuple[list[str], bool]:

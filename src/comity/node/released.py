@@ -37,12 +37,43 @@ _DUE = (
 )
 
 
+_NAMED = select(
+    or_(
+        *(
+            select(table.c.key)
+            .where(table.c.channel == bindparam("of"), table.c.owner == bindparam("by"))
+            .where(or_(*(table.c[field] == bindparam("blob") for field in fields)))
+            .exists()
+            for table, fields in ((log_schema.records[kind], fields) for kind, fields in NAMES)
+        )
+    )
+)
+
+_HELD = select(schema.held.c.owner).where(schema.held.c.blob == bindparam("blob")).limit(1)
+
+_CAME = select(schema.held.c.blob).where(
+    schema.held.c.channel == bindparam("of"),
+    schema.held.c.owner == bindparam("by"),
+    schema.held.c.blob == bindparam("blob"),
+)
+
+_OWN = select(schema.joined.c.channel, schema.joined.c.organization)
+
+_SAID = select(schema.outbox.c.events)
+
+_FORGET = delete(schema.released).where(
+    schema.released.c.channel == bindparam("of"),
+    schema.released.c.owner == bindparam("by"),
+    schema.released.c.blob == bindparam("named"),
+)
+
+
 def note(log: Log, organization: str, said: Iterable[Statement]) -> bool:
     """Remember what was released, and whether there is something to do: that, or models that are due."""
     found = False
     for event in (event for statement in said for event in statement.events if isinstance(event, OutputsReleased)):
         for model in (need(log.records, Model, key) for key in event.models):
-            if model.owner == organization or _came(log.connection, log.channel, model.owner, model.released):
+            if model.owner == organization or came(log.connection, log.channel, model.owner, model.released):
                 remember(log.connection, log.channel, model.owner, model.released)
                 found = True
     return found or bool(due(log, organization, 1))
@@ -70,35 +101,26 @@ def remembered(connection: Connection, channel: int, most: int) -> list[tuple[st
 
 def forget(connection: Connection, channel: int, owner: str, blob: str) -> None:
     """It was deleted, or is kept."""
-    table = schema.released
-    here = (table.c.channel == channel) & (table.c.owner == owner) & (table.c.blob == blob)
-    connection.execute(delete(table).where(here))
+    connection.execute(_FORGET, {"of": channel, "by": owner, "named": blob})
 
 
 def named(connection: Connection, channel: int, owner: str, blob: str) -> bool:
     """Whether a record of the owner's, in this channel, names the blob."""
-    for kind, fields in NAMES:
-        table = log_schema.records[kind]
-        here = (table.c.channel == channel) & or_(*(table.c[field] == blob for field in fields))
-        if connection.execute(select(table.c.key).where(here, table.c.owner == owner).limit(1)).first() is not None:
-            return True
-    return False
+    return bool(connection.execute(_NAMED, {"of": channel, "by": owner, "blob": blob}).scalar_one())
 
 
 def needed(connection: Connection, blob: str) -> bool:
     """Whether anything at this node names the blob."""
     if blob in sums.BLOBS:
         return True
-    held, joined, outbox = schema.held, schema.joined, schema.outbox
-    if connection.execute(select(held.c.owner).where(held.c.blob == blob).limit(1)).first() is not None:
+    if connection.execute(_HELD, {"blob": blob}).first() is not None:
         return True
-    own = connection.execute(select(joined.c.channel, joined.c.organization)).all()
+    own = connection.execute(_OWN).all()
     if any(named(connection, channel, organization, blob) for channel, organization in own):
         return True
-    return any(blob.encode() in events for events in connection.execute(select(outbox.c.events)).scalars())
+    return any(blob.encode() in events for events in connection.execute(_SAID).scalars())
 
 
-def _came(connection: Connection, channel: int, owner: str, blob: str) -> bool:
-    table = schema.held
-    here = (table.c.channel == channel) & (table.c.owner == owner) & (table.c.blob == blob)
-    return connection.execute(select(table.c.blob).where(here)).first() is not None
+def came(connection: Connection, channel: int, owner: str, blob: str) -> bool:
+    """Whether its owner has sent the blob in this channel."""
+    return connection.execute(_CAME, {"of": channel, "by": owner, "blob": blob}).first() is not None

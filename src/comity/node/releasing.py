@@ -70,7 +70,7 @@ class Releasing:
 
     async def _deleted(self) -> bool:
         """Whether there were blobs to be deleted, or kept since something else names them."""
-        gone = await self._following.database.awrite(self._delete)
+        gone = await self._following.database.awrite(self._delete, patient=True)
         for owner, blob in gone:
             self._exchange.forgot(owner, blob)
         return bool(gone)

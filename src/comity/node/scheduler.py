@@ -300,11 +300,11 @@ class Scheduler:
                 }
                 connection.execute(insert(schema.commits), [row])
                 for each in before:  # the refusal of one is none of the other
-                    self._following.say(connection, [each], {})
+                    self._following.say(connection, [each], {}, more=True)
                 self._following.say(connection, [said], texts)
             if not any(each.blob for each in outputs.values()):
                 return {}
-            return consumers(Log(connection, self._following.channel), task, outputs)
+            return consumers(self._following.log(connection), task, outputs)
 
         known = await self._following.database.awrite(commit)
         self._running[task.key].committed = known is not None

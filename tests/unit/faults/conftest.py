@@ -82,11 +82,12 @@ class Watched:
     def __init__(self, database: Database, process: Process) -> None:
         self._database, self._process = database, process
         self.read, self.aread, self.write = database.read, database.aread, database.write
+        self.put_off = database.put_off
 
-    async def awrite(self, work: Callable[..., Any]) -> Any:
+    async def awrite(self, work: Callable[..., Any], *, patient: bool = False) -> Any:
         name = work.__qualname__.replace(".<locals>", "").replace(".<lambda>", "")
         await self._process.reach(f"before {name} is written")
-        made = await self._database.awrite(work)
+        made = await self._database.awrite(work, patient=patient)
         await self._process.reach(f"after {name} was written")
         return made
 

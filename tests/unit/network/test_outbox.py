@@ -41,7 +41,7 @@ def test_what_is_said_row_by_row_fits_a_request(network, text):
     node.database.write(keep)
     said = []
     while len(said) < len(events):
-        entry = node.database.write(lambda connection: following._next(connection, 1000))
+        entry = node.database.write(lambda connection: following._sign(connection))
         body = canonical([entry])
         assert len(body) < Limits().body_bytes
         outcome = network.request(node.link, "POST", "/entries", body)

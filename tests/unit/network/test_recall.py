@@ -372,9 +372,10 @@ def test_letters_are_read_when_there_may_be_some_and_forgotten_once(network, rea
     reads.times = 0
     assert news(network, "b", end, after=last["id"])["mail"] == []
     assert news(network, "b", end, mail=last["id"])["mail"] == []
+    network.database.write(lambda _: None)  # after what was put off
     assert ids(network, "b") == [last["id"]]  # which stays, so that its number is not used again
     with monkeypatch.context() as patch:
-        patch.setattr(network.database, "awrite", None)
+        patch.setattr(network.database, "put_off", None)
         assert news(network, "b", end, mail=last["id"])["mail"] == []
     assert reads.times == 0
     network.run(post(network, "c", "b", "three"))

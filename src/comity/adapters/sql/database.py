@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, final
@@ -49,9 +50,13 @@ class Database:
         """Run `work` in a transaction on the writer thread; what it raises takes everything of it back."""
         return self._writer.write(work)
 
-    async def awrite(self, work: Callable[[Connection], T]) -> T:
-        """As `write`, without blocking the event loop."""
-        return await asyncio.wrap_future(self._writer.submit(work))
+    async def awrite(self, work: Callable[[Connection], T], *, patient: bool = False) -> T:
+        """As `write`, without blocking the event loop; patient work waits a moment for other work to go with."""
+        return await asyncio.wrap_future(self._writer.submit(work, patient=patient))
+
+    def put_off(self, work: Callable[[Connection], object]) -> Future[object]:
+        """As patient work that is not waited for: clearing up, which is tried again in any case if it fails."""
+        return self._writer.submit(work, patient=True)
 
     @contextmanager
     def read(self) -> Generator[Connection]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, final
+from typing import Any, TypeAlias, final
 
 import msgspec
 from sqlalchemy import Connection, bindparam, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from comity.adapters.sql import schema
-from comity.adapters.sql.records import Known, RecordsSql, upsert
+from comity.adapters.sql.known import MOST, Known
+from comity.adapters.sql.records import RecordsSql, upsert
 from comity.domain.entry import Entry, Seen, Statement, Texts, check_texts, leaf_bytes, read_leaf, read_statement
 from comity.domain.events import AnyEvent, Redacted, texts_of
 from comity.domain.log import admit
@@ -56,13 +57,14 @@ _WITHHELD = (
 PAGE = 50
 """Leaves that are read at a time, since one may have 1 MiB and its texts more."""
 
-MOST_KNOWN = 100_000
-"""Records and hashes that are remembered between transactions."""
+
+Hashes: TypeAlias = dict[tuple[int, int], bytes]
+"""By level and index."""
 
 
 @final
 class Memo:
-    """What one writer remembers of a log between its transactions.
+    """What one writer remembers of a log between its transactions, and shares with readers.
 
     Records and hashes change with the log alone, so that what is remembered holds for as long as the log ends where
     it ended; after anything else, a rollback or a write of another process, it is forgotten.
@@ -71,22 +73,29 @@ class Memo:
     def __init__(self) -> None:
         self.end: tuple[int, bytes] | None = None
         """Size of the log, and the hash of its last leaf; None while an entry is being added."""
-        self.records: Known = {}
-        self.hashes: dict[tuple[int, int], bytes] = {}
+        self.whole = False
+        """Whether all texts have come, or were deleted."""
+        self.known = Known()
+        self.hashes: Hashes = {}
 
     def check(self, end: tuple[int, bytes]) -> None:
         """Forget everything unless it is of a log that ends there."""
-        if end != self.end or len(self.records) + len(self.hashes) > MOST_KNOWN:
-            self.records.clear()
-            self.hashes.clear()
+        if end != self.end or len(self.known) + len(self.hashes) > MOST:
+            # Anew, since readers may be at it.
+            self.known, self.hashes, self.whole = Known(), {}, False
         self.end = end
+
+    def shared(self, end: tuple[int, bytes]) -> tuple[Known, Hashes]:
+        """What is remembered, for a reader of a log that ends there; nothing unless the writer was there too."""
+        known, hashes, (size, hash) = self.known, self.hashes, end
+        return (known, hashes) if self.end == end or hashes.get((0, size - 1)) == hash else (Known(), {})
 
 
 @final
 class HashesSql:
     """The hashes of a channel's tree."""
 
-    def __init__(self, connection: Connection, channel: int, known: dict[tuple[int, int], bytes]) -> None:
+    def __init__(self, connection: Connection, channel: int, known: Hashes) -> None:
         self._connection = connection
         self._channel = channel
         self._known = known
@@ -119,9 +128,11 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 
 @final
 class Log:
-    """One channel's log, within one transaction."""
+    """One channel's log, within one transaction: of the writer whose memo it is, or of one it is shared with."""
 
-    def __init__(self, connection: Connection, channel: int, memo: Memo | None = None) -> None:
+    def __init__(
+        self, connection: Connection, channel: int, memo: Memo | None = None, *, shared: Memo | None = None
+    ) -> None:
         self.connection = connection
         self.channel = channel
         """The channel's number in this database."""
@@ -130,10 +141,12 @@ class Log:
         """How many leaves there are."""
         self._memo = memo or Memo()
         self._memo.check((self.size, hash))
-        self._hashes = HashesSql(connection, channel, self._memo.hashes)
+        memory = shared.shared((self.size, hash)) if shared is not None else (self._memo.known, self._memo.hashes)
+        known, hashes = memory
+        self._hashes = HashesSql(connection, channel, hashes)
         self.tree = Tree(self._hashes, self.size)
         """The Merkle tree over the leaves."""
-        self.records = RecordsSql(connection, channel, self._memo.records)
+        self.records = RecordsSql(connection, channel, known, self.size)
         """What the log has made so far."""
         self.members_changed = False
         """Whether what was added here let an organization in or out, or gave it other keys."""
@@ -179,6 +192,7 @@ class Log:
         except IntegrityError as error:
             raise Conflict(f"there is another entry of {statement.author} with the id {statement.id}") from error
         self.members_changed |= any(self._changes_members(each) for each in draft.changed.values())
+        self.records.size = size + 1
         self.records.keep(draft)
         self._keep_texts(size, texts, committed - texts.keys())
         for event in statement.events:
@@ -192,7 +206,8 @@ class Log:
         """Leaves from a place on, with their texts; not many more bytes than asked for."""
         made: list[Delivery] = []
         size = 0
-        while len(made) < limit and (page := self._page(start + len(made), min(PAGE, limit - len(made)))):
+        end = min(self.size, start + limit)
+        while page := self._page(start + len(made), min(PAGE, end - start - len(made))):
             for delivery in page:
                 made.append(delivery)
                 size += len(bytes(delivery.leaf)) + sum(len(text) for _, text in delivery.texts.values())
@@ -201,6 +216,8 @@ class Log:
         return made
 
     def _page(self, start: int, limit: int) -> list[Delivery]:
+        if limit <= 0:
+            return []
         table, texts = schema.leaves, schema.texts
         found = self.connection.execute(
             select(table.c.place, table.c.leaf)
@@ -252,7 +269,9 @@ class Log:
 
         Only once the log is whole does this say anything of who delivered it: a later entry may delete the text.
         """
-        return self.connection.execute(_WITHHELD, {"channel": self.channel}).scalar() or ""
+        text = "" if self._memo.whole else self.connection.execute(_WITHHELD, {"channel": self.channel}).scalar() or ""
+        self._memo.whole = not text
+        return text
 
     def _changes_members(self, record: Record) -> bool:
         if not isinstance(record, Organization):
@@ -268,11 +287,13 @@ class Log:
         if rows:
             upsert(self.connection, schema.texts, rows)
         if absent:
+            self._memo.whole = False
             gone = [{"channel": self.channel, "commitment": name, "place": place} for name in sorted(absent)]
             upsert(self.connection, schema.absent, gone)
 
     def _redact(self, event: Redacted, author: str) -> None:
         """Delete texts: an author's own, or any at the word of the channel's founder; others stay."""
+        self._memo.whole = False
         leaves = schema.leaves
         founder = need(self.records, Channel, CHANNEL).founder
         own = select(leaves.c.place).where(leaves.c.channel == self.channel, leaves.c.author == author)

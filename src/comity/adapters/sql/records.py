@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from operator import attrgetter
-from typing import Any, TypeAlias, TypeVar, final
+from typing import Any, TypeVar, final
 
 import msgspec
 from sqlalchemy import Connection, Insert, Select, Table, bindparam, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from comity.adapters.sql import schema
+from comity.adapters.sql.known import Known
 from comity.domain.records import Draft, Record
 
 R = TypeVar("R", bound=Record)
@@ -27,6 +28,16 @@ _GET = {
     kind: select(table.c.body).where(table.c.channel == bindparam("channel"), table.c.key == bindparam("key"))
     for kind, table in schema.records.items()
 }
+
+_GET_ALL = {
+    kind: select(table.c.body).where(
+        table.c.channel == bindparam("channel"), table.c.key.in_(bindparam("keys", expanding=True))
+    )
+    for kind, table in schema.records.items()
+}
+
+MOST_ASKED = 500
+"""Keys in one statement."""
 
 _FIND = {
     (kind, field): select(table.c.body).where(
@@ -47,47 +58,72 @@ NUL = "\0"
 LAST = "\U0010ffff"
 """The last of all characters: a key and this come after whatever begins with the key."""
 
-Known: TypeAlias = dict[tuple[type[Record], str], Any]
-"""Records that were read or written before and still are as they were; None for one that is not there."""
-
 
 @final
 class RecordsSql:
-    """What a transaction sees of a channel's records, and may change."""
+    """What a transaction sees of a channel's records, and may change.
 
-    def __init__(self, connection: Connection, channel: int, known: Known | None = None) -> None:
+    `known` may be shared by transactions of one process; `size` is how many entries the log has in this one.
+    """
+
+    def __init__(self, connection: Connection, channel: int, known: Known | None = None, size: int = 0) -> None:
         self._connection = connection
         self._channel = channel
-        self._known: Known = {} if known is None else known
+        self._known = Known() if known is None else known
+        self.size = size
 
     def get(self, kind: type[R], key: str) -> R | None:
-        if (kind, key) in self._known:
-            return self._known[kind, key]
+        if (found := self._known.record(kind, key, self.size)) is not None:
+            return found.made
         if NUL in key:
             return None
         body = self._connection.execute(_GET[kind], {"channel": self._channel, "key": key}).scalar()
-        made = self._known[kind, key] = None if body is None else _decoded(kind, body)
+        made = None if body is None else _decoded(kind, body)
+        self._known.learn_record(kind, key, made, self.size)
         return made
 
     def find(self, kind: type[R], field: str, value: str) -> list[R]:
+        if (keys := self._known.keys(kind, field, value, self.size)) is not None:
+            return [each for each in (self.get(kind, key) for key in keys) if each is not None]
         if NUL in value:
             return []
         found = self._connection.execute(_FIND[kind, field], {"channel": self._channel, "value": value})
         # Asked for this order, SQLite walks all of the channel's records by their keys instead of those of the index.
-        return sorted((_decoded(kind, body) for body in found.scalars()), key=attrgetter("key"))
+        made = sorted((_decoded(kind, body) for body in found.scalars()), key=attrgetter("key"))
+        if self._known.learn_keys(kind, field, value, [each.key for each in made], size=self.size):
+            for each in made:
+                self._known.learn_record(kind, each.key, each, self.size)
+        return made
 
     def put(self, record: Record) -> None:
         self._put_all([record])
 
     def keep(self, draft: Draft) -> None:
         """Put everything that a draft changed, with one statement for each kind and each choice of columns."""
+        self._look_up(draft.changed)
         self._put_all(draft.changed.values())
+
+    def _look_up(self, changed: Iterable[tuple[type[Record], str]]) -> None:
+        """Learn which records are there, with one statement for each kind."""
+        unknown: dict[type[Record], list[str]] = {}
+        for kind, key in changed:
+            if self._known.record(kind, key, self.size) is None and NUL not in key:
+                unknown.setdefault(kind, []).append(key)
+        for kind, keys in unknown.items():
+            found: dict[str, Record] = {}
+            for at in range(0, len(keys), MOST_ASKED):
+                some = keys[at : at + MOST_ASKED]
+                bodies = self._connection.execute(_GET_ALL[kind], {"channel": self._channel, "keys": some}).scalars()
+                found |= {each.key: each for each in (_decoded(kind, body) for body in bodies)}
+            for key in keys:
+                self._known.learn_record(kind, key, found.get(key), self.size)
 
     def _put_all(self, records: Iterable[Record]) -> None:
         rows: dict[tuple[type[Record], Sequence[str]], list[dict[str, Any]]] = {}
         for record in records:
             kind = type(record)
-            old, self._known[kind, record.key] = self._known.get((kind, record.key)), record
+            old = self.get(kind, record.key)
+            self._known.put(old, record, self.size)
             row = {name: getattr(record, name) for name in _COLUMNS[kind]}
             if old is None:
                 row["channel"] = self._channel

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import nullcontext
-from queue import SimpleQueue
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from typing import Any, TypeVar, final
 
 import structlog
@@ -17,10 +19,21 @@ from comity.values.errors import InvalidInput, Unavailable
 
 T = TypeVar("T")
 
-Job = tuple[Callable[[Connection], Any], Future[Any]]
-
 TOGETHER = 64
 """Pieces of work in one transaction."""
+
+PATIENCE = 0.1
+"""Seconds that work which nobody waits for may lie, to share the transaction of other work."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A piece of work, and where its outcome goes."""
+
+    work: Callable[[Connection], Any]
+    future: Future[Any]
+    patient: bool
 
 
 @final
@@ -38,10 +51,10 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._thread.start()
 
-    def submit(self, work: Callable[[Connection], T]) -> Future[T]:
-        """What `work` returns, once it is on the disk."""
+    def submit(self, work: Callable[[Connection], T], *, patient: bool = False) -> Future[T]:
+        """What `work` returns, once it is on the disk; patient work waits a moment for other work to go with."""
         future: Future[T] = Future()
-        self._jobs.put((work, future))
+        self._jobs.put(Job(work, future, patient))
         return future
 
     def write(self, work: Callable[[Connection], T]) -> T:
@@ -58,13 +71,23 @@ class Writer:
     def _run(self) -> None:
         last = False
         while not last:
-            jobs = [self._jobs.get()]
-            while len(jobs) < TOGETHER and not self._jobs.empty():
-                jobs.append(self._jobs.get())
+            jobs = self._gathered()
             last = None in jobs
-            self._commit([job for job in jobs if job is not None and job[1].set_running_or_notify_cancel()])
+            self._commit([job for job in jobs if job is not None and job.future.set_running_or_notify_cancel()])
         if self._connection is not None:
             self._connection.close()
+
+    def _gathered(self) -> list[Job | None]:
+        """What is done in one transaction: all that is there, and if that is patient, what comes soon."""
+        jobs = [self._jobs.get()]
+        until = time.monotonic() + PATIENCE
+        while len(jobs) < TOGETHER:
+            patient = all(job is not None and job.patient for job in jobs)
+            try:
+                jobs.append(self._jobs.get(timeout=max(0.0, until - time.monotonic()) if patient else 0.0))
+            except Empty:
+                break
+        return jobs
 
     def _commit(self, jobs: Sequence[Job]) -> None:
         if not jobs:
@@ -73,23 +96,23 @@ class Writer:
         try:
             connection = self._connected()
             with connection.begin() as whole:
-                for work, future in jobs:
+                for job in jobs:
                     part = connection.begin_nested() if len(jobs) > 1 else None
                     try:
                         with part or nullcontext():
-                            done.append((future, work(connection)))
+                            done.append((job.future, job.work(connection)))
                     except Exception as error:
                         if _want_of_room(error):
                             raise  # SQLite has taken back the whole transaction; what came next would be none
                         if part is None:
                             whole.rollback()
-                        future.set_exception(error)
+                        job.future.set_exception(error)
         except Exception as error:
             self._disconnect()
             named = _named(error)
-            for _, future in jobs:
-                if not future.done():
-                    future.set_exception(named)
+            for job in jobs:
+                if not job.future.done():
+                    job.future.set_exception(named)
             return
         for future, made in done:
             future.set_result(made)

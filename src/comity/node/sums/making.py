@@ -311,7 +311,7 @@ class MadeSums:
         await self._following.until(known)  # a site may know of its own task before this node does
 
         def close(connection: Connection) -> None:
-            included = self._included(Log(connection, self._following.channel), live) or ()
+            included = self._included(self._following.log(connection), live) or ()
             event = SumClosed(task=key, included=included, root=made.root, clipped=made.clipped)
             live.making = replace(live.making, total=made.blob)
             kept.put_making(connection, self._following.channel, key, live.making)

@@ -54,3 +54,22 @@ def test_a_failure_leaves_the_connection_as_it_was(database):
         database.write(put(1))
     assert database.write(put(2)) == 2
     assert there(database) == {1, 2}
+
+
+def test_patient_work_shares_the_transaction_of_what_comes(database, monkeypatch):
+    """And is done soon if nothing comes, and whatever comes when the database is closed."""
+    commits = []
+    commit = database._writer._commit
+    monkeypatch.setattr(database._writer, "_commit", lambda jobs: (commits.append(len(jobs)), commit(jobs)))
+    patient = [database._writer.submit(put(number), patient=True) for number in range(3)]
+    assert database.write(put(3)) == 3
+    assert [each.result() for each in patient] == [0, 1, 2]
+    assert commits == [4]
+
+    assert database.put_off(put(4)).result() == 4
+    with pytest.raises(Exception, match=r"(?i)unique|duplicate"):
+        database.put_off(put(4)).result()
+    last = database.put_off(put(5))
+    database._writer.close()
+    assert last.result() == 5
+    assert there(database) == {*range(6)}

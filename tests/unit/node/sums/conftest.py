@@ -44,7 +44,10 @@ class Following:
         self.watchers.remove(watcher)
 
     async def read(self, work: Callable[[Log], Any]) -> Any:
-        return await self.database.aread(lambda connection: work(Log(connection, 1)))
+        return await self.database.aread(lambda connection: work(self.log(connection)))
+
+    def log(self, connection: Any) -> Log:
+        return Log(connection, 1)
 
     def say(self, connection: Any, events: Any, texts: Any) -> None:
         self.events += events
