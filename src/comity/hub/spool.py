@@ -103,24 +103,24 @@ class Spool:
         self._grown.pop(name, asyncio.Event()).set()
 
 
-async def _gathered(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _gathered(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytearray]:
     """The same bytes in larger pieces, and also those that come before the sender is cut off."""
     held = bytearray()
     try:
         async for piece in pieces:
             held += piece
             if len(held) >= PIECE:
-                yield bytes(held)
-                held.clear()
+                yield held
+                held = bytearray()
     except Exception:
         if held:
-            yield bytes(held)
+            yield held
         raise
     if held:
-        yield bytes(held)
+        yield held
 
 
-def _append(file: BinaryIO, piece: bytes) -> None:
+def _append(file: BinaryIO, piece: bytearray) -> None:
     file.write(piece)
     file.flush()
 

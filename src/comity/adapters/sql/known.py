@@ -17,8 +17,8 @@ from comity.domain.records import Record
 
 R = TypeVar("R", bound=Record)
 
-MOST = 100_000
-"""Records, and lists of keys, that are known at once."""
+MOST = 20_000
+"""Records, and lists of keys, that are known at once: some 30 MB."""
 
 LONGEST = 100
 """Keys in a list of those that have one value."""
