@@ -19,7 +19,7 @@ from comity.privacy.shamir import Random
 from comity.privacy.site import SiteState
 from comity.privacy.site_dp import SiteDP
 from comity.privacy.terms import Terms
-from comity.privacy.vector import Layout, Summed, Vector, summed
+from comity.privacy.vector import Layout, Summed, Vector, read, summed
 from comity.values.contribution import Contribution, gather, same_leaves
 from comity.values.digest import digest
 from comity.values.keys import Identity
@@ -73,6 +73,11 @@ class MaskedSums:
 
     def add(self, parts: Iterable[Contribution]) -> Contribution:
         """The sum of a contribution of each site."""
+        self.made.append(self.session(parts).sum())
+        return self.made[-1].total
+
+    def session(self, parts: Iterable[Contribution]) -> Session:
+        """The session of the next sum, before its first message."""
         given = dict(zip(self.names, parts, strict=True))
         _check_alike(given)
         what = f"{self.what}, sum {len(self.made) + 1}"
@@ -85,18 +90,15 @@ class MaskedSums:
             bits=64 if self.scale.bits == 64 else 32,
             least=self.least,
         )
-        falls = {name: derive(self.seed, "falls out", what, name) % FALLS for name in self.away}
-        session = Session(
+        return Session(
             terms=terms,
             identities=sites,
             random=random,
-            falls=falls,
+            falls={name: derive(self.seed, "falls out", what, name) % FALLS for name in self.away},
             parts=given,
             scale=self.private.scale(self.scale.bits, given) if self.private else self.scale,
             norm=self.norm,
         )
-        self.made.append(session.sum())
-        return self.made[-1].total
 
 
 def masked_sums(experiment: Experiment, what: str, names: Sequence[str], away: Sequence[str] = ()) -> MaskedSums | None:
@@ -158,6 +160,7 @@ class Session:
     norm: float | None
     states: dict[str, SiteState] = field(default_factory=dict[str, SiteState])
     segments: dict[tuple[str, int], bytes] = field(default_factory=dict[tuple[str, int], bytes])
+    """The masked numbers of each site, by its name and their place: all that the aggregator is shown of them."""
 
     def sum(self) -> Summed:
         """The sum of the parts; raises RoundFailed when too many sites fall out."""
@@ -174,6 +177,14 @@ class Session:
         fetch = verified(state.inputs, lambda name, index: self.segments[name, index])
         opened = totals(self.terms, state.inputs, secrets, fetch)
         return summed(layout, self.scale, opened, sites=len(state.included))
+
+    def as_shown(self, name: str) -> Contribution:
+        """What a site's masked numbers are when they are read as if no mask were on them."""
+        layout = Layout.of(self.parts[name])
+        shown = [self.segments[name, index] for index in range(-(-layout.size // self.terms.segment))]
+        ring = masks.ring(self.terms.bits)
+        leaves, _ = read(layout, self.scale, (np.frombuffer(segment, ring) for segment in shown))
+        return Contribution(leaves, self.parts[name].weight)
 
     def _said(self, name: str, told: ToSite | None) -> FromSite:
         identity = self.identities[name]

@@ -232,6 +232,12 @@ class Summed:
 
 def summed(layout: Layout, scale: Scale, segments: Iterable[Array], *, sites: int) -> Summed:
     """The sum that the segments of the ring are of; so many sites are in it."""
+    total, (weight, clipped) = read(layout, scale, segments)
+    return Summed(Contribution(total, weight), clipped=clipped, error=scale.error(sites))
+
+
+def read(layout: Layout, scale: Scale, segments: Iterable[Array]) -> tuple[Tree, list[int]]:
+    """(the leaves, the extras) that the segments of the ring hold."""
     leaves = {leaf.path: np.empty(leaf.size, np.float64 if leaf.floats else np.int64) for leaf in layout.leaves}
     filled = dict.fromkeys(leaves, 0)
     extra = list[int]()
@@ -242,9 +248,7 @@ def summed(layout: Layout, scale: Scale, segments: Iterable[Array], *, sites: in
         begin = filled[leaf.path]
         leaves[leaf.path][begin : begin + len(piece)] = piece
         filled[leaf.path] += len(piece)
-    shaped = {leaf.path: leaves[leaf.path].reshape(leaf.shape) for leaf in layout.leaves}
-    weight, clipped = extra
-    return Summed(Contribution(tree.unflatten(shaped), weight), clipped=clipped, error=scale.error(sites))
+    return tree.unflatten({leaf.path: leaves[leaf.path].reshape(leaf.shape) for leaf in layout.leaves}), extra
 
 
 def decoded(layout: Layout, scale: Scale, segments: Iterable[Array]) -> Iterator[tuple[Leaf | None, Array]]:
