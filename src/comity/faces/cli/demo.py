@@ -21,12 +21,14 @@ from comity.values.table import Table
 if TYPE_CHECKING:
     from comity.faces.demos.hospitals import Crossing
     from comity.faces.demos.outcome import Outcome
+    from comity.faces.demos.privacy.lab import Lab
 
 DEMOS = {
     "heart": "comity.faces.demos.heart",
     "survival": "comity.faces.demos.survival",
     "two-hospitals": "comity.faces.demos.two_hospitals",
     "drug-discovery": "comity.faces.demos.drug_discovery",
+    "privacy": "comity.faces.demos.privacy",
 }
 
 
@@ -36,7 +38,9 @@ def command(
         Path | None,
         typer.Option(help="Report folder, written over an earlier one; comity-demo-NAME unless given."),
     ] = None,
-    more: Annotated[bool, typer.Option("--more", help="Also the slower second panel of drug-discovery.")] = False,
+    more: Annotated[
+        bool, typer.Option("--more", help="Also the slower second panel of drug-discovery or privacy.")
+    ] = False,
     simulated: Annotated[bool, typer.Option("--simulate", help="heart: in this process only, no network.")] = False,
     keep: Annotated[bool, typer.Option("--keep", help="heart: leave the network running until Ctrl-C.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -57,7 +61,7 @@ def command(
     from comity.faces.demos.hospitals import across_hospitals
 
     folder = folder_to_save(save or Path(f"comity-demo-{name}"))
-    outcome: Outcome = module.demo(watched)
+    outcome: Outcome | Lab = module.demo(watched)
     panels: list[Table] = module.more(watched) if more else []
     with across_hospitals(outcome.run, module.hospitals(), folder / "network") if networked else nullcontext() as made:
         if made is not None:
@@ -78,7 +82,7 @@ def _keep(made: Crossing) -> None:
         Event().wait()
 
 
-def _tell(outcome: Outcome, panels: list[Table], folder: Path, *, seconds: float, as_json: bool) -> None:
+def _tell(outcome: Outcome | Lab, panels: list[Table], folder: Path, *, seconds: float, as_json: bool) -> None:
     """Save the report and print."""
     from comity.faces.credit import credit
 
@@ -112,11 +116,9 @@ def _module(name: str) -> ModuleType:
         raise NotSupported(f"the demo {name} needs PyTorch: pip install 'comity[torch]'") from error
 
 
-def _save(outcome: Outcome, panels: list[Table], written: str, folder: Path) -> None:
-    from comity.faces.demos.picture import picture
-
+def _save(outcome: Outcome | Lab, panels: list[Table], written: str, folder: Path) -> None:
     outcome.run.save(folder)
     (folder / "demo.json").write_text(written + "\n")
     (folder / "demo.csv").write_text(outcome.table().to_csv(), newline="")
     (folder / "demo.md").write_text(outcome.markdown(panels))
-    picture(outcome).savefig(folder / "demo.png", dpi=144)
+    outcome.picture().savefig(folder / "demo.png", dpi=144)

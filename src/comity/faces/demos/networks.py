@@ -1,8 +1,19 @@
 """The torch networks and losses of the demos; importing this needs torch."""
 
+from statistics import NormalDist
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
+
+from comity.privacy.attacks import imprint
+
+UNITS = 1024
+"""Of the hidden layer of the networks that are attacked."""
+
+BRIGHTNESS = NormalDist(0.33, 0.08)
+"""Mean pixel of an ultrasound image, as public ones have it: all that an attacker's thresholds need."""
 
 
 def small_cnn() -> nn.Module:
@@ -17,6 +28,24 @@ def small_cnn() -> nn.Module:
         nn.Flatten(),
         nn.Linear(16 * 7 * 7, 2),
     )
+
+
+def wide_network() -> nn.Module:
+    """One hidden layer for 28×28 images and one logit; parameters are torch's own."""
+    return nn.Sequential(nn.Flatten(), nn.Linear(28 * 28, UNITS), nn.ReLU(), nn.Linear(UNITS, 1))
+
+
+def imprinted_network() -> nn.Module:
+    """The same network with parameters of an attacker's: an image activates all units up to its own brightness.
+
+    Signs of the last layer alternate, so that the logit stays near 0 and images of either label are told of.
+    """
+    made = wide_network()
+    thresholds = np.array([BRIGHTNESS.inv_cdf((unit + 0.5) / UNITS) for unit in range(UNITS)])
+    weight, bias = imprint(28 * 28, thresholds)
+    state = {"1.weight": weight, "1.bias": bias, "3.weight": np.resize([1.0, -1.0], (1, UNITS)), "3.bias": np.zeros(1)}
+    made.load_state_dict({name: torch.from_numpy(values) for name, values in state.items()})
+    return made
 
 
 class TrunkAndHeads(nn.Module):

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
-from typing import Any, Literal, final
+from typing import TYPE_CHECKING, Any, Literal, final
 
 from comity import data
 from comity.engine.run import Run
 from comity.faces.credit import credit
 from comity.values.table import Cell, Table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @final
@@ -62,6 +65,12 @@ class Outcome:
             cells: list[Cell] = [method.name, *([method.mean_over_sites] if sites else []), method.pooled_test]
             rows.append([*cells, *(method.more.get(name) for name in more), *([method.published] if published else [])])
         return Table(f"{self.title}: {self.metric}", [*columns, *(["published"] if published else [])], rows)
+
+    def picture(self) -> Figure:
+        """What demo.png shows."""
+        from comity.faces.demos.picture import picture
+
+        return picture(self)
 
     def document(self, seconds: float) -> dict[str, Any]:
         """As the one JSON object that `--json` prints."""

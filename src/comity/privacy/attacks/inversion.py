@@ -10,6 +10,7 @@ between them (Fowl, Geiping, Czaja, Goldblum and Goldstein, "Robbing the Fed", I
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -60,15 +61,16 @@ def single_bins(weight: Array, bias: Array, signs: Array) -> tuple[Array, Array]
     )
 
 
-def with_prior(rows: Array, errors: Array, *, noise: float, mean: Array, deviation: float) -> Array:
+def with_prior(rows: Array, errors: Array, *, noise: float, most: float = inf, mean: Array, deviation: float) -> Array:
     """The likeliest rows behind noised ones: drawn towards what such rows look like, as far as noise hides them.
 
     rows: what `rows_of` gave (k, d); errors: the biases' gradients that they were divided by (k,); noise: standard
-    deviation of what was added to each number of the gradients, infinite for masked ones; mean (d,) and deviation: of
-    such rows, from public ones. Without noise the rows are as they were. Linear least squares for a Gaussian prior.
+    deviation of what was added to each number of the gradients, infinite for masked ones; most: the largest that one
+    row's gradient by a bias can be, where it was clipped; mean (d,) and deviation: of such rows, from public ones.
+    Linear least squares for a normal prior; without noise the rows are as they were.
     """
     if not noise:
         return rows
-    signal, disturbed = (np.abs(errors) * deviation) ** 2, noise**2
-    trust = np.zeros(len(errors)) if np.isinf(noise) else signal / (signal + disturbed)
-    return mean + trust[:, np.newaxis] * (rows - mean)
+    known = np.clip(errors, -most, most)
+    gain = known * deviation**2 / ((known * deviation) ** 2 + noise**2)  # (k,)
+    return mean + gain[:, np.newaxis] * (errors[:, np.newaxis] * rows - known[:, np.newaxis] * mean)

@@ -1,0 +1,120 @@
+"""Images and members are found in what leaves four hospitals, until a secure sum hides who and DP hides the record.
+
+`make long` runs the lab as `comity demo privacy` does; `make test` with smaller networks to read images off, fewer
+federations under attack, and fewer of the attacker's own. The claims are the same.
+"""
+
+import json
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from comity.faces.cli.main import app
+from comity.faces.demos import networks, privacy
+from comity.faces.demos.privacy import members
+
+
+@pytest.fixture(scope="module", params=["short", pytest.param("whole", marks=pytest.mark.long)])
+def told(request, tmp_path_factory):
+    """(what `--json` printed, the report folder)."""
+    folder = tmp_path_factory.mktemp("lab")
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "short":
+            patch.setattr(networks, "UNITS", 256)
+            patch.setattr(members, "TARGETS", 5)
+            patch.setattr(members, "SHADOWS", 24)
+        result = CliRunner().invoke(app, ["demo", "privacy", "--save", str(folder), "--json"], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout), folder
+
+
+@pytest.fixture(scope="module")
+def settings(told):
+    return told[0]["settings"]
+
+
+def attack(told, setting, **where):
+    """The row of the tables of single attacks."""
+    rows = [row for table in told[0]["attacks"].values() for row in table]
+    (found,) = [row for row in rows if row["setting"] == setting and where.items() <= row.items()]
+    return found
+
+
+def test_without_protection_images_come_back_with_their_hospital_and_members_are_told(settings):
+    nothing = settings["nothing"]
+    assert nothing["ε"] is None
+    assert nothing["PSNR"] > 40
+    assert nothing["hospital known"] == nothing["images back"] > 200
+    assert nothing["LiRA AUC"] > 0.65
+    assert nothing["TPR at 1 % FPR"] > 0.03
+
+
+def test_even_parameters_that_nobody_tampered_with_give_images_away(told):
+    assert attack(told, "nothing", **{"first parameters": "torch's own"})["exact, parts"] > 20
+
+
+def test_of_a_secure_sum_images_come_back_and_nobody_knows_whose(told, settings):
+    secure, nothing = settings["secure sum"], settings["nothing"]
+    assert secure["images back"] > 60
+    assert secure["hospital known"] == 0
+    sums = [attack(told, name, **{"first parameters": "an attacker's"})["exact, sum"] for name in settings][:2]
+    assert sums[0] == sums[1] == secure["images back"]  # the sum is the same, masked or not
+    for figure in ("test AUC", "balanced accuracy"):
+        assert secure[figure] == pytest.approx(nothing[figure], abs=1e-9)
+
+
+def test_a_masked_part_tells_nothing_of_images_or_members(told):
+    for setting in ("secure sum", "both"):
+        for first in ("an attacker's", "torch's own"):
+            made = attack(told, setting, **{"first parameters": first})
+            assert made["exact, parts"] == 0
+            assert made["PSNR, parts"] == pytest.approx(told[0]["mean_image"])
+        assert attack(told, setting, by="parts")["AUC"] == pytest.approx(0.5, abs=0.03)
+
+
+def test_what_averages_tell_of_members_a_secure_sum_tells_too(told):
+    clear, masked = (attack(told, setting, by="sum") for setting in ("nothing", "secure sum"))
+    assert masked["AUC"] == pytest.approx(clear["AUC"], abs=1e-6)
+    assert masked["AUC"] > 0.6
+
+
+def test_with_dp_images_are_the_mean_image_and_members_are_not_told(told, settings):
+    for name in ("DP", "both"):
+        made = settings[name]
+        assert made["ε"] == pytest.approx(3.0, rel=1e-3)
+        assert made["PSNR"] <= 17
+        assert made["PSNR"] == pytest.approx(told[0]["mean_image"], abs=0.5)
+        assert made["images back"] == made["hospital known"] == 0
+        for by in ("parts", "sum"):
+            found = attack(told, name, by=by)
+            assert found["members"] >= 5 * 312
+            assert found["AUC"] <= 0.55
+            assert found["at most"] <= 0.03
+
+
+def test_dp_costs_some_of_the_models_use_and_leaves_some(settings):
+    assert 0.6 < settings["DP"]["test AUC"] < settings["nothing"]["test AUC"]
+
+
+def test_the_report_says_what_hides_what_and_what_comity_warned_of(told):
+    _, folder = told
+    page = (folder / "demo.md").read_text()
+    for said in ("A secure sum hides who", "DP hides the record", "The mean image has 16.6 dB"):
+        assert said in page
+    assert "Of an experiment with secure sum, comity says: SecureSum hides whose" in page
+    assert "Of an experiment with DP, comity says: RecordDP limits" in page
+    assert (folder / "demo.png").stat().st_size > 50_000
+    assert "ε = 3" in (folder / "summary.md").read_text()
+
+
+def test_a_second_panel_says_what_other_epsilons_do(monkeypatch):
+    monkeypatch.setattr(networks, "UNITS", 32)
+    monkeypatch.setattr(members, "TARGETS", 2)
+    monkeypatch.setattr(members, "SHADOWS", 16)
+    monkeypatch.setattr(privacy, "OTHER_EPSILONS", (1.0, 1000.0))
+    (panel,) = privacy.more(iter)
+    np.testing.assert_allclose(panel.column("ε"), [1, 1000], rtol=2e-3)
+    tight, loose = panel.column("LiRA AUC")
+    assert tight < 0.57 < loose
+    assert panel.column("test AUC")[0] < panel.column("test AUC")[1]
