@@ -21,9 +21,9 @@ def told(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("lab")
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "short":
-            patch.setattr(networks, "UNITS", 256)
+            patch.setattr(networks, "UNITS", 192)
             patch.setattr(members, "TARGETS", 5)
-            patch.setattr(members, "SHADOWS", 24)
+            patch.setattr(members, "SHADOWS", 20)
         result = CliRunner().invoke(app, ["demo", "privacy", "--save", str(folder), "--json"], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return json.loads(result.stdout), folder
