@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 import comity as co
+from comity.privacy import attacks
 from comity.values import errors
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference.md"
@@ -24,11 +25,13 @@ def page() -> str:
         "## co",
         *(entry(f"co.{name}", getattr(co, name)) for name in everyday),
     ]
-    for part in PARTS:
-        module = getattr(co, part)
-        lines += [f"## co.{part}", first(module)]
+    for part, module in {
+        **{f"co.{part}": getattr(co, part) for part in PARTS},
+        "comity.privacy.attacks": attacks,
+    }.items():
+        lines += [f"## {part}", first(module)]
         names = getattr(module, "__all__", None) or defined(module)
-        lines += [entry(f"co.{part}.{name}", getattr(module, name)) for name in sorted(names) if public(module, name)]
+        lines += [entry(f"{part}.{name}", getattr(module, name)) for name in sorted(names) if public(module, name)]
     lines += ["## Errors", f"```\n{inspect.getdoc(errors)}\n```"]
     return "\n\n".join(lines) + "\n"
 

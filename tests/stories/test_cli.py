@@ -440,7 +440,10 @@ def test_version(comity, command):
     [
         (["--help"], ["demo", "run", "--version"]),
         ([], ["demo", "run"]),
-        (["demo", "--help"], ["heart", "survival", "two-hospitals", "drug-discovery", "--save", "--json", "--debug"]),
+        (
+            ["demo", "--help"],
+            ["heart", "survival", "two-hospitals", "drug-discovery", "privacy", "--save", "--json", "--debug"],
+        ),
         (["run", "--help"], ["--data", "--set", "train.optimizer.lr=0.01", "--save", "--json", "--baseline"]),
     ],
 )

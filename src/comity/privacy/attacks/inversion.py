@@ -5,7 +5,7 @@ One row's gradient by a unit's weights is the row times its gradient by the unit
 section 3; Geiping, Bauermeister, Dröge and Moeller, "Inverting Gradients", NeurIPS 2020, proposition 3.1). Of a batch
 that holds for units that one row alone activates. Whoever writes the parameters can see to it that nearly every row has
 one to itself: all units measure the same, and differ in their thresholds, so that two neighbours differ by the rows
-between them (Fowl, Geiping, Czaja, Goldblum and Goldstein, "Robbing the Fed", ICLR 2022, section 3).
+between them (Fowl, Geiping, Czaja, Goldblum and Goldstein, "Robbing the Fed", ICLR 2022).
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from comity.values.errors import InvalidInput
 from comity.values.tree import Array
 
 FEW = 64
-"""With fewer shadow models on either side, one variance for all rows is the better estimate (there, section VI.A)."""
+"""With fewer shadow models on either side, one variance for all rows is the better estimate, as there."""
 
 LEAST = 2
 """Shadow models that a row must be in, and out of."""
@@ -35,8 +35,11 @@ def memberships(targets: Array, shadows: Array, inside: Array, outside: Array) -
 
     targets: `logits` of n rows by t models under attack (t, n). shadows: those by s models of the attacker's own
     (s, n). inside, outside: whether a shadow model saw the row, or did not (s, n); where neither holds it is left out.
-    Raises InvalidInput when a row has too few shadow models of either kind.
+    Raises InvalidInput when a row has too few shadow models of either kind, or shapes do not fit.
     """
+    for name, given in (("inside", inside), ("outside", outside), ("targets", targets)):
+        if given.shape[1:] != shadows.shape[1:] or (name != "targets" and len(given) != len(shadows)):
+            raise InvalidInput(f"{name} has shape {given.shape}, which does not fit shadows of shape {shadows.shape}")
     (mean_in, variance_in), (mean_out, variance_out) = (_normal(shadows, which) for which in (inside, outside))
     return _density(targets, mean_in, variance_in) - _density(targets, mean_out, variance_out)
 

@@ -66,6 +66,8 @@ def separation(members: Array, others: Array, *, false_alarms: float = 0.01) -> 
     """
     if not len(members) or not len(others):
         raise InvalidInput(f"{len(members)} members and {len(others)} others cannot be told apart; give some of both")
+    if np.isnan(members).any() or np.isnan(others).any():
+        raise InvalidInput("scores hold NaN, which is neither above nor below another; leave these rows out")
     from scipy.stats import rankdata
 
     ranks: Any = rankdata(np.concatenate([members, others]))

@@ -84,6 +84,14 @@ def test_under_noise_a_prior_is_the_least_squares_estimate():
     assert error(best) < min(error(noised), error(0.5 + 0.9 * (noised - 0.5)), error(0.5 + 0.7 * (noised - 0.5)))
 
 
+def test_a_clip_says_that_larger_errors_are_noise():
+    """A bias's gradient of 5 where one row's is 1 at most: the row is what is least far from numbers 1 · x + noise."""
+    rows = np.full((1, 30), 0.3)
+    made = with_prior(rows, np.array([5.0]), noise=0.5, most=1.0, mean=np.full(30, 0.5), deviation=0.2)
+    # Numbers 5 · .3 of which 1 · .5 was expected; gain 1 · .04 ÷ (.04 + .25), by hand.
+    np.testing.assert_allclose(made, 0.5 + 0.04 / 0.29 * (1.5 - 0.5))
+
+
 def test_of_masked_numbers_nothing_is_left_but_the_mean():
     made = with_prior(ROWS, np.ones(12), noise=np.inf, mean=np.full(30, 0.5), deviation=0.2)
     np.testing.assert_array_equal(made, np.full((12, 30), 0.5))

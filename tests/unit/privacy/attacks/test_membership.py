@@ -64,6 +64,14 @@ def test_too_few_shadow_models_are_refused():
         memberships(np.zeros((1, 1)), np.zeros((3, 1)), np.array([[True], [False], [False]]), np.ones((3, 1), bool))
 
 
+def test_shapes_that_do_not_fit_are_refused():
+    values, inside = np.zeros((4, 3)), np.array([[True] * 3, [True] * 3, [False] * 3, [False] * 3])
+    with pytest.raises(InvalidInput, match=r"targets has shape \(1, 2\).*shadows of shape \(4, 3\)"):
+        memberships(np.zeros((1, 2)), values, inside, ~inside)
+    with pytest.raises(InvalidInput, match="outside has shape"):
+        memberships(np.zeros((1, 3)), values, inside, inside[:2])
+
+
 def test_certainty_is_on_a_logit_scale_for_either_label_and_finite():
     assert logits(np.array([0.8, 0.8]), np.array([1, 0])) == pytest.approx([np.log(4), -np.log(4)])
     assert np.isfinite(logits(np.array([0.0, 1.0]), np.array([1, 1]))).all()

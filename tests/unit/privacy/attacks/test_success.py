@@ -55,5 +55,7 @@ def test_what_cannot_be_is_refused():
         clopper_pearson(4, 3)
     with pytest.raises(InvalidInput, match="0 members"):
         separation(np.array([]), np.array([1.0]))
+    with pytest.raises(InvalidInput, match="scores hold NaN"):
+        separation(np.array([np.nan]), np.array([1.0]))
     with pytest.raises(InvalidInput, match="nothing was found"):
         best_psnr(np.zeros((2, 3)), np.zeros((0, 3)))
