@@ -38,8 +38,8 @@ NOTES = (
     "own, fewer come back. An image is back above 40 dB; PSNR is the median of all {all} images, each with what is "
     "most like it. The mean image has {mean:.1f} dB.",
     "Members are told from images of nobody by LiRA against {targets} federations, with {shadows} of the attacker's "
-    "own; the better figure of what each hospital sent and of their average is shown. At most: upper end of the 95 % "
-    "interval, in which every decision counts as one by itself.",
+    "own; the better figure of what each hospital sent last and of their last average is shown. At most: upper end of "
+    "the 95 % interval, in which every decision counts as one by itself.",
     "ε is of each image, over all of an experiment, at δ = {delta:g}; each attack has an experiment of its own. Rates "
     "and clips were chosen by hand among a few, which is in no ε. Test AUC and balanced accuracy are means over the "
     "federations attacked.",

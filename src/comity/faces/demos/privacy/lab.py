@@ -94,13 +94,19 @@ class Lab:
         return Table(f"Of {images} images, by what each hospital sent and by the sum; PSNR in dB", columns, rows)
 
     def _members(self) -> Table:
-        columns = ("setting", "by", "AUC", "TPR at 1 % FPR", "at most", "members", "others")
+        columns = ("setting", "by", "rounds", "AUC", "TPR at 1 % FPR", "at most", "members", "others")
         rows: list[list[Cell]] = []
         for finding in self.findings:
-            for by, made in (("parts", finding.members.parts), ("sum", finding.members.total)):
+            members = finding.members
+            for by, of, made in (
+                ("parts", "last", members.parts.last),
+                ("parts", "all", members.parts.all),
+                ("sum", "last", members.total.last),
+                ("sum", "all", members.total.all),
+            ):
                 sizes = (made.members, made.others)
-                rows.append([finding.setting.name, by, made.auc, made.caught, made.caught_most, *sizes])
-        return Table("Membership, by the model that each hospital sent and by their average", columns, rows)
+                rows.append([finding.setting.name, by, of, made.auc, made.caught, made.caught_most, *sizes])
+        return Table("Membership, by the models that each hospital sent and by their averages", columns, rows)
 
     def picture(self) -> Figure:
         """What demo.png shows."""

@@ -7,7 +7,7 @@ each and trained by the experiment that it attacks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any, final
@@ -58,28 +58,39 @@ class Federation:
     owner: Array
     """The hospital that has the image, or -1 (n,)."""
     parts: Array
-    """`logits` by the model that each hospital sent in the last round (hospitals, n)."""
+    """`logits` by the model that each hospital sent in each round (rounds, hospitals, n)."""
     total: Array
-    """Those by the average that all are sent (n,)."""
+    """Those by the average that all were sent next (rounds, 1, n)."""
     auc: float
     balanced_accuracy: float
-    """Of the average, on test images."""
+    """Of the last average, on test images."""
 
 
 def federation(setting: Setting, train: Rows, test: Rows, seed: int) -> Federation:
     """A federation of images dealt by the seed, as one who sees what leaves the hospitals knows it."""
     dealt = deal(train, test, seed)
     made = replace(experiment(setting), seed=seed)
-    *_, last = seen(made, dealt.sites)
-    predictions = made.predict(last.after, test.x)
+    rounds = list(seen(made, dealt.sites))
+    predictions = made.predict(rounds[-1].after, test.x)
     auc, balanced = (_measured(metric, predictions, test) for metric in made.measures)
     return Federation(
         owner=dealt.owner,
-        parts=np.stack([_sure(made, _sent(last, site.name), train) for site in dealt.sites]),
-        total=_sure(made, last.after, train),
+        parts=np.stack([[_sure(made, _sent(each, site.name), train) for site in dealt.sites] for each in rounds]),
+        total=np.stack([[_sure(made, each.after, train)] for each in rounds]),
         auc=auc,
         balanced_accuracy=balanced,
     )
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """How well members are told by models of one kind."""
+
+    last: Separation
+    """By those of the last round, as published."""
+    all: Separation
+    """By those of all rounds, their scores added."""
 
 
 @final
@@ -89,60 +100,66 @@ class Members:
 
     setting: Setting
     epsilon: float | None
-    parts: Separation
-    """Each hospital's own images among those of none, by the model that it sent."""
-    total: Separation
-    """All hospitals' images among those of none, by their average."""
+    parts: Found
+    """Each hospital's own images among those of none, by the models that it sent."""
+    total: Found
+    """All hospitals' images among those of none, by their averages."""
     auc: float
     balanced_accuracy: float
     """On test images, means over the federations attacked."""
 
     @property
     def best(self) -> Separation:
-        """What tells more."""
-        return max(self.parts, self.total, key=lambda made: made.auc)
+        """What tells more, by the last round."""
+        return max(self.parts.last, self.total.last, key=lambda made: made.auc)
 
 
 def attacked(setting: Setting, targets: Sequence[Federation], shadows: Sequence[Federation]) -> Members:
     """LiRA against all targets; whoever is in none of a target's hospitals is no member of it."""
-    total = memberships(
-        np.stack([each.total for each in targets]),
-        np.stack([each.total for each in shadows]),
-        inside := np.stack([each.owner >= 0 for each in shadows]),
-        ~inside,
-    )
-    belongs, nobody = (np.concatenate([each(f) for f in shadows]) for each in (_belongs, _nobody))
-    parts = memberships(
-        np.concatenate([each.parts for each in targets]),
-        np.concatenate([each.parts for each in shadows]),
-        belongs,
-        nobody,
-    )
-    of_parts, of_none = (np.concatenate([each(f) for f in targets]) for each in (_belongs, _nobody))
-    member = np.stack([each.owner >= 0 for each in targets])
     return Members(
         setting=setting,
         epsilon=_epsilon(setting, targets[0]),
-        parts=separation(parts[of_parts], parts[of_none]),
-        total=separation(total[member], total[~member]),
+        parts=_found(targets, shadows, lambda each: each.parts, _belongs),
+        total=_found(targets, shadows, lambda each: each.total, _anywhere),
         auc=fmean(each.auc for each in targets),
         balanced_accuracy=fmean(each.balanced_accuracy for each in targets),
     )
 
 
+def _found(
+    targets: Sequence[Federation],
+    shadows: Sequence[Federation],
+    sure: Callable[[Federation], Array],
+    has: Callable[[Federation], Array],
+) -> Found:
+    """sure: of a federation, how sure its models are (rounds, k, n); has: which rows each of the k saw (k, n)."""
+    under_attack, known = (np.concatenate([sure(each) for each in some], axis=1) for some in (targets, shadows))
+    members, inside = (np.concatenate([has(each) for each in some]) for some in (targets, shadows))
+    others, outside = (
+        np.concatenate([np.broadcast_to(each.owner == -1, has(each).shape) for each in some])
+        for some in (targets, shadows)
+    )
+    scores = [memberships(*of_round, inside, outside) for of_round in zip(under_attack, known, strict=True)]
+    together = np.sum(scores, axis=0)
+    return Found(
+        last=separation(scores[-1][members], scores[-1][others]),
+        all=separation(together[members], together[others]),
+    )
+
+
 def _belongs(federation: Federation) -> Array:
     """Which images each hospital has (hospitals, n)."""
-    return federation.owner == np.arange(len(federation.parts))[:, np.newaxis]
+    return federation.owner == np.arange(federation.parts.shape[1])[:, np.newaxis]
 
 
-def _nobody(federation: Federation) -> Array:
-    """Which images no hospital has (hospitals, n)."""
-    return np.broadcast_to(federation.owner == -1, federation.parts.shape)
+def _anywhere(federation: Federation) -> Array:
+    """Which images any hospital has (1, n)."""
+    return federation.owner[np.newaxis] >= 0
 
 
-def _sent(last: Seen, name: str) -> Tree:
+def _sent(round: Seen, name: str) -> Tree:
     """The model that a site sent in the round, or what its masked numbers are as one."""
-    return tree.add(last.before, last.parts[name].mean())
+    return tree.add(round.before, round.parts[name].mean())
 
 
 def _sure(made: Experiment, params: Tree, rows: Rows) -> Array:
