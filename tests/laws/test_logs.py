@@ -298,6 +298,25 @@ def test_a_writer_that_remembers_sees_what_one_does_that_reads(writers, steps):
                 assert recalled(Log(now, channel, shared=memo)) == recalled(Log(now, channel))
 
 
+def test_a_reader_of_what_was_before_teaches_nothing_to_a_writer_that_begins(database):
+    """It began to read, and something was written, before anything was remembered."""
+    order(database, 0)
+    with database.read() as early:
+        before = Log(early, 1).records.get(Plan, key(0))
+        renamed = Renamed(kind="plan", key=key(0), name=f"sha256:{1:064}")
+        database.write(lambda connection: (log := Log(connection, 1)).order(entry(log, 1, renamed, texts={}), 1))
+        memo = Memo()
+
+        def remember(connection: Any) -> None:
+            log = Log(connection, 1, memo)
+            assert [log.tree.root(size) for size in range(log.size + 1)]  # every leaf's hash is known now
+
+        database.write(remember)
+        assert Log(early, 1, shared=memo).records.get(Plan, key(0)) == before
+        found = database.write(lambda connection: Log(connection, 1, memo).records.get(Plan, key(0)))
+        assert found == read(database, lambda log: log.records.get(Plan, key(0))) != before
+
+
 def recalled(log: Log) -> list[Any]:
     """What may be remembered of a log, and lists of it."""
     plans = [log.records.get(Plan, key(word)) for word in range(10)]

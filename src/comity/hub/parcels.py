@@ -105,6 +105,8 @@ async def upload(request: Request) -> Response:
     hub.spool.check_room(known.size - offset, hub.limits.free_bytes)
     pieces = arriving.pieces(request.stream())
     received = await hub.spool.write(_spooled(caller, parcel), offset, known.size, pieces)
+    if await hub.database.aread(lambda connection: _known(connection, caller.channel, parcel)) is None:
+        hub.spool.remove(_spooled(caller, parcel))  # all have acknowledged it meanwhile: they had it from before
     return answer({"received": received})
 
 

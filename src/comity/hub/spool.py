@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,6 +14,9 @@ from comity.values.errors import Conflict, InvalidInput, Unavailable
 
 PIECE = 1 << 20
 """Bytes read or written at a time."""
+
+SLOW = 0.2
+"""Seconds after which what has come is written in any case, since recipients may wait for it."""
 
 
 @final
@@ -24,8 +28,6 @@ class Spool:
         self._directory.mkdir(parents=True, exist_ok=True)
         self._grown: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self._writing: set[str] = set()
-        self._removed: set[str] = set()
-        """Of those that are being written."""
 
     def received(self, name: str) -> int:
         """How many bytes have arrived."""
@@ -64,9 +66,6 @@ class Spool:
                     self._wake(name)
         finally:
             self._writing.discard(name)
-            if name in self._removed:  # all have acknowledged it meanwhile: they had it from before
-                self._removed.discard(name)
-                self.remove(name)
             self._wake(name)
         return have
 
@@ -89,8 +88,6 @@ class Spool:
     def remove(self, name: str) -> None:
         """Forget a parcel."""
         (self._directory / name).unlink(missing_ok=True)
-        if name in self._writing:
-            self._removed.add(name)
         self._wake(name)
 
     def keep_only(self, names: set[str]) -> None:
@@ -104,14 +101,14 @@ class Spool:
 
 
 async def _gathered(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytearray]:
-    """The same bytes in larger pieces, and also those that come before the sender is cut off."""
-    held = bytearray()
+    """The same bytes in larger pieces, unless they come slowly; also those that come before the sender is cut off."""
+    held, since = bytearray(), time.monotonic()
     try:
         async for piece in pieces:
             held += piece
-            if len(held) >= PIECE:
+            if len(held) >= PIECE or time.monotonic() - since > SLOW:
                 yield held
-                held = bytearray()
+                held, since = bytearray(), time.monotonic()
     except Exception:
         if held:
             yield held

@@ -388,8 +388,10 @@ class Following:
         if isinstance(error, Unavailable):
             await asyncio.sleep(random.random() * PAUSES[3])
             return MOST
-        final = not isinstance(error, Conflict) or not await self._is_possible(read_statement(entry.statement).events)
-        given_up = await self.database.awrite(lambda connection: self._outbox.refused(connection, final=final))
+        said = read_statement(entry.statement)
+        final = not isinstance(error, Conflict) or not await self._is_possible(said.events)
+        self._most = 1  # before anything is signed anew
+        given_up = await self.database.awrite(lambda connection: self._outbox.refused(connection, said.id, final=final))
         for id in given_up:
             self._log.warning("refused", reason=str(error))
             self._resolve(id, error)

@@ -111,13 +111,14 @@ class Outbox:
         rotated = isinstance(said.events[0], KeyRotated)  # which is said without the outbox
         return [row.id for row in rows], not rotated
 
-    def refused(self, connection: Connection, *, final: bool) -> list[str]:
-        """The entry under way was refused: its row if it is of one and the refusal `final`, which is then given up.
+    def refused(self, connection: Connection, id: str, *, final: bool) -> list[str]:
+        """The entry of this id was refused: its row if it is of one and the refusal `final`, which is then given up.
 
-        Otherwise nothing is given up, and an entry is made anew, of fewer rows.
+        Otherwise nothing is given up, and an entry is made anew, of fewer rows; unless another is under way by now.
         """
         table, box = schema.sending, schema.outbox
-        last = connection.execute(select(table.c.last).where(table.c.channel == self.channel)).scalar()
+        here = (table.c.channel == self.channel) & (table.c.id == id)
+        last = connection.execute(select(table.c.last).where(here)).scalar()
         if last is None:
             return []  # it was taken back meanwhile
         sent = (box.c.channel == self.channel) & (box.c.number <= last)

@@ -93,8 +93,46 @@ def test_headers_without_end_are_refused(piece):
     start = BEGUN if piece.startswith(b"x-more") else BEGUN + b"x-long: "
     taken, (first, *rest) = answered(chain([start], repeat(piece, 1000)))
     assert first.startswith(b"HTTP/1.1 400")
-    assert rest[-1] == b"the headers of a request have at most %d bytes" % LARGEST
+    assert rest[-1] == b"headers and trailers of a request have at most %d bytes" % LARGEST
     assert taken == 2 + LARGEST // len(piece)
+
+
+@pytest.mark.parametrize(
+    ("start", "piece"),
+    [
+        (b"0\r\n", b"x-more: " + b"y" * 1000 + b"\r\n"),
+        (b"0\r\nx-long: ", b"y" * 1000),
+        (b"1;", b"y" * 1000),
+        (b"1;", b"y=" + b"y" * 1000 + b";"),
+    ],
+    ids=["many trailers", "one trailer", "what announces a chunk", "many things that do"],
+)
+def test_what_stands_beside_a_body_has_an_end(start, piece):
+    begun = BEGUN + b"transfer-encoding: chunked\r\n\r\n"
+    taken, lines = answered(chain([begun, b"2\r\nab\r\n", start], repeat(piece, 1000)))
+    assert lines[-1] == b"headers and trailers of a request have at most %d bytes" % LARGEST
+    assert taken <= 4 + LARGEST // len(piece)
+
+
+def test_trailers_are_no_headers():
+    seen = []
+
+    async def headers(request: Request) -> PlainTextResponse:
+        await request.body()
+        seen.extend(request.scope["headers"])
+        return PlainTextResponse("")
+
+    async def sent() -> None:
+        config = uvicorn.Config(Starlette(routes=[Route("/", headers, methods=["POST"])]), lifespan="off")
+        protocol, transport = BoundedHttp(config, uvicorn.server.ServerState(), {}), Transport()
+        protocol.connection_made(transport)
+        protocol.data_received(BEGUN + b"transfer-encoding: chunked\r\n\r\n1\r\na\r\n0\r\nx-late: 1\r\n\r\n")
+        while not transport.written.endswith(b"\r\n\r\n"):
+            await asyncio.sleep(0)
+        protocol.connection_lost(None)
+
+    asyncio.run(sent())
+    assert seen == [(b"host", b"here"), (b"transfer-encoding", b"chunked")]
 
 
 def test_no_http_is_refused():

@@ -108,10 +108,11 @@ def test_what_its_outbox_still_held_then_is_not_said_again(play, signed):
             rename = Renamed(kind="plan", key=key("plan"), name=name)
             await following.database.awrite(lambda c, each=(rename, texts): following.say(c, [each[0]], each[1]))
         if signed:
-            await following.database.awrite(following._sign)
+            entry = await following.database.awrite(following._sign)
         copy(network, "a/node.db", "backup.db")
         if signed:  # and another was sent in its place
-            await following.database.awrite(lambda c: following._outbox.refused(c, final=False))
+            id = read_statement(entry.statement).id
+            await following.database.awrite(lambda c: following._outbox.refused(c, id, final=False))
         following.said()
         network.start("hub")
         await network.until(lambda: quiet(network))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias, final
 
 import msgspec
@@ -63,6 +64,17 @@ Hashes: TypeAlias = dict[tuple[int, int], bytes]
 
 
 @final
+@dataclass(frozen=True)
+class Memory:
+    """What is known of a log without asking the database."""
+
+    begun: int
+    """Size of the log when nothing was known yet: nor is it known what changed before."""
+    known: Known = field(default_factory=Known)
+    hashes: Hashes = field(default_factory=dict[tuple[int, int], bytes])
+
+
+@final
 class Memo:
     """What one writer remembers of a log between its transactions, and shares with readers.
 
@@ -75,20 +87,20 @@ class Memo:
         """Size of the log, and the hash of its last leaf; None while an entry is being added."""
         self.whole = False
         """Whether all texts have come, or were deleted."""
-        self.known = Known()
-        self.hashes: Hashes = {}
+        self.memory = Memory(0)
 
     def check(self, end: tuple[int, bytes]) -> None:
         """Forget everything unless it is of a log that ends there."""
-        if end != self.end or len(self.known) + len(self.hashes) > MOST:
-            # Anew, since readers may be at it.
-            self.known, self.hashes, self.whole = Known(), {}, False
+        if end != self.end or len(self.memory.known) + len(self.memory.hashes) > MOST:
+            size, hash = end
+            self.memory, self.whole = Memory(size), False  # anew, since readers may be at the other
+            self.memory.hashes[0, size - 1] = hash
         self.end = end
 
-    def shared(self, end: tuple[int, bytes]) -> tuple[Known, Hashes]:
+    def shared(self, end: tuple[int, bytes]) -> Memory:
         """What is remembered, for a reader of a log that ends there; nothing unless the writer was there too."""
-        known, hashes, (size, hash) = self.known, self.hashes, end
-        return (known, hashes) if self.end == end or hashes.get((0, size - 1)) == hash else (Known(), {})
+        memory, (size, hash) = self.memory, end
+        return memory if size >= memory.begun and memory.hashes.get((0, size - 1)) == hash else Memory(size)
 
 
 @final
@@ -141,12 +153,11 @@ class Log:
         """How many leaves there are."""
         self._memo = memo or Memo()
         self._memo.check((self.size, hash))
-        memory = shared.shared((self.size, hash)) if shared is not None else (self._memo.known, self._memo.hashes)
-        known, hashes = memory
-        self._hashes = HashesSql(connection, channel, hashes)
+        memory = self._memo.memory if shared is None else shared.shared((self.size, hash))
+        self._hashes = HashesSql(connection, channel, memory.hashes)
         self.tree = Tree(self._hashes, self.size)
         """The Merkle tree over the leaves."""
-        self.records = RecordsSql(connection, channel, known, self.size)
+        self.records = RecordsSql(connection, channel, memory.known, self.size)
         """What the log has made so far."""
         self.members_changed = False
         """Whether what was added here let an organization in or out, or gave it other keys."""
