@@ -14,7 +14,7 @@ from comity.privacy import attacks
 from comity.values import errors
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference.md"
-PARTS = ("strategies", "metrics", "privacy", "torch", "sklearn", "numpy", "data", "partition")
+PARTS = ("strategies", "metrics", "privacy", "compression", "torch", "sklearn", "numpy", "data", "partition")
 
 
 def page() -> str:

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from comity import compression as compression
     from comity import data as data
     from comity import metrics as metrics
     from comity import privacy as privacy
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from comity.values.table import Table as Table
 
 _MODULES = {
+    "compression": "comity.compression",
     "data": "comity.data",
     "metrics": "comity.metrics",
     "numpy": "comity.frameworks.numpy",

@@ -15,6 +15,7 @@ import pytest
 
 import comity as co
 from comity import strategies
+from comity.compression import qsgd
 from comity.domain.events import SiteData
 from comity.engine import adding
 from comity.engine.parameters import PARAMETERS, Parameters
@@ -68,6 +69,7 @@ class Row:
     strategy: Any
     y: str = "classes"
     metrics: Sequence[Any] = ()
+    compression: Any = None
 
 
 ROWS = {
@@ -85,6 +87,9 @@ ROWS = {
     "FedPer": Row(strategies.FedPer(personal=("head",)), metrics=BINARY),
     "FedBN": Row(strategies.FedBN(), metrics=BINARY),
     "Ditto": Row(strategies.Ditto(strength=0.5), metrics=BINARY),
+    "FedAvg, in 16 bits": Row(strategies.FedAvg(), metrics=BINARY, compression=co.compression.BFloat16()),
+    "Ditto, in 8 bits": Row(strategies.Ditto(strength=0.5), metrics=BINARY, compression=co.compression.QSGD()),
+    "Median, in 8 bits": Row(strategies.Median(), compression=co.compression.QSGD()),
     "Median": Row(strategies.Median()),
     "TrimmedMean": Row(strategies.TrimmedMean()),
     "Krum": Row(strategies.Krum(keep=2)),
@@ -101,7 +106,9 @@ ROWS = {
 
 def experiment(row: Row) -> co.Experiment:
     training = TRAINING if row.strategy.needs else {}
-    return co.Experiment(strategy=row.strategy, metrics=row.metrics, rounds=4, seed=7, **training)
+    return co.Experiment(
+        strategy=row.strategy, metrics=row.metrics, rounds=4, seed=7, compression=row.compression, **training
+    )
 
 
 def rows(kind: str, count: int, seed: int) -> Rows:
@@ -209,6 +216,11 @@ def test_every_strategy_that_a_network_can_run_has_a_row() -> None:
     }
 
 
+@pytest.fixture(autouse=True)
+def small_arrays_are_quantized_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(qsgd, "SMALLEST", 2)
+
+
 @each
 def test_stage_by_stage_it_comes_to_the_bits_that_one_process_comes_to(row: Row, tmp_path: Path) -> None:
     made, given = experiment(row), sites(row.y)
@@ -218,7 +230,10 @@ def test_stage_by_stage_it_comes_to_the_bits_that_one_process_comes_to(row: Row,
     assert list(map(str, held["columns"])) == sorted(held["columns"])
     for name in "abcde":
         kept = codec.decode(staged.memories[name].read_bytes()) if name in staged.memories else {}
-        assert bits(kept) == bits(run.memory(name))
+        assert bits(kept) == bits(run.memories.get(name, run.round))
+    took = [(each.sent, each.uncompressed) for each in run.history]
+    assert [tuple(each) for each in held.get("bytes", took)] == took
+    assert ("bytes" in held) == (row.compression is not None)
 
 
 @pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row.metrics])

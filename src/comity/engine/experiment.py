@@ -15,6 +15,7 @@ from comity.privacy.secure_sum import SecureSum
 from comity.privacy.site_dp import SiteDP
 from comity.privacy.warning import warn
 from comity.values import bounds
+from comity.values.compression import Compression
 from comity.values.digest import Digest
 from comity.values.errors import InvalidInput, NotSupported, unknown
 from comity.values.metric import Metric
@@ -69,6 +70,8 @@ class Experiment:
     """When to end before the last round, by the test rows too."""
     privacy: Sequence[Transform] = ()
     """What contributions go through before anybody else sees them, such as `co.privacy.SecureSum()`."""
+    compression: Compression | None = None
+    """How contributions are made smaller on their way, such as `co.compression.QSGD()`; None for as they are."""
 
     def __post_init__(self) -> None:
         bounds.plain(self)
@@ -79,6 +82,7 @@ class Experiment:
         _check_metrics(self)
         _check_needs(self)
         _check_privacy(self)
+        _check_compression(self)
 
     def metric(self, name: str) -> Metric:
         """The metric of this name; raises InvalidInput, with the nearest name, when there is none."""
@@ -232,6 +236,25 @@ def _check_privacy(experiment: Experiment) -> None:
         if dp.quantile is not None and experiment.secure_sum is not None:
             raise NotSupported("under SecureSum the clip of SiteDP is not adapted; leave quantile out")
     warn(experiment.privacy)
+
+
+def _check_compression(experiment: Experiment) -> None:
+    if (compression := experiment.compression) is None:
+        return
+    if not isinstance(compression, Compression):
+        raise InvalidInput(f"compression must be one such as co.compression.QSGD(), not {compression!r}")
+    name = type(compression).__name__
+    compression.accepts(experiment.strategy, experiment.measures)
+    if experiment.secure_sum is not None:
+        raise NotSupported(
+            f"masked numbers are as wide as the ring that they are added in, which {name} does not change; "
+            "take SecureSum(bits=32), which rounds at random too, and leave compression out"
+        )
+    if experiment.site_dp is not None and compression.feeds_back:
+        raise NotSupported(
+            f"what {name} has kept back from earlier rounds would come on top of what SiteDP lets a site give in one; "
+            "take error_feedback=False"
+        )
 
 
 def _is_itself(strategy: Strategy | SeesEach) -> bool:

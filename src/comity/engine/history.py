@@ -40,6 +40,10 @@ class Round:
     """Of a contribution to a secure sum."""
     clip: float | None = None
     """The largest norm of a contribution under SiteDP; None without it."""
+    sent: int | None = None
+    """Bytes of the contributions' arrays as they travelled, all together; None where they were not compressed."""
+    uncompressed: int | None = None
+    """Bytes that they would have taken as they were."""
 
     def mean(self, metric: str) -> float | None:
         """The mean over the sites where the metric is defined; None when not evaluated or nowhere defined."""
@@ -80,14 +84,37 @@ def series(history: Sequence[Round], metric: str, site: str | None = None) -> tu
     return numbers, [(each.sites or {})[site][metric] for each in evaluated]
 
 
+def saved(history: Sequence[Round]) -> str:
+    """What compression has saved, for a reader; empty where there was none."""
+    sent = sum(each.sent or 0 for each in history)
+    uncompressed = sum(each.uncompressed or 0 for each in history)
+    if not uncompressed:
+        return ""
+    return f"contributions took {byte_text(sent)} instead of {byte_text(uncompressed)} ({sent / uncompressed:.0%})"
+
+
+def byte_text(count: int) -> str:
+    """So many bytes, for a reader.
+
+    >>> byte_text(999), byte_text(12_345), byte_text(2_345_678_901)
+    ('999 B', '12.3 kB', '2.35 GB')
+    """
+    for power, unit in ((9, "GB"), (6, "MB"), (3, "kB")):
+        if count >= 10**power:
+            return f"{count / 10**power:.3g} {unit}"
+    return f"{count} B"
+
+
 def rounds_table(history: Sequence[Round]) -> Table:
     """A row for each round: participants and metrics over all sites."""
     metrics = next((list(each.pooled) for each in history if each.pooled is not None), [])
+    sizes = ["bytes sent", "uncompressed"] if any(each.sent is not None for each in history) else []
     rows: list[list[Cell]] = []
     for each in history:
         scores: list[Cell] = [None if each.pooled is None else each.pooled[m] for m in metrics]
-        rows.append([each.number, len(each.included), ", ".join(each.missing) or None, each.seconds, *scores])
-    return Table("rounds", ["round", "sites", "missing", "seconds", *metrics], rows)
+        took: list[Cell] = [each.sent, each.uncompressed] if sizes else []
+        rows.append([each.number, len(each.included), ", ".join(each.missing) or None, each.seconds, *took, *scores])
+    return Table("rounds", ["round", "sites", "missing", "seconds", *sizes, *metrics], rows)
 
 
 def _nulls(scores: Scores) -> dict[str, float | None]:

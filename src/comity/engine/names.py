@@ -28,7 +28,7 @@ def public_name(kind: type) -> str | None:
     if parts[0] != "comity":
         return None
     inner = parts[2:] if parts[1] in FLOORS_UNSAID else parts[1:]
-    package = inner[0] if parts[1] in ("frameworks", "strategies", "metrics", "privacy") else ""
+    package = inner[0] if parts[1] in ("frameworks", "strategies", "metrics", "privacy", "compression") else ""
     return f"{package}.{kind.__name__}" if package else kind.__name__
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from comity.engine.history import saved
 from comity.engine.promises import document, told
 from comity.values import codec
 from comity.values.errors import Forbidden, InvalidInput, NotFound, NotSupported
@@ -130,6 +131,7 @@ def summary(run: Run) -> str:
         f"Sites: {', '.join(run.sites[:20])}{' …' if len(run.sites) > 20 else ''}. "
         + (f"Sites were missing {missing} times; metrics.json says which." if missing else "No site was ever missing."),
         *_secured(run),
+        *([f"By {run.experiment.compression!r}, {took}."] if (took := saved(run.history)) else []),
         *(["## Privacy", "\n".join(told(run.statements))] if run.statements else []),
         *(f"```\n{table}\n```" for table in tables),
         "## Experiment",

@@ -10,6 +10,7 @@ from time import monotonic
 from typing import Any, Protocol, final
 
 from comity.engine import stages
+from comity.engine.compressing import Sent, Size, own, sent
 from comity.engine.dropout import Dropout
 from comity.engine.evaluation import evaluate, finished, parts_by_site
 from comity.engine.experiment import Experiment
@@ -111,7 +112,15 @@ class Course:
 
         masked = masked_sums(self.experiment, f"round {number}", included, away)
         add = masked.add if masked else gather
-        parts = self._contributions(standing, model, included, remembering, add)
+        sizes = list[Size]()
+
+        def contributions() -> Iterator[Contribution]:
+            for each in self._sent(standing, model, included, remembering, add):
+                if each.size is not None:
+                    sizes.append(each.size)
+                yield each.contribution
+
+        parts = contributions()
         if isinstance(strategy, SeesEach):
             total, clip = list(parts), None
         else:
@@ -133,6 +142,8 @@ class Course:
                 clipped=sum(s.clipped for s in sums),
                 numbers=tree.size(sums[-1].total.total),
             )
+        if sizes:
+            done = replace(done, sent=sum(s.sent for s in sizes), uncompressed=sum(s.uncompressed for s in sizes))
         done = self._evaluated(done, state, model, last=self._ended(Standing(state, (*standing.history, done))))
         done = replace(done, seconds=monotonic() - began)
         return self._with_best(
@@ -158,20 +169,24 @@ class Course:
             f"in each of {ATTEMPTS} attempts; lower the quorum or the dropout"
         )
 
-    def _contributions(
+    def _sent(
         self, standing: Standing, model: Model | None, names: Sequence[str], remembering: set[str], add: Add
-    ) -> Iterator[Contribution]:
+    ) -> Iterator[Sent]:
         """What each site gives; its memory is stored, and who has one is noted in `remembering`."""
         number, before = standing.round + 1, standing.round
         keep = [before, *([standing.best_round] if standing.best_round else [])]
         calls = (self._call(standing, model, name) for name in names)
-        given = self.engine.locals(model, calls, self.tally, add=add)
-        for name, gave in zip(names, given, strict=True):
-            contribution, memory = stages.given(self.experiment, gave, clip=standing.clip)
-            if memory or name in remembering:
-                self.memories.put(name, number, memory, keep)
-                (remembering.add if memory else remembering.discard)(name)
-            yield contribution
+        compression = self.experiment.compression
+        feeds_back = compression is not None and compression.feeds_back
+        every = self.engine.locals(model, calls, self.tally, add=add)
+        for name, gave in zip(names, every, strict=True):
+            given = stages.given(self.experiment, gave, clip=standing.clip)
+            kept = self.memories.get(name, before) if feeds_back else {}
+            made = sent(self.experiment, given, kept, clip=standing.clip, place=(number, name))
+            if made.memory or name in remembering:
+                self.memories.put(name, number, made.memory, keep)
+                (remembering.add if made.memory else remembering.discard)(name)
+            yield made
 
     def _call(self, standing: Standing, model: Model | None, name: str) -> Local:
         """A site's part of the round; what it raises carries a note of where that was."""
@@ -238,7 +253,7 @@ class Course:
         """The memory to evaluate with at a site: its own, or the only trained one in a baseline."""
         trained = self.sites.names
         owner = trained[0] if len(trained) == 1 else site
-        return self.memories.get(owner, round)
+        return own(self.memories.get(owner, round))
 
 
 @contextmanager

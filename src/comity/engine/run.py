@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 from numpy.typing import ArrayLike
 
+from comity.engine.compressing import own
 from comity.engine.evaluation import evaluate
 from comity.engine.experiment import Experiment
-from comity.engine.history import Round, Scores, rounds_table, series
+from comity.engine.history import Round, Scores, rounds_table, saved, series
 from comity.engine.sites import Sites, SitesGiven
 from comity.ports.memories import Memories
 from comity.privacy.statement import Statement
@@ -79,7 +80,7 @@ class Run:
         """What a site remembered when the model was made."""
         if site not in self.sites:
             raise unknown("site", site, self.sites)
-        return self.memories.get(site, self.round)
+        return own(self.memories.get(site, self.round))
 
     def model_at(self, site: str) -> Tree:
         """The model's parameters at a site, its private part included; read-only."""
@@ -157,6 +158,8 @@ class Run:
         title = f"round {self.round} of {self.planned}, {len(self.sites)} sites"
         if kinds and all(each.pooled is None for each in self.history):
             title += "; nothing was measured, for no site has test rows"
+        if took := saved(self.history):
+            title += f"; {took}"
         return Table(f"{title}; {self.chosen}" if self.chosen else title, columns, rows)
 
     def rounds(self) -> Table:

@@ -82,7 +82,7 @@ def simulate(experiment: Experiment, sites: Sites, how: Simulation) -> Run:
 
 def _baselines(experiment: Experiment, sites: Sites, how: Simulation) -> dict[str, Run]:
     alone = replace(how, dropout=Dropout(), checkpoints=None, tests=how.tests or sites)
-    single = replace(experiment, quorum=1, privacy=())
+    single = replace(experiment, quorum=1, privacy=(), compression=None)
     made: dict[str, Run] = {}
 
     def add(name: str, only: Sites) -> None:

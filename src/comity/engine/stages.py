@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from comity.engine.compressing import own
 from comity.engine.experiment import Experiment
 from comity.engine.plain import RunTraining
 from comity.values.contribution import Contribution
@@ -40,7 +41,7 @@ def first(experiment: Experiment, sites: int, start: Tree | None = None) -> Any:
 
 def local(experiment: Experiment, state: Any, memory: Memory, *, site: Site, work: Work | None) -> Given | Steps:
     """A site's part of a round, with the round's work brought to it; `given` says whether it is one."""
-    return experiment.strategy.local(state, memory, site if work is None else site.bound(work))
+    return experiment.strategy.local(state, own(memory), site if work is None else site.bound(work))
 
 
 def work(
@@ -67,9 +68,7 @@ def given(experiment: Experiment, gave: Any, *, clip: float | None) -> Given:
     match gave:
         case (Contribution() as contribution, Mapping() as memory):
             if (dp := experiment.site_dp) is not None:
-                # One that is not adapted is the experiment's own, whatever the state says.
-                limit = dp.clip if dp.quantile is None or clip is None else clip
-                contribution = dp.bounded(contribution, limit)
+                contribution = dp.bounded(contribution, dp.limit(clip))
             return contribution, memory
         case _:
             raise _odd(experiment, "local", "(contribution, memory), a co.Contribution and a tree", gave)
@@ -110,7 +109,7 @@ def measured(
         return {}
     predict = experiment.strategy.predict if model is None else model.predict
     with missing_said(site.test, f"test rows of site {site.name!r}"):
-        predictions = predict(experiment.strategy.model(state, memory), site.test.x)
+        predictions = predict(experiment.strategy.model(state, own(memory)), site.test.x)
         return {metric.name: _part(metric, predictions, site.test) for metric in experiment.measures}
 
 
@@ -126,7 +125,7 @@ def measured_of_none(
     made: dict[str, Contribution] = {}
     for metric in experiment.measures:
         try:
-            made[metric.name] = metric.local(predict(experiment.strategy.model(state, memory), none.x), none)
+            made[metric.name] = metric.local(predict(experiment.strategy.model(state, own(memory)), none.x), none)
         except (InvalidInput, ValueError, IndexError, ZeroDivisionError) as error:
             raise InvalidInput(
                 f"site {site.name!r} has no test rows, and metric {metric.name} cannot be of none: {error}"

@@ -22,7 +22,7 @@ from comity.values.metric import Metric
 from comity.values.noise import Random, noised
 from comity.values.strategy import SeesEach, Strategy
 from comity.values.transform import Transform
-from comity.values.tree import Array
+from comity.values.tree import Array, Tree
 
 WITHIN = "~within"
 """The array of a contribution that says whether it was within the clip, less a half."""
@@ -107,6 +107,19 @@ class SiteDP(Transform):
         if self.quantile is not None:
             total = {**total, WITHIN: np.asarray(0.5 if norm <= clip else -0.5)}
         return Contribution(total, 1)
+
+    def limit(self, clip: float | None) -> float:
+        """The clip of a round of which a state says this: one that is not adapted is the experiment's own."""
+        return self.clip if self.quantile is None or clip is None else clip
+
+    def length(self, total: Tree) -> float:
+        """The norm of a bounded contribution's total."""
+        return tree.norm(tree.pick(total, lambda path: path != WITHIN))
+
+    def shrunk(self, total: Tree, factor: float) -> Tree:
+        """A bounded contribution's total, so much shorter."""
+        scaled = tree.scale(tree.pick(total, lambda path: path != WITHIN), factor)
+        return {**scaled, WITHIN: total[WITHIN]} if WITHIN in total else scaled
 
     def released(self, total: Contribution, clip: float, *, rounds: int, random: Random | None) -> Contribution:
         """The sum with noise; as it is where the sites have added theirs (random is None).

@@ -122,7 +122,7 @@ def read_layout(data: bytes, scale: Scale, session: Digest) -> Layout:
         first += prod(shape)
     layout = Layout(tuple(made))
     try:
-        codec.header({leaf.path: (np.dtype(np.int64), leaf.shape) for leaf in made})
+        codec.header({leaf.path: ("I64", leaf.shape) for leaf in made})
     except InvalidInput as error:
         raise DecodeError(f"the form of a secure sum has names that no tree has: {error}") from error
     if layout.written(scale, session) != data or [leaf.path for leaf in made] != sorted({leaf.path for leaf in made}):

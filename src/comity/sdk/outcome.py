@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from math import isnan
 from pathlib import Path
@@ -16,7 +16,7 @@ from comity.engine.promises import promised
 from comity.engine.run import Run
 from comity.engine.stopping import best_index
 from comity.sdk.client import Client
-from comity.sdk.work import state_of
+from comity.sdk.work import state_of, took
 from comity.strategies import reading
 from comity.values import codec
 from comity.values.digest import Digest
@@ -76,6 +76,10 @@ def run_of(client: Client, experiment: Experiment, shown: Mapping[str, Any]) -> 
     history = tuple(_round(experiment, each) for each in rounds)
     number = _chosen(experiment, history)
     held = _state(client, rounds, number)
+    if experiment.compression is not None:
+        last = held if number == len(rounds) else _state(client, rounds, len(rounds))
+        sizes = dict(enumerate(took(last), 1))
+        history = tuple(_with_sizes(each, *sizes.get(each.number, (None, None))) for each in history)
     return Run(
         experiment=experiment,
         sites=shown["organizations"],
@@ -154,6 +158,10 @@ def _round(experiment: Experiment, shown: Mapping[str, Any]) -> Round:
         error=error,
         clipped=masked["clipped"] if masked else 0,
     )
+
+
+def _with_sizes(made: Round, sent: int | None, uncompressed: int | None) -> Round:
+    return replace(made, sent=sent, uncompressed=uncompressed)
 
 
 def _measured(shown: Mapping[str, Any]) -> tuple[Scores | None, Mapping[str, Scores] | None]:

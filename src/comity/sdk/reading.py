@@ -38,7 +38,7 @@ def kind(name: str) -> type:
     import comity
 
     package, _, last = name.rpartition(".")
-    if package not in ("", "strategies", "metrics", "privacy", "torch", "sklearn", "numpy"):
+    if package not in ("", "strategies", "metrics", "privacy", "compression", "torch", "sklearn", "numpy"):
         raise unknown("type", name, ())
     place = getattr(comity, package) if package else comity
     found = getattr(place, last, None)

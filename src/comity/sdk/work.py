@@ -2,8 +2,10 @@
 
 Beside what is declared, a task finds its parameters in a file of JSON. Trees lie in safetensors files:
 
-- a state: `state`, the strategy's, `columns`, the names of x's columns as keys of empty arrays, and SiteDP's `clip`;
-- a contribution: `total`, `weight`, and `columns`; so that sites whose columns differ cannot be added;
+- a state: `state`, the strategy's, `columns`, the names of x's columns as keys of empty arrays, SiteDP's `clip`, and of
+  each round so far the `bytes` that its contributions took, where they are compressed;
+- a contribution: `total`, `weight`, and `columns`, so that sites whose columns differ cannot be added; a compressed one
+  as `comity.values.quantized` has it, with the `bytes` that it takes and would have taken;
 - a memory, as it is;
 - scores: for each metric its `total` and `weight`, or nothing where a site has no test rows, or there is no model yet.
 """
@@ -13,7 +15,7 @@ from __future__ import annotations
 import json
 import mmap
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -23,6 +25,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from comity.engine import names, stages
+from comity.engine.compressing import sent
 from comity.engine.experiment import Experiment
 from comity.engine.parameters import PARAMETERS, Parameters
 from comity.engine.promises import for_network
@@ -32,6 +35,7 @@ from comity.values import codec, record
 from comity.values.contribution import Contribution
 from comity.values.errors import Forbidden, InvalidInput
 from comity.values.model import Fit, Training
+from comity.values.quantized import restored
 from comity.values.site import Site
 from comity.values.strategy import SeesEach
 from comity.values.tree import Tree
@@ -94,12 +98,15 @@ def _local(experiment: Experiment, told: Parameters, inputs: Mapping[str, Any], 
 
     brought = model and stages.work(experiment, model, told.site, round=told.round, run=run, random=os.urandom)
     gave = stages.local(experiment, state_of(experiment, held), memory, site=site, work=brought)
-    contribution, memory = stages.given(experiment, gave, clip=_clip_of(held))
+    clip = _clip_of(held)
+    made = sent(experiment, stages.given(experiment, gave, clip=clip), memory, clip=clip, place=(told.round, told.site))
     if experiment.secure_sum:
-        _check_fits(experiment, contribution, sites=told.selected)
+        _check_fits(experiment, made.contribution, sites=told.selected)
+    size = {} if made.size is None else {"bytes": np.array([made.size.sent, made.size.uncompressed], np.float64)}
     columns = reading.columns(site.data.columns)
-    _write(outputs["contribution"], {**_written(contribution), "columns": columns})
-    _write(outputs["memory"], memory)
+    written = {**made.arrays.arrays, "weight": np.asarray(made.contribution.weight), "columns": columns, **size}
+    _write(outputs["contribution"], written, made.arrays.as_bf16)
+    _write(outputs["memory"], made.memory)
 
 
 def _check_fits(experiment: Experiment, contribution: Contribution, *, sites: int, metrics: bool = False) -> None:
@@ -111,7 +118,7 @@ def _check_fits(experiment: Experiment, contribution: Contribution, *, sites: in
 
 def _step(experiment: Experiment, told: Parameters, inputs: Mapping[str, Any], outputs: Mapping[str, str]) -> None:
     held = _read(inputs["state"])
-    state, clip = state_of(experiment, held), None
+    state, clip, sizes = state_of(experiment, held), None, took(held)
     if isinstance(experiment.strategy, SeesEach):
         trees = [_read(path) for path in inputs["parts"]]
         columns = {str(sorted(each.get("columns", {}))): each.get("columns", {}) for each in trees}
@@ -119,11 +126,14 @@ def _step(experiment: Experiment, told: Parameters, inputs: Mapping[str, Any], o
             raise InvalidInput(f"the sites' columns differ, by name or in order: {' and '.join(columns)}")
         state = stages.following(experiment, state, [_contribution(each) for each in trees])
         named = next(iter(columns.values()))
+        sizes += [_sizes(trees)] if experiment.compression else []
     else:
         total = _read(inputs["total"])
         seen, clip = stages.released(experiment, _contribution(total), _clip_of(held), random=os.urandom)
         state, named = stages.following(experiment, state, seen), total.get("columns", {})
-    _write(outputs["state"], {"state": record.to_tree(state), "columns": named, **_clip(clip)})
+        sizes += [_sizes([total])] if experiment.compression else []
+    written = {"state": record.to_tree(state), "columns": named, **_clip(clip)}
+    _write(outputs["state"], {**written, "bytes": np.array(sizes, np.float64)} if sizes else written)
     if "finished" in outputs:
         Path(outputs["finished"]).write_text("1.0" if experiment.strategy.finished(state) else "0.0")
 
@@ -161,7 +171,7 @@ def _written(contribution: Contribution) -> Tree:
 
 
 def _contribution(tree: Mapping[str, Any]) -> Contribution:
-    return Contribution(tree.get("total", {}), float(tree["weight"]))
+    return Contribution(restored(tree), float(tree["weight"]))
 
 
 def _clip(clip: float | None) -> Tree:
@@ -170,6 +180,22 @@ def _clip(clip: float | None) -> Tree:
 
 def _clip_of(held: Mapping[str, Any]) -> float | None:
     return float(held["clip"]) if "clip" in held else None
+
+
+def took(held: Mapping[str, Any]) -> list[tuple[int, int]]:
+    """(bytes sent, bytes uncompressed) of the contributions of each round so far, as a state's file holds them."""
+    held_bytes = np.asarray(held.get("bytes", np.zeros((0, 2))))
+    if held_bytes.ndim != 2 or held_bytes.shape[1] != 2:
+        raise InvalidInput(f"a state holds the bytes of its rounds as (rounds, 2) numbers, not {held_bytes.shape}")
+    return [(int(sent), int(uncompressed)) for sent, uncompressed in held_bytes]
+
+
+def _sizes(trees: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
+    """What contributions, or their sum, say that they took and would have taken."""
+    said = [np.asarray(each["bytes"]).reshape(-1) for each in trees]
+    if odd := [each for each in said if each.size != 2 or (each < 0).any()]:
+        raise InvalidInput(f"a contribution says that it takes {odd[0]} bytes; that is two numbers of at least 0")
+    return int(sum(each[0] for each in said)), int(sum(each[1] for each in said))
 
 
 def _parameters(start: Tree | None) -> Tree | None:
@@ -204,7 +230,7 @@ def _read(path: str) -> Any:
         return codec.decode(memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)))
 
 
-def _write(path: str, tree: Tree) -> None:
+def _write(path: str, tree: Tree, as_bf16: Collection[str] = ()) -> None:
     with Path(path).open("wb") as file:
-        for segment in codec.segments(tree):
+        for segment in codec.segments(tree, as_bf16):
             file.write(segment)  # pyright: ignore[reportArgumentType] an array is a buffer

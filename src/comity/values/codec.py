@@ -4,7 +4,8 @@ A file is an 8-byte little-endian header length, a JSON header, and the arrays' 
 (https://github.com/huggingface/safetensors#format). Written here it is canonical: the header is RFC 8785
 JSON of the leaves by path, without metadata, padded with spaces to a multiple of 8; the leaves follow
 one another in the order of their paths, C-contiguous and little-endian. So equal trees have equal
-bytes, and a tree's digest is the SHA-256 of that file.
+bytes, and a tree's digest is the SHA-256 of that file. A writer may have some of the arrays stored as BF16, which
+are read as float32; that is another file, of another digest.
 
 Read here it may come from an enemy. Whatever the header claims is checked against what was got before
 anything is allocated for it; a file that any other writer of the format made is read as well, and its
@@ -17,12 +18,13 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias, final
 
 import numpy as np
 
+from comity.values import bfloat16
 from comity.values import tree as trees
 from comity.values.digest import Digest, canonical
 from comity.values.errors import DecodeError, InvalidInput
@@ -38,6 +40,9 @@ DTYPES = {
     **{f"U{8 * width}": np.dtype(f"<u{width}") for width in (1, 2, 4, 8)},
 }
 NAMES = {dtype.str: name for name, dtype in DTYPES.items()}
+BF16 = "BF16"
+STORED = {**DTYPES, BF16: np.dtype("<u2")}
+"""What lies in a file, by the name that its header gives it."""
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -59,13 +64,15 @@ class Limits:
     """Bytes of a leaf's path in UTF-8."""
 
 
-def encode(tree: Tree) -> bytes:
+def encode(tree: Tree, as_bf16: Collection[str] = ()) -> bytes:
     """The tree's canonical safetensors file; raises InvalidInput when a leaf cannot be written or is not finite.
+
+    as_bf16: paths of leaves that are stored as BF16, to which they have to be rounded already.
 
     >>> decode(encode({"net": {"w": np.arange(3)}}))
     {'net': {'w': array([0, 1, 2])}}
     """
-    return b"".join(segments(tree))  # pyright: ignore[reportArgumentType, reportCallIssue] arrays are buffers
+    return b"".join(segments(tree, as_bf16))  # pyright: ignore[reportArgumentType, reportCallIssue] arrays are buffers
 
 
 def digest(tree: Tree) -> Digest:
@@ -88,7 +95,7 @@ def decode(data: Bytes, limits: Limits = Limits()) -> Tree:
     """
     view = memoryview(data).cast("B").toreadonly()
     leaves = {
-        path: _leaf(path, view[leaf.begin : leaf.end], leaf.dtype, leaf.shape)
+        path: _leaf(path, view[leaf.begin : leaf.end], leaf.stored, leaf.shape)
         for path, leaf in layout(view, len(view), limits).items()
     }
     try:
@@ -102,11 +109,22 @@ def decode(data: Bytes, limits: Limits = Limits()) -> Tree:
 class Leaf:
     """Where an array lies in a file, and what it is."""
 
-    dtype: np.dtype[Any]
+    stored: str
+    """As what it lies there: a key of STORED."""
     shape: tuple[int, ...]
     begin: int
     """Its first byte in the file."""
     end: int
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """As what it is read."""
+        return DTYPES["F32"] if self.stored == BF16 else DTYPES[self.stored]
+
+    @property
+    def width(self) -> int:
+        """Bytes of a number in the file."""
+        return STORED[self.stored].itemsize
 
 
 def layout(head: Bytes, size: int, limits: Limits = Limits()) -> dict[str, Leaf]:
@@ -118,40 +136,53 @@ def layout(head: Bytes, size: int, limits: Limits = Limits()) -> dict[str, Leaf]
     header, begin = _header(memoryview(head).cast("B"), size, limits)
     leaves: dict[str, Leaf] = {}
     end = 0
-    for path, dtype, shape, start, stop in _entries(header, limits):
+    for path, stored, shape, start, stop in _entries(header, limits):
         if start != end:
             raise DecodeError(f"{path!r} begins at byte {start} of the data where byte {end} belongs")
         if stop > size - begin:
             raise DecodeError(f"{path!r} ends at byte {stop} of the data, of which there are {size - begin} bytes")
-        leaves[path] = Leaf(dtype, shape, begin + start, begin + stop)
+        leaves[path] = Leaf(stored, shape, begin + start, begin + stop)
         end = stop
     if end != size - begin:
         raise DecodeError(f"{size - begin - end} bytes of the data belong to no array")
     return leaves
 
 
-def header(leaves: Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]]) -> bytes:
-    """What stands before the arrays of a canonical file, whose dtypes and shapes are given in the order of paths."""
+def header(leaves: Mapping[str, tuple[str, tuple[int, ...]]]) -> bytes:
+    """What stands before the arrays of a canonical file: as what they lie there, and their shapes, in order of path."""
     entries: dict[str, object] = {}
     begin = 0
-    for path, (dtype, shape) in leaves.items():
+    for path, (stored, shape) in leaves.items():
         if fault := _fault(path, Limits()):
             raise InvalidInput(f"this tree cannot be encoded: {fault}")
-        end = begin + math.prod(shape) * dtype.itemsize
-        name = NAMES[dtype.newbyteorder("<").str]
-        entries[path] = {"data_offsets": [begin, end], "dtype": name, "shape": list(shape)}
+        end = begin + math.prod(shape) * STORED[stored].itemsize
+        entries[path] = {"data_offsets": [begin, end], "dtype": stored, "shape": list(shape)}
         begin = end
     text = canonical(entries)
     text += b" " * (-len(text) % ALIGNMENT)
     return len(text).to_bytes(8, "little") + text
 
 
-def segments(tree: Tree) -> Iterator[bytes | Array]:
+def stored_as(dtype: np.dtype[Any]) -> str:
+    """As what an array of this dtype lies in a file.
+
+    >>> stored_as(np.dtype(np.float32))
+    'F32'
+    """
+    return NAMES[dtype.newbyteorder("<").str]
+
+
+def segments(tree: Tree, as_bf16: Collection[str] = ()) -> Iterator[bytes | Array]:
     """The tree's canonical file piece by piece, so that it need not be built; raises what `encode` raises."""
     trees.check(tree, "this tree cannot be encoded")
     leaves = trees.flatten(tree)
-    yield header({path: (leaf.dtype, leaf.shape) for path, leaf in leaves.items()})
-    for leaf in leaves.values():
+    yield header({p: (BF16 if p in as_bf16 else stored_as(leaf.dtype), leaf.shape) for p, leaf in leaves.items()})
+    for path, leaf in leaves.items():
+        if path in as_bf16:
+            try:
+                leaf = bfloat16.halves(leaf)
+            except InvalidInput as error:
+                raise InvalidInput(f"this tree cannot be encoded: {path!r} {error}") from error
         little = leaf.astype(leaf.dtype.newbyteorder("<"), order="C", copy=False)
         yield little.reshape(-1).view(np.uint8)
 
@@ -173,8 +204,8 @@ def _header(view: memoryview, size: int, limits: Limits) -> tuple[bytes, int]:
     return bytes(view[8 : 8 + length]), 8 + length
 
 
-def _entries(header: bytes, limits: Limits) -> list[tuple[str, np.dtype[Any], tuple[int, ...], int, int]]:
-    """Name, dtype, shape, begin and end of every array, in the order of their bytes."""
+def _entries(header: bytes, limits: Limits) -> list[tuple[str, str, tuple[int, ...], int, int]]:
+    """Name, as what it lies there, shape, begin and end of every array, in the order of their bytes."""
     document = _parse(header)
     metadata = document.pop(METADATA, {})
     if not (isinstance(metadata, dict) and all(isinstance(value, str) for value in metadata.values())):
@@ -205,25 +236,24 @@ def _number(text: str) -> None:
     raise ValueError(f"{text[:40]} where only whole numbers belong")
 
 
-def _entry(path: str, claim: Any, limits: Limits) -> tuple[np.dtype[Any], tuple[int, ...], int, int]:
+def _entry(path: str, claim: Any, limits: Limits) -> tuple[str, tuple[int, ...], int, int]:
     if fault := _fault(path, limits):
         raise DecodeError(fault)
     if not isinstance(claim, dict) or claim.keys() != {"dtype", "shape", "data_offsets"}:
         raise DecodeError(f"{path!r} needs dtype, shape and data_offsets and nothing else, got {str(claim)[:80]}")
-    if claim["dtype"] == "BF16":
-        raise DecodeError(f"{path!r} is BF16, which numpy does not have; store it as F32")
-    if not isinstance(claim["dtype"], str) or claim["dtype"] not in DTYPES:
-        raise DecodeError(f"{path!r} has dtype {str(claim['dtype'])[:20]!r}, which is none of {', '.join(DTYPES)}")
-    dtype, shape = DTYPES[claim["dtype"]], _whole(path, "shape", claim["shape"])
+    stored: Any = claim["dtype"]
+    if not isinstance(stored, str) or stored not in STORED:
+        raise DecodeError(f"{path!r} has dtype {str(stored)[:20]!r}, which is none of {', '.join(STORED)}")
+    width, shape = STORED[stored].itemsize, _whole(path, "shape", claim["shape"])
     offsets = _whole(path, "data_offsets", claim["data_offsets"])
     if len(shape) > limits.rank:
         raise DecodeError(f"{path!r} has {len(shape)} axes, more than the limit of {limits.rank}")
     # numpy refuses an empty array too whose other axes overflow
-    if math.prod(axis for axis in shape if axis) * dtype.itemsize > limits.bytes:
+    if math.prod(axis for axis in shape if axis) * width > limits.bytes:
         raise DecodeError(f"{path!r} claims the shape {shape}, more than the limit of {limits.bytes} bytes")
-    if len(offsets) != 2 or offsets[1] - offsets[0] != math.prod(shape) * dtype.itemsize:
-        raise DecodeError(f"{path!r} of shape {shape} and {claim['dtype']} does not fit its data_offsets {offsets}")
-    return dtype, shape, *offsets
+    if len(offsets) != 2 or offsets[1] - offsets[0] != math.prod(shape) * width:
+        raise DecodeError(f"{path!r} of shape {shape} and {stored} does not fit its data_offsets {offsets}")
+    return stored, shape, *offsets
 
 
 def _whole(path: str, what: str, numbers: Any) -> tuple[int, ...]:
@@ -244,14 +274,27 @@ def _fault(path: str, limits: Limits) -> str | None:
     return f"{path!r} is deeper than the limit of {limits.depth} keys" if len(keys) > limits.depth else None
 
 
-def _leaf(path: str, part: memoryview, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
-    flat = np.frombuffer(part, dtype=np.uint8).view(dtype)
-    if dtype.kind == "b" and (flat.view(np.uint8) > 1).any():
-        raise DecodeError(f"{path!r} holds a boolean that is neither 0 nor 1")
-    if dtype.kind == "f" and not np.isfinite(flat).all():
-        raise DecodeError(f"{path!r} holds a number that is not finite")
-    leaf = flat.reshape(shape)
+def numbers(data: Array, stored: str) -> Array:
+    """What bytes in a file, as an array of them, are of; a view of them but for BF16.
+
+    Raises DecodeError for a boolean that is neither 0 nor 1, and for a float that is not finite.
+    """
+    flat = data.view(STORED[stored])
+    if stored == BF16:
+        flat = bfloat16.whole(flat)
+    if flat.dtype.kind == "b" and (flat.view(np.uint8) > 1).any():
+        raise DecodeError("holds a boolean that is neither 0 nor 1")
+    if flat.dtype.kind == "f" and not np.isfinite(flat).all():
+        raise DecodeError("holds a number that is not finite")
+    return flat
+
+
+def _leaf(path: str, part: memoryview, stored: str, shape: tuple[int, ...]) -> Array:
+    try:
+        leaf = numbers(np.frombuffer(part, dtype=np.uint8), stored).reshape(shape)
+    except DecodeError as error:
+        raise DecodeError(f"{path!r} {error}") from error
     if not leaf.flags.aligned:
         leaf = leaf.copy()
-        leaf.flags.writeable = False
+    leaf.flags.writeable = False
     return leaf

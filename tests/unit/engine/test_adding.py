@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import comity as co
 from comity.engine import adding
 from comity.engine.adding import added, checked
 from comity.values import codec
@@ -55,6 +56,51 @@ def test_as_gather_adds_them(tmp_path, monkeypatch, piece):
     check(tmp_path / "sum")
 
 
+@pytest.mark.parametrize("piece", [1, 3, 1 << 19])
+@pytest.mark.parametrize("compression", [co.compression.QSGD(), co.compression.BFloat16()])
+def test_compressed_parts_are_added_as_what_they_are_read_as(tmp_path, monkeypatch, compression, piece):
+    monkeypatch.setattr(adding, "PIECE", piece)
+    random, given_ = np.random.default_rng(7), []
+    for number in range(3):
+        update = {"net": {"w": random.normal(size=(10, 30)).astype(np.float32), "b": random.normal(size=5)}}
+        made = compression.compressed(update, number)
+        given_.append(Contribution(made.total, number))
+        path = tmp_path / f"part{number}"
+        path.write_bytes(codec.encode({**made.arrays, "weight": np.asarray(float(number))}, made.as_bf16))
+        check(path)
+    add([(str(number), tmp_path / f"part{number}") for number in range(3)], tmp_path / "sum")
+    assert (tmp_path / "sum").read_bytes() == codec.encode(of(gather(given_)))
+
+
+LEVELS, SCALES = np.full(300, 3, np.int8), np.ones(2, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        ({"~levels": {"w": LEVELS}}, "'total/w' has levels without scales"),
+        ({"~scales": {"w": SCALES}}, "'total/w' has levels without scales"),
+        ({"~levels": {"w": LEVELS}, "~scales": {"w": SCALES}, "total": {"w": np.ones(300)}}, "or is there twice"),
+        ({"~levels": {"w": LEVELS}, "~scales": {"w": np.ones(3, np.float32)}}, r"not float32 \(3,\)"),
+        ({"~levels": {"w": LEVELS.astype(np.int32)}, "~scales": {"w": SCALES}}, "levels are int8, not int32"),
+        ({"~levels": {"w": np.full(300, -128, np.int8)}, "~scales": {"w": SCALES}}, "holds the level -128"),
+        ({"~levels": {"w": LEVELS}, "~scales": {"w": -SCALES}}, "holds the scale -1"),
+    ],
+)
+def test_levels_that_are_none_are_refused_by_the_name_of_their_site(tmp_path, part, said):
+    right = {"~levels": {"w": LEVELS}, "~scales": {"w": SCALES}}
+    with pytest.raises(DecodeError, match=f"in the part of site1, .*{said}"):
+        add(write(tmp_path, [right, part]), tmp_path / "sum")
+
+
+def test_levels_are_no_counts(tmp_path):
+    ((_, path),) = write(tmp_path, [{"~levels": {"w": LEVELS}, "~scales": {"w": SCALES}}])
+    assert b"".join(checked(path, smallest_count=10)) == path.read_bytes()
+    ((_, path),) = write(tmp_path, [{"n": LEVELS}])
+    with pytest.raises(InvalidInput, match="'n' holds a count below 10"):
+        list(checked(path, smallest_count=10))
+
+
 def test_empty_parts_add_nothing(tmp_path):
     one = {"w": np.ones(2)}
     add(write(tmp_path, [{}, one, {}, one]), tmp_path / "sum")
@@ -87,7 +133,7 @@ def test_a_number_that_is_not_finite_is_named(tmp_path, bad):
     parts = write(tmp_path, [{"w": np.ones(2)}, {"w": np.ones(2)}])
     data = parts[1][1].read_bytes()
     parts[1][1].write_bytes(data[:-8] + np.float64(bad).tobytes())
-    with pytest.raises(DecodeError, match="part of site1 holds a number in 'w' that is not finite"):
+    with pytest.raises(DecodeError, match="in the part of site1, 'w' holds a number that is not finite"):
         add(parts, tmp_path / "sum")
     with pytest.raises(DecodeError, match="not finite"):
         check(parts[1][1])
@@ -119,7 +165,13 @@ def test_what_is_written_to_a_file_while_it_is_looked_at_comes_out_as_it_was_loo
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(st.data())
 def test_whatever_a_site_sends_is_refused_or_decodes(tmp_path_factory, data):
-    whole = bytearray(codec.encode({"w": np.ones(3), "b": np.zeros(2, bool)}))
+    tree = {
+        "w": np.ones(3),
+        "b": np.zeros(2, bool),
+        "half": np.ones(2, np.float32),
+        "~levels": {"l": np.ones(2, np.int8)},
+    }
+    whole = bytearray(codec.encode(tree, ["half"]))
     for _ in range(data.draw(st.integers(0, 3))):
         whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
     cut = bytes(whole[: data.draw(st.integers(0, len(whole)))])

@@ -52,9 +52,10 @@ def came_out(blobs: Blobs, summed: Masked, state: Aggregation) -> CameOut:
 
 def _written(layout: Layout, summed: Masked, segments: Iterator[Array], extras: list[int]) -> Iterator[Bytes]:
     """The file, as a sum in the clear would be; the weight of a round's contributions is its last array."""
-    wide = {leaf.path: (np.dtype(np.float64 if leaf.floats else np.int64), leaf.shape) for leaf in layout.leaves}
+    wide: dict[str, tuple[str, tuple[int, ...]]] = {}
+    wide |= {leaf.path: ("F64" if leaf.floats else "I64", leaf.shape) for leaf in layout.leaves}
     if summed.task.stage == "sum":
-        wide["weight"] = np.dtype(np.float64), ()
+        wide["weight"] = "F64", ()
     yield codec.header(wide)
     for leaf, piece in decoded(layout, summed.scale, segments):
         if leaf is None:
