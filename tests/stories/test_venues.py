@@ -2,12 +2,14 @@
 
 import json
 import re
+import sqlite3
 import subprocess
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import comity as co
@@ -50,12 +52,34 @@ def survivors():
     return [replace(site, name=name) for name, site in zip(NAMES, regions, strict=True)]
 
 
+FEATURES = 416
+"""Those of each row, 32 times side by side: an array that is large enough for levels of 8 bits."""
+
+
+def wide():
+    def repeated(rows):
+        return np.tile(rows.x, (1, FEATURES // rows.x.shape[1])), rows.y
+
+    return [replace(each, train=repeated(each.train), test=repeated(each.test)) for each in sites()]
+
+
+WIDE = replace(
+    HEART,
+    model=co.numpy.Linear(features=FEATURES, loss="logistic"),
+    train=co.Train(optimizer=co.SGD(lr=0.0002), batch_size=4, steps=20),
+    rounds=2,
+)
+
 COX = co.Experiment(strategy=co.strategies.CoxRegression(l2=0.01), metrics=[co.metrics.concordance])
 
 EXPERIMENTS = {
     **{type(strategy).__name__: replace(HEART, strategy=strategy) for strategy in STRATEGIES},
     "CoxRegression": COX,
+    "QSGD": replace(WIDE, strategy=co.Scaffold(), compression=co.compression.QSGD()),
+    "BFloat16": replace(WIDE, compression=co.compression.BFloat16()),
 }
+
+DATA = {name: "brca" if each is COX else "wide" if each.compression else "heart" for name, each in EXPERIMENTS.items()}
 
 BY_HAND = {"Scaffold", "CoxRegression"}
 """One with a memory and one that ends by itself stand for all, on a network whose only difference is its start."""
@@ -64,17 +88,23 @@ BY_HAND = {"Scaffold", "CoxRegression"}
 @pytest.fixture(scope="module")
 def simulated():
     """Each experiment's run in this process, by name."""
-    given = {name: survivors() if experiment is COX else sites() for name, experiment in EXPERIMENTS.items()}
-    return {name: co.simulate(experiment, given[name]) for name, experiment in EXPERIMENTS.items()}
+    given = {"heart": sites(), "brca": survivors(), "wide": wide()}
+    return {name: co.simulate(experiment, given[DATA[name]]) for name, experiment in EXPERIMENTS.items()}
 
 
 @pytest.fixture(scope="module")
-def embedded(tmp_path_factory):
+def folder(tmp_path_factory):
+    """Of the embedded network."""
+    return tmp_path_factory.mktemp("embedded") / "network"
+
+
+@pytest.fixture(scope="module")
+def embedded(folder):
     """A network on this machine, with each organization's data registered at its own node."""
-    with co.up(4, directory=tmp_path_factory.mktemp("embedded") / "network") as network:
-        for heart, brca in zip(sites(), survivors(), strict=True):
-            network.at(heart.name).register("heart", heart, authorize=["org1"])
-            network.at(brca.name).register("brca", brca, authorize=["org1"])
+    with co.up(4, directory=folder) as network:
+        for name, given in (("heart", sites()), ("brca", survivors()), ("wide", wide())):
+            for site in given:
+                network.at(site.name).register(name, site, authorize=["org1"])
         yield network
 
 
@@ -83,15 +113,30 @@ def same(run, expected):
     assert run.digest == expected.digest
     assert [each.included for each in run.history] == [each.included for each in expected.history]
     for mine, theirs in zip(run.history, expected.history, strict=True):
+        assert (mine.sent, mine.uncompressed) == (theirs.sent, theirs.uncompressed)
         assert mine.pooled == pytest.approx(theirs.pooled, abs=0, nan_ok=True)
         assert {name: pytest.approx(each, abs=0, nan_ok=True) for name, each in mine.sites.items()} == theirs.sites
     assert run.table().records() == expected.table().records()
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_an_embedded_network_comes_to_what_a_simulation_does(embedded, simulated, name):
-    data = "brca" if name == "CoxRegression" else "heart"
-    same(embedded.run(EXPERIMENTS[name], dict.fromkeys(NAMES, data)), simulated[name])
+def test_an_embedded_network_comes_to_what_a_simulation_does(embedded, folder, simulated, name):
+    running = embedded.begin(EXPERIMENTS[name], dict.fromkeys(NAMES, DATA[name]))
+    run = running.wait()
+    same(run, simulated[name])
+    if run.experiment.compression is not None:
+        sent, uncompressed = (sum(getattr(each, what) for each in run.history) for what in ("sent", "uncompressed"))
+        sizes = contributions(folder, running.key)
+        assert len(sizes) == 4 * len(run.history)
+        assert sent < sum(sizes) < sent + 700 * len(sizes) < uncompressed  # names and shapes take some hundred bytes
+
+
+def contributions(folder, plan):
+    """Bytes of what sites left to be added, as all members have them in the log: so much is sealed and sent."""
+    database = sqlite3.connect(folder / "org1" / "node.db")
+    tasks = dict(database.execute("select key, plan from task_records"))
+    models = [json.loads(body) for (body,) in database.execute("select body from model_records")]
+    return [each["size"] for each in models if each["output"] == "contribution" and tasks[each["task"]] == plan]
 
 
 def test_nobody_is_given_what_one_site_contributed(embedded):
@@ -122,10 +167,10 @@ def by_hand(tmp_path_factory, start_for_all):
         url = re.search(r"http://127\.0\.0\.1:\d+", said)[0]
         account = Account(url=url, user="admin", password=password)
         made[name] = Client(lambda account=account: account)
-    for heart, brca in zip(sites(), survivors(), strict=True):
-        node = Network(made[heart.name])
-        node.register("heart", heart, authorize=["org1"], folder=folder / f"{heart.name}-heart")
-        node.register("brca", brca, authorize=["org1"], folder=folder / f"{brca.name}-brca")
+    for data, given in (("heart", sites()), ("brca", survivors()), ("wide", wide())):
+        for site in given:
+            node = Network(made[site.name])
+            node.register(data, site, authorize=["org1"], folder=folder / f"{site.name}-{data}")
     yield made
     for client in made.values():
         client.close()
@@ -143,8 +188,7 @@ def test_a_network_started_by_hand_comes_to_what_a_simulation_does(by_hand, simu
     lasting = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
     token = by_hand["org1"].post("/api-token/", {"note": "notebook", "expires_at": lasting})["token"]
     with co.connect(by_hand["org1"].url, token) as network:
-        data = "brca" if name == "CoxRegression" else "heart"
-        running = network.begin(EXPERIMENTS[name], dict.fromkeys(NAMES, data))
+        running = network.begin(EXPERIMENTS[name], dict.fromkeys(NAMES, DATA[name]))
         for shown in running.watch():
             for each in shown["waiting_for"]:
                 organization = each.removeprefix("approval by ")
