@@ -77,24 +77,28 @@ class QSGD(Compression):
 def quantized(floats: Array, draws: np.random.BitGenerator) -> tuple[Array, Array]:
     """(levels (n,), scales of their blocks) of floats (n,); raises InvalidInput for one not finite or too large."""
     levels, scales = np.empty(floats.size, np.int8), np.empty(blocks(floats.size), np.float32)
-    dtype = np.float32 if floats.dtype.itemsize <= 4 else np.float64
+    dtype = np.dtype(np.float32 if floats.dtype.itemsize <= 4 else np.float64)
+    parts, chances = (np.empty((PIECE // BLOCK, BLOCK), dtype) for _ in range(2))
     for first in range(0, floats.size, PIECE):
-        piece = floats[first : first + PIECE].astype(dtype, copy=False)
-        count, begin = piece.size, first // BLOCK
-        rows = np.zeros((blocks(count), BLOCK), dtype)
-        rows.reshape(-1)[:count] = piece
-        largest = np.maximum(rows.max(axis=1), -rows.min(axis=1))
-        with np.errstate(over="ignore"):  # looked at below
-            scale = np.divide(largest, MOST).astype(np.float32)
-        if not np.isfinite(scale).all():
-            raise InvalidInput("holds a number that is not finite, or too large for levels of 8 bits")
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            np.divide(rows, scale[:, None], out=rows)
-        rows[scale == 0] = 0  # nothing there, or nothing that a float32 could scale to
-        drawn = draws.random_raw(-(-rows.size // 4)).astype("<u8", copy=False).view("<u2").reshape(rows.shape)
-        rows += drawn.astype(dtype) * dtype(DRAWS)
+        given = floats[first : first + PIECE]
+        rows, chance = parts[: blocks(given.size)], chances[: blocks(given.size)]
+        rows[-1] = 0  # where the last block is not full
+        rows.reshape(-1)[: given.size] = given
+        scale = scales[first // BLOCK :][: len(rows)]
+        scale[:] = _scale(np.maximum(rows.max(axis=1), -rows.min(axis=1)))
+        drawn = draws.random_raw(rows.size // 4).astype("<u8", copy=False).view("<u2").reshape(rows.shape)
+        np.multiply(drawn, dtype.type(DRAWS), out=chance, casting="unsafe")
+        np.divide(rows, scale[:, None], out=rows)
+        np.add(rows, chance, out=rows)
         np.floor(rows, out=rows)
-        np.clip(rows, -MOST, MOST, out=rows)
-        levels[first : first + count] = rows.reshape(-1)[:count]
-        scales[begin : begin + len(scale)] = scale
+        np.copyto(levels[first : first + given.size], rows.reshape(-1)[: given.size], casting="unsafe")
     return levels, scales
+
+
+def _scale(largest: Array) -> Array:
+    """The least float32, nearly, by which a block of this largest magnitude has no level beyond 127."""
+    with np.errstate(over="ignore"):  # looked at below
+        made = np.nextafter(np.divide(largest, MOST).astype(np.float32), np.float32(np.inf))
+    if not np.isfinite(made).all():
+        raise InvalidInput("holds a number that is not finite, or too large for levels of 8 bits")
+    return made
