@@ -128,7 +128,7 @@ def test_a_budget_is_spent_once_whatever_dies_and_no_two_runs_race_past_it(netwo
     assert ledger(network)["charged"]["epsilon"] == 3.0
     without = replace(PRIVATE, privacy=[], rounds=1)
     with pytest.raises(
-        RoundFailed, match=r"has a privacy budget of ε = 3, and what has no co\.privacy\.RecordDP spends"
+        RoundFailed, match=r"budget of ε = 3 for each record, and what has no co\.privacy\.RecordDP, nor"
     ):
         user.run(without, ON)
 

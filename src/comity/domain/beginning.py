@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from comity.domain import plans
 from comity.domain.added import task_added
-from comity.domain.events import Growth, PlanRegistered, TaskAdded
+from comity.domain.events import Growth, PlanRegistered, SiteNoise, TaskAdded
 from comity.domain.masking import counted
 from comity.domain.membership import Act
 from comity.domain.records import Dataset, Draft, Organization, Plan, need
@@ -75,6 +75,8 @@ def _check_masking(growth: Growth) -> None:
     for number in (masking.clip, masking.metric_limit, masking.norm):
         if not float(number) > 0:
             raise InvalidInput(f"OE0101: clip, norm and metric_limit of a masked sum are above 0, not {number}")
+    if masking.noise is not None:
+        _check_noise(masking.noise, exact=masking.exact)
     for sites in (*growth.selected, tuple(growth.sites)):
         number = counted(growth, sites)
         try:
@@ -83,6 +85,18 @@ def _check_masking(growth: Growth) -> None:
             raise InvalidInput(f"OE0101: {error}") from error
         if number < masking.least:
             raise InvalidInput(f"OE0101: a masked sum is of {masking.least} sites at least, but a round has {number}")
+
+
+def _check_noise(noise: SiteNoise, *, exact: bool) -> None:
+    epsilon, multiplier, delta, clip = map(float, (noise.epsilon, noise.multiplier, noise.delta, noise.clip))
+    if exact:
+        raise InvalidInput("OE0101: sums that are themselves the result are not noised; leave noise out")
+    if not (epsilon > 0 and 0 <= multiplier < math.inf and math.isinf(epsilon) == (multiplier > 0)):
+        raise InvalidInput(
+            f"OE0101: noise follows from epsilon or from a multiplier, not from {noise.epsilon} and {noise.multiplier}"
+        )
+    if not (0 < delta < 1 and 0 < clip < math.inf):
+        raise InvalidInput(f"OE0101: noise has a δ between 0 and 1 and a clip above 0, not {noise.delta}, {noise.clip}")
 
 
 def _check_sites(records: Draft, growth: Growth) -> None:

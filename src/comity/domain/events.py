@@ -259,6 +259,20 @@ class Stop(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 @final
+class SiteNoise(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What each site adds to its own part of a masked sum; the numbers are those of `co.privacy.SiteDP`."""
+
+    epsilon: Number = "inf"
+    """What all rounds together may spend; infinite where the noise is given by its multiplier."""
+    multiplier: Number = "0.0"
+    """Of the clip, the standard deviation of the noise on a sum; 0 where it follows from epsilon."""
+    delta: Number
+    clip: Number
+    """The largest norm of a site's floats."""
+    colluding: Annotated[int, Meta(ge=0, le=40)] = 0
+
+
+@final
 class Masking(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How an experiment's sums are masked by its sites; the numbers are those of `co.privacy.SecureSum`."""
 
@@ -270,6 +284,8 @@ class Masking(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     metric_limit: Number
     exact: bool = False
     """Whether floats that are too large are refused, since the sums are themselves the result."""
+    noise: SiteNoise | None = None
+    """What sites add to contributions, and not to metrics; None for nothing."""
 
 
 @final

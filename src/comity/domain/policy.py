@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal, TypeAlias, final
 
@@ -27,8 +27,20 @@ Hours: TypeAlias = Annotated[str, Meta(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9]
 
 Sandbox: TypeAlias = Literal["plain", "bubblewrap"]
 
+Unit: TypeAlias = Literal["record", "site"]
+"""Whose data an ε is of: a row's, or all that a site has."""
+
 LEVELS: Sequence[Sandbox] = ("plain", "bubblewrap")
 """How tasks are held in, the loosest first."""
+
+LIMITS: Mapping[Unit, str] = {
+    "record": "co.privacy.RecordDP, nor SiteDP under SecureSum",
+    "site": "co.privacy.SiteDP under SecureSum",
+}
+"""What an experiment needs, so that its ε is not infinite."""
+
+SPENT_WITHOUT_END = math.inf, 0.0
+"""(ε, δ) where nothing limits them."""
 
 OWN = "own"
 """What allows an organization's own tasks."""
@@ -54,9 +66,11 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     least: Annotated[int, Meta(ge=1, le=1000)] = 1
     """The fewest sites whose sum may be opened, the aggregator's own not counted; in the clear, that a round has."""
     epsilon: Annotated[float, Meta(gt=0)] = math.inf
-    """The largest ε of record-level differential privacy; without such a thing in the experiment it is infinite."""
+    """The largest ε of differential privacy; without such a thing in the experiment it is infinite."""
     delta: Annotated[float, Meta(gt=0, lt=1)] | None = None
     """The largest δ; given with `epsilon`."""
+    unit: Unit = "record"
+    """Whose data epsilon and delta are of."""
     rounds: Annotated[int, Meta(ge=1)] | None = None
     """The most rounds of an experiment."""
     metrics: tuple[str, ...] = ("*",)
@@ -82,12 +96,14 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 @final
 class Budget(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What all experiments of all organizations together may spend on the records of a dataset, for ever."""
+    """What all experiments of all organizations together may spend on a dataset, for ever."""
 
     dataset: str
     """Its name or key."""
     epsilon: Annotated[float, Meta(gt=0)]
     delta: Annotated[float, Meta(gt=0, lt=1)]
+    unit: Unit = "record"
+    """Whose data they are of: each of its records', or all that the site has in it."""
 
 
 @final
@@ -123,8 +139,8 @@ class Asked:
     """Whether its sums are masked."""
     cohort: int = 1
     """How many sites a sum needs."""
-    epsilon: float = math.inf
-    delta: float = 0.0
+    spends: Mapping[Unit, tuple[float, float]] = field(default_factory=dict[Unit, tuple[float, float]])
+    """(ε, δ) of a record and of a site; infinite where nothing is said."""
     rounds: int = 1
     metrics: Sequence[str] = ()
     shows_metrics: bool = True
@@ -208,11 +224,13 @@ def _missing(rule: Rule, asked: Asked) -> list[str]:
     if asked.cohort < rule.least:
         said.append(f"a sum needs {rule.least} sites at least, and this one may be opened with {asked.cohort}")
     if math.isfinite(rule.epsilon):
-        if asked.epsilon > rule.epsilon:
-            has = f"ε = {asked.epsilon:g}" if math.isfinite(asked.epsilon) else "no RecordDP"
-            said.append(f"ε may be {rule.epsilon:g} at most, and this has {has}")
-        elif rule.delta is not None and asked.delta > rule.delta:
-            said.append(f"δ may be {rule.delta:g} at most, and this has {asked.delta:g}")
+        epsilon, delta = asked.spends.get(rule.unit, SPENT_WITHOUT_END)
+        of = f" of a {rule.unit}"
+        if epsilon > rule.epsilon:
+            has = f"ε = {epsilon:g}" if math.isfinite(epsilon) else f"no {LIMITS[rule.unit]}"
+            said.append(f"ε{of} may be {rule.epsilon:g} at most, and this has {has}")
+        elif rule.delta is not None and delta > rule.delta:
+            said.append(f"δ{of} may be {rule.delta:g} at most, and this has {delta:g}")
     if rule.rounds is not None and asked.rounds > rule.rounds:
         said.append(f"{rule.rounds} rounds are the most, and this has {asked.rounds}")
     if odd := [name for name in asked.metrics if not _matches(name, rule.metrics)]:

@@ -142,6 +142,9 @@ def check_fits(experiment: Experiment, contribution: Contribution, *, sites: int
         scale, norm = secure.statistics_scale(sites), None
     else:
         scale, norm = secure.scale(sites), secure.norm
+        if (dp := experiment.site_dp) is not None:
+            private = Private(dp=dp, sites=sites, survivors=secure.needed(sites), rounds=experiment.rounds)
+            scale = private.scale(secure.bits, {"": contribution})
     Vector(contribution, scale, norm=norm, rounding=b"")
 
 

@@ -12,7 +12,6 @@ from comity.engine.history import Round
 from comity.engine.sites import Sites
 from comity.privacy.site_dp import SiteDP
 from comity.privacy.statement import Statement
-from comity.values.errors import NotSupported
 
 
 def statements(experiment: Experiment, sites: Sites, history: Sequence[Round]) -> dict[str, Statement]:
@@ -30,26 +29,31 @@ def statements(experiment: Experiment, sites: Sites, history: Sequence[Round]) -
     return found
 
 
-def promised(experiment: Experiment, names: Sequence[str]) -> dict[str, Statement]:
-    """Of a run on a network, whose sites' rows are known to them alone."""
+def promised(
+    experiment: Experiment, names: Sequence[str], *, survivors: int = 0, numbers: int = 0
+) -> dict[str, Statement]:
+    """Of a run on a network, whose sites' rows are known to them alone.
+
+    survivors: of a secure sum, the fewest whose noise was in one for sure. numbers: of a contribution to it.
+    """
     if (of_sites := experiment.site_dp) is not None:
+        if experiment.secure_sum is not None and survivors and numbers:
+            return dict.fromkeys(names, _noised_by_sites(experiment, of_sites, survivors, numbers))
         return dict.fromkeys(names, of_sites.statement(experiment.rounds))
     dp = experiment.record_dp
     promise = None if dp is None else dp.promised()
     return {} if promise is None else dict.fromkeys(names, promise)
 
 
-def for_network(experiment: Experiment) -> None:
-    """Raises NotSupported for what only simulations protect so far."""
-    if experiment.secure_sum is not None and experiment.site_dp is not None:
-        raise NotSupported("networks do not add SiteDP's noise under SecureSum yet; use co.simulate, or one of them")
-
-
 def _of_sites(experiment: Experiment, dp: SiteDP, sites: int, numbers: int | None) -> Statement:
     if (secure := experiment.secure_sum) is None or numbers is None:
         return dp.statement(experiment.rounds)
     drawn: int = getattr(experiment.strategy, "sites_per_round", 0)
-    noise = dp.noise(survivors=secure.needed(drawn or sites), coordinates=numbers, rounds=experiment.rounds)
+    return _noised_by_sites(experiment, dp, secure.needed(drawn or sites), numbers)
+
+
+def _noised_by_sites(experiment: Experiment, dp: SiteDP, survivors: int, numbers: int) -> Statement:
+    noise = dp.noise(survivors=survivors, coordinates=numbers, rounds=experiment.rounds)
     return dp.statement_of(noise, coordinates=numbers, rounds=experiment.rounds)
 
 

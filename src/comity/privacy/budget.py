@@ -21,6 +21,8 @@ from comity.values.errors import Conflict, Forbidden
 
 Does: TypeAlias = Literal["reserve", "charge", "release"]
 
+Unit: TypeAlias = Literal["record", "site"]
+
 AFTER: Mapping[Does | None, frozenset[Does]] = {
     None: frozenset({"reserve"}),
     "reserve": frozenset({"charge", "release"}),
@@ -34,8 +36,8 @@ FIRST = digest(b"")
 
 
 @final
-class Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One line of a ledger. Its unit is a record, its neighbours zero-out; δ is at the same run's ε."""
+class Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One line of a ledger. Its neighbours are zero-out; δ is at the same run's ε."""
 
     dataset: str
     run: str
@@ -49,6 +51,8 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Milliseconds since 1970."""
     before: str
     """The digest of the line before, of the same dataset."""
+    unit: Unit = "record"
+    """Whose data ε and δ are of."""
 
     @property
     def digest(self) -> Digest:
@@ -61,9 +65,11 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class Spent:
     """What a dataset's lines add up to."""
 
-    last: Mapping[str, Line]
-    """Of each run."""
+    last: Mapping[tuple[str, Unit], Line]
+    """Of each run and unit."""
     root: Digest
+    unit: Unit = "record"
+    """Whose budget is looked at."""
 
     @property
     def charged(self) -> tuple[float, float]:
@@ -76,19 +82,19 @@ class Spent:
         return self._sum("reserve")
 
     def _sum(self, does: Does) -> tuple[float, float]:
-        held = [line for line in self.last.values() if line.does == does]
+        held = [line for line in self.last.values() if line.does == does and line.unit == self.unit]
         return math.fsum(line.epsilon for line in held), math.fsum(line.delta for line in held)
 
 
-def spent(lines: Iterable[Line]) -> Spent:
+def spent(lines: Iterable[Line], unit: Unit = "record") -> Spent:
     """What lines of one dataset add up to; raises Conflict where one does not follow the one before it."""
-    last, root = dict[str, Line](), FIRST
+    last, root = dict[tuple[str, Unit], Line](), FIRST
     for line in lines:
         if line.before != root:
             raise Conflict(f"a line of the ledger of {line.dataset} is missing before that of {line.run}")
-        _check_after(last.get(line.run), line)
-        last[line.run], root = line, line.digest
-    return Spent(last, root)
+        _check_after(last.get((line.run, line.unit)), line)
+        last[line.run, line.unit], root = line, line.digest
+    return Spent(last, root, unit)
 
 
 def next_line(before: Spent, line: Line, *, epsilon: float, delta: float) -> Line | None:
@@ -96,7 +102,7 @@ def next_line(before: Spent, line: Line, *, epsilon: float, delta: float) -> Lin
 
     epsilon, delta: the dataset's budget. Raises Forbidden for a reservation that would overspend it, and by how much.
     """
-    last = before.last.get(line.run)
+    last = before.last.get((line.run, line.unit))
     if last is not None and last.does == line.does == "reserve":
         _check_room(before, line, asks=(0.0, 0.0), epsilon=epsilon, delta=delta)  # the budget may have become less
     if last is not None and (last.does == line.does or last.does == "charge"):

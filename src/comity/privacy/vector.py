@@ -6,7 +6,7 @@ nowhere. Then come the weight, and how many floats the site clipped, so that nei
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from math import prod, sqrt
 from typing import Annotated, TypeAlias, final
@@ -71,9 +71,14 @@ class Layout:
         return Layout(tuple(made))
 
     @property
+    def numbers(self) -> int:
+        """How many the contribution holds."""
+        return sum(leaf.size for leaf in self.leaves)
+
+    @property
     def size(self) -> int:
         """Coordinates of the vector."""
-        return sum(leaf.size for leaf in self.leaves) + EXTRA
+        return self.numbers + EXTRA
 
     def form(self, scale: Scale, session: Digest) -> Digest:
         """What this layout, encoded at this scale, is known by in a session."""
@@ -101,9 +106,10 @@ class _Form(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
 _FORMS = msgspec.json.Decoder(_Form)
 
 
-def read_layout(data: bytes, scale: Scale, session: Digest) -> Layout:
-    """The layout that `Layout.written` wrote for this scale and session; raises DecodeError for anything else.
+def read_layout(data: bytes, scale_of: Callable[[int], Scale], session: Digest) -> Layout:
+    """The layout that `Layout.written` wrote for its scale and this session; raises DecodeError for anything else.
 
+    scale_of: the scale of a layout with so many numbers besides its extras; may raise what is raised then.
     What it claims is checked before anything is made of it: it comes from another organization.
     """
     if len(data) > Limits().header:
@@ -112,15 +118,15 @@ def read_layout(data: bytes, scale: Scale, session: Digest) -> Layout:
         form = _FORMS.decode(data)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise DecodeError(f"this is no form of a secure sum: {error}") from error
-    if (form.bits, form.sites, form.max_weight, form.clip, form.excess) != _known_by(scale):
-        raise DecodeError("the form of a secure sum is of another scale than its terms")
     made, first = list[Leaf](), 0
     for path, floats, shape in form.leaves:
         if len(shape) > Limits().rank or first + prod(shape) > MOST:
             raise DecodeError(f"{path[:80]!r} of shape {shape[:20]} is more than a secure sum takes")
         made.append(Leaf(path, floats, tuple(shape), first))
         first += prod(shape)
-    layout = Layout(tuple(made))
+    layout, scale = Layout(tuple(made)), scale_of(first)
+    if (form.bits, form.sites, form.max_weight, form.clip, form.excess) != _known_by(scale):
+        raise DecodeError("the form of a secure sum is of another scale than its terms")
     try:
         codec.header({leaf.path: ("I64", leaf.shape) for leaf in made})
     except InvalidInput as error:

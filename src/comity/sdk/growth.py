@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from inspect import isgeneratorfunction
 from typing import NoReturn, final
 
-from comity.domain.events import FunctionInput, FunctionOutput, Growth, Masking, SiteData, Stop
+from comity.domain.events import FunctionInput, FunctionOutput, Growth, Masking, SiteData, SiteNoise, Stop
 from comity.domain.words import Stage
 from comity.engine.experiment import Experiment
-from comity.engine.promises import for_network
 from comity.engine.simulate import check_numbers
+from comity.privacy.site_dp import SiteDP
+from comity.values import tree
 from comity.values.errors import InvalidInput, NotSupported
 from comity.values.strategy import SeesEach
 
@@ -84,7 +85,8 @@ def growth(
     chosen = selected(experiment, sorted(sites))
     if (secure := experiment.secure_sum) is not None:
         for each in chosen or (tuple(sites),):
-            secure.needed(sum(site != aggregator for site in each))
+            needed = secure.needed(sum(site != aggregator for site in each))
+            _check_noise(experiment, needed, len(each))
     return Growth(
         experiment=experiment.to_json(),
         sites=dict(sites),
@@ -142,7 +144,27 @@ def _masking(experiment: Experiment) -> Masking | None:
         least=secure.least,
         metric_limit=repr(float(secure.metric_limit)),
         exact=experiment.model is None,
+        noise=None if experiment.site_dp is None else _noise(experiment.site_dp),
     )
+
+
+def _noise(dp: SiteDP) -> SiteNoise:
+    return SiteNoise(
+        epsilon="inf" if dp.epsilon is None else repr(float(dp.epsilon)),
+        multiplier="0.0" if dp.noise_multiplier is None else repr(float(dp.noise_multiplier)),
+        delta=repr(float(dp.delta)),
+        clip=repr(float(dp.clip)),
+        colluding=dp.colluding,
+    )
+
+
+def _check_noise(experiment: Experiment, survivors: int, sites: int) -> None:
+    """Raise InvalidInput where no noise of a model of this size keeps the budget, or where it does not fit the ring."""
+    dp, secure, model = experiment.site_dp, experiment.secure_sum, experiment.model
+    if dp is not None and secure is not None and model is not None:
+        numbers = tree.size(model.init(experiment.seed))
+        noise = dp.noise(survivors=survivors, coordinates=numbers, rounds=experiment.rounds)
+        dp.scale(noise, bits=secure.bits, sites=sites)
 
 
 def _check(experiment: Experiment) -> None:
@@ -150,7 +172,6 @@ def _check(experiment: Experiment) -> None:
     name = type(strategy).__name__
     if isgeneratorfunction(type(strategy).local):
         raise NotSupported(f"{name} sums many times within a round, which networks do not do yet; use co.simulate")
-    for_network(experiment)
     if (dp := experiment.record_dp) is not None and dp.promised() is None:
         raise NotSupported("on a network nobody knows a site's rows but itself, so say RecordDP(epsilon=...)")
     experiment.to_json()  # says how to move what has no name

@@ -89,7 +89,12 @@ def run_of(client: Client, experiment: Experiment, shown: Mapping[str, Any]) -> 
         memories=MemoriesAtSites(client, last_parts(rounds)),
         columns=reading.names(held.get("columns", {})),
         engine={"engine": "Plain()", "threads": 1, "plan": shown["key"], "aggregator": shown["aggregator"]},
-        statements=promised(experiment, shown["organizations"]),
+        statements=promised(
+            experiment,
+            shown["organizations"],
+            survivors=_fewest(experiment, shown["aggregator"], rounds),
+            numbers=int(held.get("numbers", 0)),
+        ),
     )
 
 
@@ -158,6 +163,14 @@ def _round(experiment: Experiment, shown: Mapping[str, Any]) -> Round:
         error=error,
         clipped=masked["clipped"] if masked else 0,
     )
+
+
+def _fewest(experiment: Experiment, aggregator: str, rounds: Sequence[Mapping[str, Any]]) -> int:
+    """The fewest sites, the aggregator's own not counted, that were in a masked sum for sure; 0 where none was."""
+    if (secure := experiment.secure_sum) is None:
+        return 0
+    rosters = [each["sum"]["roster"] for each in rounds if each["sum"]]
+    return min((secure.needed(sum(name != aggregator for name in roster)) for roster in rosters), default=0)
 
 
 def _with_sizes(made: Round, sent: int | None, uncompressed: int | None) -> Round:

@@ -3,7 +3,8 @@
 Beside what is declared, a task finds its parameters in a file of JSON. Trees lie in safetensors files:
 
 - a state: `state`, the strategy's, `columns`, the names of x's columns as keys of empty arrays, SiteDP's `clip`, and of
-  each round so far the `bytes` that its contributions took, where they are compressed;
+  each round so far the `bytes` that its contributions took, where they are compressed; and of a contribution that its
+  site noises, how many `numbers` it has;
 - a contribution: `total`, `weight`, and `columns`, so that sites whose columns differ cannot be added; a compressed one
   as `comity.values.quantized` has it, with the `bytes` that it takes and would have taken;
 - a memory, as it is;
@@ -28,10 +29,9 @@ from comity.engine import names, stages
 from comity.engine.compressing import sent
 from comity.engine.experiment import Experiment
 from comity.engine.parameters import PARAMETERS, Parameters
-from comity.engine.promises import for_network
 from comity.sdk.reading import read_experiment
 from comity.strategies import reading
-from comity.values import codec, record
+from comity.values import codec, record, tree
 from comity.values.contribution import Contribution
 from comity.values.errors import Forbidden, InvalidInput
 from comity.values.model import Fit, Training
@@ -49,7 +49,6 @@ def perform(inputs: Mapping[str, Any], outputs: Mapping[str, str], task_properti
     experiment = read_experiment(told.experiment)
     if experiment.secure_sum and not told.masked:
         raise Forbidden("the experiment asks for a secure sum, but its plan would add contributions in the clear")
-    for_network(experiment)
     work = {"init": _init, "local": _local, "step": _step, "evaluate": _evaluate, "finish": _finish}
     try:
         with threadpool_limits(1):
@@ -119,6 +118,7 @@ def _check_fits(experiment: Experiment, contribution: Contribution, *, sites: in
 def _step(experiment: Experiment, told: Parameters, inputs: Mapping[str, Any], outputs: Mapping[str, str]) -> None:
     held = _read(inputs["state"])
     state, clip, sizes = state_of(experiment, held), None, took(held)
+    numbers: Tree = {}
     if isinstance(experiment.strategy, SeesEach):
         trees = [_read(path) for path in inputs["parts"]]
         columns = {str(sorted(each.get("columns", {}))): each.get("columns", {}) for each in trees}
@@ -129,10 +129,14 @@ def _step(experiment: Experiment, told: Parameters, inputs: Mapping[str, Any], o
         sizes += [_sizes(trees)] if experiment.compression else []
     else:
         total = _read(inputs["total"])
-        seen, clip = stages.released(experiment, _contribution(total), _clip_of(held), random=os.urandom)
+        gathered = _contribution(total)
+        random = None if experiment.secure_sum else os.urandom  # the sites have added theirs
+        seen, clip = stages.released(experiment, gathered, _clip_of(held), random=random)
         state, named = stages.following(experiment, state, seen), total.get("columns", {})
+        if experiment.secure_sum and experiment.site_dp:
+            numbers = {"numbers": np.asarray(tree.size(gathered.total))}
         sizes += [_sizes([total])] if experiment.compression else []
-    written = {"state": record.to_tree(state), "columns": named, **_clip(clip)}
+    written = {"state": record.to_tree(state), "columns": named, **_clip(clip), **numbers}
     _write(outputs["state"], {**written, "bytes": np.array(sizes, np.float64)} if sizes else written)
     if "finished" in outputs:
         Path(outputs["finished"]).write_text("1.0" if experiment.strategy.finished(state) else "0.0")

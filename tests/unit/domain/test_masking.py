@@ -13,6 +13,7 @@ from comity.domain.events import (
     PlanCancelled,
     PlanRegistered,
     RoundClosed,
+    SiteNoise,
     SumClosed,
     SumOpened,
     TaskAdded,
@@ -217,6 +218,11 @@ def test_a_round_is_given_up_when_too_few_can_be_in_its_sum(masked):
 # What is refused at once.
 
 
+def noised(exact=False, **changes):
+    noise = SiteNoise(**{"delta": "1e-05", "clip": "1.0", **changes})
+    return Masking(clip="1.0", max_weight=9, metric_limit="8.0", exact=exact, noise=noise)
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
@@ -229,6 +235,12 @@ def test_a_round_is_given_up_when_too_few_can_be_in_its_sum(masked):
         ({"masking": Masking(clip="-1.0", max_weight=9, metric_limit="8.0")}, "are above 0, not -1.0"),
         ({"masking": Masking(clip="1.0", max_weight=9, metric_limit="nan")}, "are above 0, not nan"),
         ({"sees_each": True}, "sees no masked ones"),
+        ({"masking": noised(epsilon="1.0", multiplier="1.0")}, "from epsilon or from a multiplier, not from 1.0 and"),
+        ({"masking": noised()}, "from epsilon or from a multiplier, not from inf and 0.0"),
+        ({"masking": noised(epsilon="nan")}, "from epsilon or from a multiplier, not from nan"),
+        ({"masking": noised(epsilon="1.0", delta="1.0")}, "a δ between 0 and 1"),
+        ({"masking": noised(epsilon="1.0", clip="inf")}, "a clip above 0, not 1e-05, inf"),
+        ({"masking": noised(epsilon="1.0", exact=True)}, "themselves the result are not noised"),
     ],
 )
 def test_what_cannot_be_masked_is_refused_at_once(masked, given, said):

@@ -20,8 +20,7 @@ ASKED = Asked(
     experiment=True,
     masked=True,
     cohort=3,
-    epsilon=2.0,
-    delta=1e-5,
+    spends={"record": (2.0, 1e-5)},
     rounds=10,
     metrics=("auc",),
     shows_metrics=False,
@@ -62,9 +61,10 @@ def test_what_meets_every_demand_is_allowed_and_named_by_its_rule():
         ({"experiment": False}, "only experiments may run"),
         ({"masked": False}, "have to be summed securely; add co.privacy.SecureSum"),
         ({"cohort": 2}, "needs 3 sites at least, and this one may be opened with 2"),
-        ({"epsilon": 2.5}, "ε may be 2 at most, and this has ε = 2.5"),
-        ({"epsilon": math.inf}, "and this has no RecordDP"),
-        ({"delta": 1e-4}, "δ may be 1e-05 at most, and this has 0.0001"),
+        ({"spends": {"record": (2.5, 1e-5)}}, "ε of a record may be 2 at most, and this has ε = 2.5"),
+        ({"spends": {}}, "and this has no co.privacy.RecordDP, nor SiteDP under SecureSum"),
+        ({"spends": {"site": (1.0, 1e-9)}}, "and this has no co.privacy.RecordDP"),
+        ({"spends": {"record": (2.0, 1e-4)}}, "δ of a record may be 1e-05 at most, and this has 0.0001"),
         ({"rounds": 11}, "10 rounds are the most, and this has 11"),
         ({"metrics": ("auc", "rows")}, r"rows may not be measured; auc, acc\* may"),
         ({"shows_metrics": True}, "metrics of this site alone may not be shown"),
@@ -88,6 +88,15 @@ def test_what_no_rule_is_about_is_refused(change):
     ruling = decide(policy(STRICT), asked)
     assert ruling.reasons == (f"no rule is about {asked.organization} and the dataset {asked.name}",)
     assert not decide(policy(), ASKED).allowed
+
+
+def test_a_demand_may_be_of_the_whole_site():
+    of_sites = structs.replace(STRICT, unit="site")
+    ruling = decide(policy(of_sites), ASKED)
+    assert ruling.reasons == (
+        "rule strict: ε of a site may be 2 at most, and this has no co.privacy.SiteDP under SecureSum",
+    )
+    assert decide(policy(of_sites), replace(ASKED, spends={"site": (2.0, 1e-5)})).allowed
 
 
 def test_an_organizations_own_tasks_need_no_rule():
@@ -145,7 +154,7 @@ ASKS = st.builds(
     experiment=st.booleans(),
     masked=st.booleans(),
     cohort=st.integers(1, 5),
-    epsilon=st.sampled_from([0.1, 1.0, 3.0, math.inf]),
+    spends=st.sampled_from([{}, *({"record": (epsilon, 1e-5)} for epsilon in (0.1, 1.0, 3.0))]),
     rounds=st.integers(1, 30),
     shows_metrics=st.booleans(),
     repeats=st.integers(0, 3),

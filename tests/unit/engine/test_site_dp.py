@@ -11,12 +11,13 @@ import comity as co
 from comity.engine import stages
 from comity.engine.masked import MaskedSums, Private, masked_sums
 from comity.engine.parameters import PARAMETERS, Parameters
+from comity.engine.promises import promised
 from comity.engine.repeatable import repeatable
 from comity.privacy import gaussian, vector
 from comity.privacy.fixed_point import Scale
 from comity.sdk.growth import signatures
 from comity.sdk.work import perform
-from comity.values import codec
+from comity.values import codec, record
 from comity.values.contribution import gather
 from comity.values.digest import digest
 from comity.values.errors import InvalidInput, NotSupported
@@ -306,9 +307,30 @@ def test_networks_clip_at_the_site_and_noise_where_the_step_is_made(private, tmp
     assert float(stepped[0]["clip"]) == 0.1
 
 
-def test_networks_do_not_yet_add_it_in_parts(private):
-    with pytest.raises(NotSupported, match="networks do not "):
-        signatures(replace(private, privacy=[DP, SECURE]))
+SUM = {"weight": np.ones(3), "bias": np.zeros(())}
+
+
+def test_where_sites_have_noised_the_step_adds_nothing(private, tmp_path, monkeypatch):
+    monkeypatch.setattr("comity.privacy.site_dp.noised", None)
+    both = replace(private, privacy=[DP, SECURE])
+    (tmp_path / "total").write_bytes(codec.encode({"total": SUM, "weight": np.array(4.0)}))
+    first = stages.first(both, 4)
+    (tmp_path / "state").write_bytes(codec.encode({"state": record.to_tree(first), "clip": np.array(0.1)}))
+    told = Parameters(experiment=both.to_json(), stage="step", round=1, site="a", sites=("a", "b"), masked=True)
+    (tmp_path / PARAMETERS).write_bytes(msgspec.json.encode(told))
+    inputs = {name: str(tmp_path / name) for name in ("state", "total")}
+    perform({PARAMETERS: str(tmp_path / PARAMETERS), **inputs}, {"state": str(tmp_path / "next")}, {})
+    held = codec.decode((tmp_path / "next").read_bytes())
+    assert held["state"]["params"]["weight"].tolist() == (first.params["weight"] + 0.25).tolist()
+    assert held["numbers"] == 4
+
+
+def test_on_a_network_the_statement_counts_those_who_noised_for_sure(private, four):
+    both = replace(private, privacy=[replace(DP, noise_multiplier=None, epsilon=20.0), SECURE])
+    simulated = co.simulate(both, four).statements["A"]
+    assert promised(both, ["A"], survivors=3, numbers=4)["A"] == simulated
+    fewer = promised(replace(both, privacy=[DP, SECURE]), ["A"], survivors=3, numbers=4)["A"]
+    assert (fewer.accountant, fewer.noise_multiplier) == ("RDP", 0.5)
 
 
 def test_the_document_carries_it(private):

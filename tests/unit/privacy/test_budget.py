@@ -75,6 +75,23 @@ def test_who_would_overspend_is_told_by_how_much(asked, said):
     assert len(ledger.lines) == 2
 
 
+def test_each_unit_has_a_budget_of_its_own():
+    """Whose data an ε is of does not add up; a run whose owner changes the unit in between is charged in both."""
+    first = next_line(spent([]), line(epsilon=2.0), epsilon=EPSILON, delta=DELTA)
+    assert first is not None
+    of_site = structs.replace(line(epsilon=2.5), unit="site")
+    second = next_line(spent([first], "site"), of_site, epsilon=EPSILON, delta=DELTA)
+    assert second is not None
+    assert second.before == first.digest
+    assert [spent([first, second], unit).reserved[0] for unit in ("record", "site")] == [2.0, 2.5]
+    with pytest.raises(Forbidden, match="ε by 2"):
+        next_line(spent([first, second], "site"), structs.replace(of_site, run="s"), epsilon=EPSILON, delta=DELTA)
+
+
+def test_the_digest_of_a_line_of_records_is_what_it_was_before_there_were_others():
+    assert line().digest == "sha256:2aa2d7568718102dc9d98141a845fb4bdddebd22dc3e94c51ede96b5ae4928e3"
+
+
 def test_ten_tenths_are_a_whole():
     ledger = Ledger()
     for run in range(30):

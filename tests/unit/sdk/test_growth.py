@@ -6,7 +6,7 @@ from typing import final
 import pytest
 
 import comity as co
-from comity.domain.events import Masking, SiteData, Stop
+from comity.domain.events import Masking, SiteData, SiteNoise, Stop
 from comity.sdk.continuing import continued
 from comity.sdk.growth import Before, growth, selected, signatures
 from comity.values.errors import InvalidInput, NotSupported
@@ -114,6 +114,30 @@ def test_a_masked_growth_says_how_its_sums_are_masked():
     assert grown(
         co.Experiment(strategy=co.strategies.Statistics(), privacy=[co.privacy.SecureSum()]), "abcd"
     ).masking.exact
+
+
+def test_a_noised_growth_says_what_sites_add():
+    dp = co.privacy.SiteDP(epsilon=8.0, delta=1e-5, clip=0.5, colluding=1)
+    made = grown(experiment(privacy=[dp, co.privacy.SecureSum()]), "abcde").masking
+    assert made.noise == SiteNoise(epsilon="8.0", delta="1e-05", clip="0.5", colluding=1)
+    other = co.privacy.SiteDP(noise_multiplier=2.0, delta=1e-5, clip=0.5)
+    made = grown(experiment(privacy=[other, co.privacy.SecureSum()]), "abcde").masking
+    assert made.noise == SiteNoise(multiplier="2.0", delta="1e-05", clip="0.5")
+    assert grown(experiment(privacy=[other])).masking is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "secure", "said"),
+    [
+        ({"colluding": 3}, {}, "colluding=3, but only 3 sites may be in a sum"),
+        ({"epsilon": 1e-9}, {}, "no noise keeps ε = 1e-09"),
+        ({"epsilon": None, "noise_multiplier": 1e-5}, {"bits": 32}, "so little noise do not fit 32 bits"),
+    ],
+)
+def test_noise_that_cannot_be_is_refused_before_anything_runs(changes, secure, said):
+    dp = co.privacy.SiteDP(**{"epsilon": 8.0, "delta": 1e-5, "clip": 0.5, **changes})
+    with pytest.raises(InvalidInput, match=said):
+        grown(experiment(privacy=[dp, co.privacy.SecureSum(**secure)]), "abcde")
 
 
 def test_the_aggregators_own_site_hides_nothing_from_it():

@@ -22,8 +22,8 @@ def command(
 ) -> Answer:
     """Show the privacy budgets of this organization's datasets: what is spent, reserved and left.
 
-    The unit is a record, its neighbours zero-out. Lines are only ever added; their digest stands in the log, with the
-    task that added the last.
+    A budget is for each record or for the whole site, its neighbours zero-out. Lines are only ever added; their digest
+    stands in the log, with the task that added the last.
     """
     found = client.get("/budget/")
     if dataset:
@@ -33,16 +33,19 @@ def command(
             raise unknown("dataset with a budget", dataset, names)
     if history:
         rows = [
-            (each["name"], said["at"], said["organization"], said["run"], said["does"], said["epsilon"], said["delta"])
+            (
+                *(each["name"], said["at"], said["organization"], said["run"], said["does"]),
+                *(said["epsilon"], said["delta"], said.get("unit", "record")),
+            )
             for each in found
             for said in each["lines"]
         ]
-        return Answer(found, Table("Ledger", ("dataset", "at", "of", "run", "does", "ε", "δ"), rows))
+        return Answer(found, Table("Ledger", ("dataset", "at", "of", "run", "does", "ε", "δ", "for each"), rows))
     if epsilon < 0 or delta < 0:
         raise InvalidInput(f"ε and δ of a run are above 0, not {epsilon:g} and {delta:g}")
     rows = [_row(each, epsilon, delta) for each in found]
     value = [{**each, "left": _left(each), "fits": _fits(each, epsilon, delta)} for each in found]
-    columns = ("dataset", "ε in all", "spent", "reserved", "left", "δ left", f"ε = {epsilon:g} more")
+    columns = ("dataset", "for each", "ε in all", "spent", "reserved", "left", "δ left", f"ε = {epsilon:g} more")
     return Answer(value, Table("Privacy budgets", columns, rows))
 
 
@@ -50,6 +53,7 @@ def _row(each: dict[str, Any], epsilon: float, delta: float) -> tuple[Any, ...]:
     left = _left(each)
     return (
         each["name"],
+        each["unit"],
         each["budget"]["epsilon"] if each["budget"] else None,
         each["charged"]["epsilon"],
         each["reserved"]["epsilon"],

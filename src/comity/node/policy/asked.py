@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from comity.domain.events import Growth, TaskOutput
-from comity.domain.policy import Asked
+from comity.domain.policy import Asked, Unit
 from comity.domain.records import Dataset, Function, Plan, Records, Task
 from comity.domain.rounds import sites_of
 from comity.domain.words import Permission
@@ -39,9 +39,11 @@ def asked_of(task: Task, plan: Plan, function: Function, dataset: Dataset, *, na
     numbers = [each for each in task.outputs if function.outputs[each].kind == "ASSET_PERFORMANCE"]
     models = [left for each, left in task.outputs.items() if each not in numbers]
     asked = experiment_asked(growth, task.owner, dataset, name=name, round=task.round, shows_metrics=bool(numbers))
+    masked = asked.masked and all(_is_masked(each) for each in models)
     return replace(
         asked,
-        masked=asked.masked and all(_is_masked(each) for each in models),
+        masked=masked,
+        spends=spends(growth, masked=masked),
         metrics=tuple(dict.fromkeys((*asked.metrics, *numbers))),
     )
 
@@ -59,7 +61,6 @@ def experiment_asked(
     selected = sites_of(growth, max(1, min(round, growth.rounds)))
     # Of a masked sum's roster some may have left by the time it begins: what is sure is what it asks for.
     needs = enough(float(growth.quorum), len(selected)) if growth.masking is None else growth.masking.least
-    epsilon, delta = promised(growth)
     return Asked(
         owner=dataset.owner,
         organization=organization,
@@ -68,16 +69,38 @@ def experiment_asked(
         experiment=True,
         masked=growth.masking is not None,
         cohort=needs,
-        epsilon=epsilon,
-        delta=delta,
+        spends=spends(growth, masked=growth.masking is not None),
         rounds=growth.rounds,
         metrics=growth.metrics,
         shows_metrics=shows_metrics,
     )
 
 
-def promised(growth: Growth) -> tuple[float, float]:
-    """(ε, δ) that all rounds together may spend on a record, by what the experiment says; ε is infinite without."""
+def spends(growth: Growth, *, masked: bool) -> dict[Unit, tuple[float, float]]:
+    """(ε, δ) that all rounds together may spend on a record, and on a site, where either is limited.
+
+    masked: whether what the site gives goes into masked sums and nowhere else.
+
+    Of a record it is what the experiment says of its training. Of a site it is what this node sees to: it noises what
+    its site gives to a masked sum. That limits what is told of a record too, which can change all that its site gives:
+    to nothing and from there to anything are two steps (Dwork and Roth 2014, theorem 2.2; δ as in Vadhan, "The
+    Complexity of Differential Privacy", 2017, lemma 7.2.2).
+    """
+    made: dict[Unit, tuple[float, float]] = {}
+    if math.isfinite((record := _of_records(growth))[0]):
+        made["record"] = record
+    noise = growth.masking.noise if masked and growth.masking is not None else None
+    if noise is not None and math.isfinite(epsilon := float(noise.epsilon)):
+        delta = float(noise.delta)
+        made["site"] = epsilon, delta
+        twice = delta * (1 + math.exp(min(epsilon, 700.0)))
+        if "record" not in made and twice < 1:
+            made["record"] = 2 * epsilon, twice
+    return made
+
+
+def _of_records(growth: Growth) -> tuple[float, float]:
+    """(ε, δ) of a record by what the experiment says of its training; ε is infinite where it says nothing."""
     try:
         privacy = _EXPERIMENTS.decode(growth.experiment).privacy
     except (msgspec.MsgspecError, RecursionError):

@@ -11,10 +11,21 @@ import msgspec
 
 from comity.adapters.sql.log import Log
 from comity.domain.events import Growth
-from comity.domain.policy import LEVELS, PERMISSIONS, Asked, Policy, Ruling, budget_of, decide, read_policy
+from comity.domain.policy import (
+    LEVELS,
+    LIMITS,
+    PERMISSIONS,
+    SPENT_WITHOUT_END,
+    Asked,
+    Policy,
+    Ruling,
+    budget_of,
+    decide,
+    read_policy,
+)
 from comity.domain.records import Dataset, PolicyOf, need
 from comity.node.policy import ledger
-from comity.node.policy.asked import experiment_asked, promised
+from comity.node.policy.asked import experiment_asked
 from comity.node.policy.policies import content, minute
 from comity.privacy.budget import over, spent
 from comity.values.digest import digest
@@ -55,7 +66,7 @@ def explained(log: Log, growth: Growth, organization: str, *, here: str) -> list
         shows = bool(growth.metrics) and growth.masking is None
         asked = experiment_asked(growth, organization, dataset, name=name, round=1, shows_metrics=shows)
         ruling = decide(policy, replace(asked, sandbox=LEVELS[-1], minute=minute()))
-        more = _budget(log, policy, growth, asked) if site == here or not ruling.allowed else ()
+        more = _budget(log, policy, asked) if site == here or not ruling.allowed else ()
         if ruling.allowed and more:
             ruling = Ruling(reasons=tuple(more))
         made.append(Explained(site, dataset.key, ruling, said.digest))
@@ -71,14 +82,15 @@ def read_said(text: str, said: str) -> Policy | None:
         return None
 
 
-def _budget(log: Log, policy: Policy, growth: Growth, asked: Asked) -> Sequence[str]:
+def _budget(log: Log, policy: Policy, asked: Asked) -> Sequence[str]:
     """Why the dataset's budget does not allow it."""
     budget = budget_of(policy, dataset=asked.dataset, name=asked.name)
     if budget is None:
         return ()
-    epsilon, delta = promised(growth)
+    epsilon, delta = asked.spends.get(budget.unit, SPENT_WITHOUT_END)
     if not math.isfinite(epsilon):
-        return (f"the dataset has a privacy budget of ε = {budget.epsilon:g}, and this has no co.privacy.RecordDP",)
-    before = spent(ledger.lines(log.connection, log.channel, asked.dataset))
+        has = f"ε = {budget.epsilon:g} for each {budget.unit}"
+        return (f"the dataset has a privacy budget of {has}, and this has no {LIMITS[budget.unit]}",)
+    before = spent(ledger.lines(log.connection, log.channel, asked.dataset), budget.unit)
     more = over(before, asks=(epsilon, delta), epsilon=budget.epsilon, delta=budget.delta)
     return tuple(f"{name} would be overspent by {by:.4g}" for name, by in zip("εδ", more, strict=True) if by)

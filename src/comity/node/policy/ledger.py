@@ -26,7 +26,7 @@ def add(connection: Connection, channel: int, line: Line, budget: Budget) -> Dig
 
     Raises Forbidden for what would overspend the budget, and by how much.
     """
-    before = spent(lines(connection, channel, line.dataset))
+    before = spent(lines(connection, channel, line.dataset), line.unit)
     made = next_line(before, line, epsilon=budget.epsilon, delta=budget.delta)
     if made is None:
         return before.root
@@ -53,12 +53,14 @@ def datasets_of(connection: Connection, channel: int, run: str) -> list[str]:
 
 def follow(connection: Connection, channel: int, *, run: str, dataset: str, does: Does, at: int) -> Digest | None:
     """Charge or release what a run has reserved on a dataset; the root then, or None where it has reserved nothing."""
-    before = spent(lines(connection, channel, dataset))
-    last = before.last.get(run)
-    if last is None or (does == "release" and last.does != "reserve"):
-        return None
-    budget = Budget(dataset=dataset, epsilon=last.epsilon, delta=max(last.delta, 1e-300))
-    return add(connection, channel, msgspec.structs.replace(last, does=does, at=at), budget)
+    before, root = spent(lines(connection, channel, dataset)), None
+    for unit in ("record", "site"):
+        last = before.last.get((run, unit))
+        if last is None or (does == "release" and last.does != "reserve"):
+            continue
+        budget = Budget(dataset=dataset, epsilon=last.epsilon, delta=max(last.delta, 1e-300), unit=unit)
+        root = add(connection, channel, msgspec.structs.replace(last, does=does, at=at), budget)
+    return root
 
 
 def reserved(connection: Connection, channel: int) -> list[tuple[str, str]]:
@@ -68,5 +70,5 @@ def reserved(connection: Connection, channel: int) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     for dataset in datasets:
         held: Spent = spent(lines(connection, channel, dataset))
-        found += [(dataset, run) for run, line in held.last.items() if line.does == "reserve"]
+        found += [(dataset, run) for (run, _), line in held.last.items() if line.does == "reserve"]
     return found

@@ -24,8 +24,10 @@ from comity.adapters.sql.log import Log
 from comity.domain.events import PolicyChanged, Ruled, TaskDone, TaskFailed
 from comity.domain.plans import status_of
 from comity.domain.policy import (
+    LIMITS,
     OWN,
     PERMISSIONS,
+    SPENT_WITHOUT_END,
     Asked,
     Budget,
     Policy,
@@ -40,7 +42,7 @@ from comity.domain.states import ENDED, OVER
 from comity.domain.words import SALT, written
 from comity.node.following import Following
 from comity.node.policy import ledger
-from comity.node.policy.asked import asked_of, promised, repeats
+from comity.node.policy.asked import asked_of, repeats
 from comity.privacy.budget import Line
 from comity.values.asset_key import is_key
 from comity.values.digest import canonical, digest
@@ -186,22 +188,22 @@ class Policies:
             budget := budget_of(policy, dataset=dataset.key, name=asked.name)
         ) is not None and task.stage not in UNCHARGED:
             try:
-                root = await self._reserved(task, plan, dataset, budget) if reserves else ""
+                root = await self._reserved(asked, plan, budget) if reserves else ""
             except Forbidden as error:
                 return Allowed(reason=f"{dataset.owner}: {error}", policy=held.digest)
         ruled = Ruled(rule=ruling.rule, policy=held.digest, ledger=root)
         return Allowed(ruled, digits=ruling.digits, smallest_count=ruling.smallest_count)
 
-    async def _reserved(self, task: Task, plan: Plan, dataset: Dataset, budget: Budget) -> str:
+    async def _reserved(self, asked: Asked, plan: Plan, budget: Budget) -> str:
         """The ledger's root once the run's ε is reserved; raises Forbidden where it would overspend."""
-        epsilon, delta = promised(plan.growth) if plan.growth is not None and task.stage else (math.inf, 0.0)
+        epsilon, delta = asked.spends.get(budget.unit, SPENT_WITHOUT_END)
         if not math.isfinite(epsilon):
             raise Forbidden(
-                f"the dataset has a privacy budget of ε = {budget.epsilon:g}, and what has no co.privacy.RecordDP "
-                "spends without end"
+                f"the dataset has a privacy budget of ε = {budget.epsilon:g} for each {budget.unit}, and what has no "
+                f"{LIMITS[budget.unit]} spends without end"
             )
         line = Line(
-            dataset=dataset.key,
+            dataset=asked.dataset,
             run=plan.key,
             organization=plan.owner,
             does="reserve",
@@ -209,6 +211,7 @@ class Policies:
             delta=delta,
             at=self._clock(),
             before="",
+            unit=budget.unit,
         )
         if status_of(plan) in OVER:
             raise Forbidden(f"the plan {plan.key} is over")

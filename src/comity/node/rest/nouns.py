@@ -234,17 +234,19 @@ class Explained(TypedDict):
 
 
 class Spent(TypedDict):
-    """Of record-level differential privacy."""
+    """Of differential privacy."""
 
     epsilon: float
     delta: float
 
 
 class Budget(TypedDict):
-    """What one of this organization's datasets has to spend on its records, and what experiments have spent."""
+    """What one of this organization's datasets has to spend, and what experiments have spent."""
 
     dataset: str
     name: str
+    unit: Literal["record", "site"]
+    """Whose data it is of: each record's, or all that the site has."""
     budget: Spent | None
     charged: Spent
     reserved: Spent

@@ -67,11 +67,13 @@ async def budgets(call: Call) -> Response:
             lines = ledger.lines(view.log.connection, view.log.channel, dataset.key)
             if budget is None and not lines:
                 continue
-            known = spent(lines)
+            unit = "record" if budget is None else budget.unit
+            known = spent(lines, unit)
             made.append(
                 {
                     "dataset": dataset.key,
                     "name": name,
+                    "unit": unit,
                     "budget": None if budget is None else {"epsilon": budget.epsilon, "delta": budget.delta},
                     "charged": _pair(known.charged),
                     "reserved": _pair(known.reserved),

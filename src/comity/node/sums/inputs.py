@@ -16,7 +16,7 @@ from comity.node.sums.terms import Masked
 from comity.ports.blobs import Blobs
 from comity.privacy import masks, messages, site
 from comity.privacy.messages import Shared
-from comity.privacy.vector import Vector
+from comity.privacy.vector import Layout, Vector
 from comity.values import codec
 from comity.values.contribution import Contribution
 from comity.values.digest import Digest
@@ -38,8 +38,12 @@ def masked_input(
         contribution = given(summed, _read(blobs, blob, folder))
     except (KeyError, TypeError, ValueError) as error:  # a user's function left it
         raise InvalidInput(f"what the task has left is no contribution: {error}") from error
-    vector = Vector(contribution, summed.scale, norm=summed.norm, rounding=secrets.rounding)
-    form = blobs.put([vector.layout.written(summed.scale, summed.terms.session)])
+    layout = Layout.of(contribution)
+    if summed.noise is not None:
+        _check_noised(layout)
+    scale = summed.scale_of(layout.numbers)
+    vector = Vector(contribution, scale, norm=summed.norm, rounding=secrets.rounding)
+    form = blobs.put([vector.layout.written(scale, summed.terms.session)])
     state = site.mask(part.state, told, form=form, size=vector.layout.size)
     own, length, pieces = site.masks_of(state), summed.terms.segment, list[Digest]()
     buffer = np.empty(min(length, vector.layout.size), masks.ring(summed.terms.bits))
@@ -49,6 +53,13 @@ def masked_input(
         pieces.append(blobs.put([segment.data.cast("B")]))
     state, said = site.commit(state, pieces, identity=identity)
     return SitePart(state=state, said=messages.encode(said), pieces=(form, *pieces))
+
+
+def _check_noised(layout: Layout) -> None:
+    """Raise InvalidInput where a number would leave without noise."""
+    plain = next((leaf.path for leaf in layout.leaves if leaf.size and not leaf.floats), None)
+    if plain is not None:
+        raise InvalidInput(f"SiteDP noises floats, but the contribution's {plain!r} holds whole numbers")
 
 
 def _read(blobs: Blobs, blob: str, folder: Path) -> Mapping[str, Any]:

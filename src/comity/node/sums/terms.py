@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import final
 
+from comity.domain.events import SiteNoise
 from comity.domain.growing import TAKES
 from comity.domain.masking import masking_of
 from comity.domain.parts import latest, sites
@@ -14,6 +15,7 @@ from comity.domain.rounds import growth_of
 from comity.domain.tasks import made
 from comity.privacy.fixed_point import Scale
 from comity.privacy.secure_sum import SecureSum
+from comity.privacy.site_dp import SiteDP
 from comity.privacy.terms import Terms
 
 
@@ -27,13 +29,28 @@ class Masked:
     plan: Plan
     terms: Terms
     scale: Scale
+    """How numbers are encoded to which no noise is added."""
     norm: float | None
     """The largest Euclidean norm of a site's floats for each unit of its weight; None for any."""
+    noise: SiteDP | None = None
+    """By what each site noises its floats; None where it does not."""
 
     @property
     def key(self) -> str:
         """Of the task that gathers."""
         return self.record.key
+
+    def scale_of(self, numbers: int) -> Scale:
+        """How so many numbers of a contribution are encoded, and noised so that what remains to the end is enough.
+
+        The aggregator's own site is not counted: its organization knows its noise. Raises InvalidInput where no noise
+        is enough, or what is does not fit.
+        """
+        if self.noise is None:
+            return self.scale
+        rounds = growth_of(self.plan).rounds
+        noise = self.noise.noise(survivors=self.terms.cohort, coordinates=numbers, rounds=rounds)
+        return self.noise.scale(noise, bits=self.scale.bits, sites=self.scale.sites)
 
 
 def masked(records: Records, record: MaskedSum) -> Masked:
@@ -63,8 +80,25 @@ def masked(records: Records, record: MaskedSum) -> Masked:
     number = len(sites(plan, task.round, stage))
     if stage == "evaluate":
         return Masked(record, task, plan, terms, secure.metric_scale(number), None)
-    scale = secure.statistics_scale(number) if masking.exact else secure.scale(number)
-    return Masked(record, task, plan, terms, scale, None if masking.exact else secure.norm)
+    if masking.exact:
+        return Masked(record, task, plan, terms, secure.statistics_scale(number), None)
+    if masking.noise is None:
+        return Masked(record, task, plan, terms, secure.scale(number), secure.norm)
+    noise = site_dp(masking.noise)
+    norm = noise.clip if secure.norm is None else min(noise.clip, secure.norm)
+    return Masked(record, task, plan, terms, secure.scale(number), norm, noise)
+
+
+def site_dp(noise: SiteNoise) -> SiteDP:
+    """What a plan's noise is by."""
+    epsilon = float(noise.epsilon)
+    return SiteDP(
+        epsilon=None if math.isinf(epsilon) else epsilon,
+        noise_multiplier=float(noise.multiplier) or None,
+        delta=float(noise.delta),
+        clip=float(noise.clip),
+        colluding=noise.colluding,
+    )
 
 
 def part_of(records: Records, summed: Masked, site: str) -> tuple[Task, Model] | None:

@@ -34,7 +34,7 @@ def came_out(blobs: Blobs, summed: Masked, state: Aggregation) -> CameOut:
     """The sum in the store; raises what `unmasking` raises, and NotFound when an input is gone."""
     secrets = aggregator.unmasking(state)
     form = next(iter(state.inputs.values())).commitment.form
-    layout = read_layout(b"".join(blobs.open(Digest(form))), summed.scale, summed.terms.session)
+    layout = read_layout(b"".join(blobs.open(Digest(form))), summed.scale_of, summed.terms.session)
     digests, extras = list[Digest](), list[int]()
 
     def fetch(name: str, index: int) -> bytes:
@@ -57,7 +57,7 @@ def _written(layout: Layout, summed: Masked, segments: Iterator[Array], extras: 
     if summed.task.stage == "sum":
         wide["weight"] = "F64", ()
     yield codec.header(wide)
-    for leaf, piece in decoded(layout, summed.scale, segments):
+    for leaf, piece in decoded(layout, summed.scale_of(layout.numbers), segments):
         if leaf is None:
             extras += [int(each) for each in piece]
         else:

@@ -93,13 +93,19 @@ def _made(model: Model) -> Mapping[str, Any]:
 
 
 def _budget(view: View, dataset: Dataset, policy: Policy | None) -> Mapping[str, Any] | None:
-    """What the dataset has to spend on its records, and has; None where nothing is kept of it."""
+    """What the dataset has to spend, and has; None where nothing is kept of it."""
     given = budget_of(policy, dataset=dataset.key, name=view.text(dataset.name)) if policy else None
     lines = ledger.lines(view.log.connection, view.log.channel, dataset.key)
-    known = spent(lines)
     if given is None and not lines:
         return None
-    return {"epsilon": given and given.epsilon, "charged": known.charged[0], "reserved": known.reserved[0]}
+    unit = "record" if given is None else given.unit
+    known = spent(lines, unit)
+    return {
+        "unit": unit,
+        "epsilon": given and given.epsilon,
+        "charged": known.charged[0],
+        "reserved": known.reserved[0],
+    }
 
 
 def _plans(view: View, dataset: str) -> list[tuple[str, str]]:
