@@ -57,6 +57,71 @@ def in_the_clear():
     return co.simulate(replace(HEART, privacy=()), sites())
 
 
+# Noise that sites add to their own parts.
+
+FEATURES = 4000
+DP, LESS = (co.privacy.SiteDP(epsilon=epsilon, delta=1e-3, clip=0.5) for epsilon in (5.0, 3.0))
+SECURE = co.privacy.SecureSum()
+BROAD = replace(
+    HEART,
+    model=co.numpy.Linear(features=FEATURES, loss="logistic"),
+    train=co.Train(optimizer=co.SGD(lr=1e-12), batch_size=4, steps=1),  # so that nothing but noise moves it
+    metrics=(),
+    rounds=1,
+    privacy=[DP, SECURE],
+)
+ON_BROAD = dict.fromkeys(SITES, "broad")
+
+POLICY = """
+[[rule]]
+id = "anything"
+datasets = ["heart"]
+
+[[rule]]
+id = "noised by sites"
+datasets = ["broad"]
+secure_sum = true
+epsilon = 5.0
+delta = 1e-3
+unit = "site"
+
+[[budget]]
+dataset = "broad"
+epsilon = 8.0
+delta = 1e-2
+unit = "site"
+"""
+
+
+@pytest.fixture(scope="module")
+def broad(shared):
+    """Rows of many columns at every hospital; org2 has a policy and a budget for its whole site."""
+    network, user = shared
+    random = np.random.default_rng(0)
+    for name in SITES:
+        client = Client(lambda name=name: embedded(network.folder, name))
+        rows = random.normal(size=(8, FEATURES)), np.array([0.0, 1.0] * 4)
+        Network(client).register("broad", co.Site(name, train=rows), authorize=["org1"], logs=["org1"])
+        client.close()
+    path = network.folder / "org2" / "policy.toml"
+    path.with_suffix(".new").write_text(POLICY)
+    path.with_suffix(".new").replace(path)
+    return network, user
+
+
+def noise_of(run, sites):
+    """What was added to the sum, by how far the model is from where it began."""
+    begun = BROAD.model.init(BROAD.seed)
+    moved = [sites * (leaf - begun[path]) for path, leaf in run.model.items()]
+    return np.concatenate([each.reshape(-1) for each in moved])
+
+
+def ledger(network):
+    (dataset,) = [each for each in network.nodes["org2"].get("/budget/") if each["name"] == "broad"]
+    assert dataset["unit"] == "site"
+    return [(line["does"], line["epsilon"], line["unit"]) for line in dataset["lines"]]
+
+
 @contextmanager
 def silent(network, name):
     """A site that does not answer, until the end."""
@@ -102,9 +167,11 @@ def test_masked_rounds_come_to_what_rounds_in_the_clear_do_whoever_is_killed(sha
     assert shown["rounds"][0]["sum"]["root"] != shown["rounds"][1]["sum"]["root"]
 
 
-def test_a_silent_site_is_done_without_and_no_contribution_reaches_who_adds(shared):
-    network, user = shared
+def test_a_silent_site_is_done_without_and_no_contribution_reaches_who_adds(broad):
+    """Nor does noise run out: where sites add it themselves, that of those who remain is enough."""
+    network, user = broad
     running = user.begin(replace(HEART, rounds=2, quorum=3), ON, aggregator=ADDS, deadline=3.0)
+    noised = user.begin(replace(BROAD, quorum=3, privacy=[LESS, SECURE]), ON_BROAD, aggregator=ADDS, deadline=3.0)
     watch = running.watch()
     with silent(network, "org3"):
         shown = next(each for each in watch if each["rounds"] and each["rounds"][0]["closed"])
@@ -113,6 +180,11 @@ def test_a_silent_site_is_done_without_and_no_contribution_reaches_who_adds(shar
         assert len(blobs) >= 3
         assert not [blob for blob in blobs if (network.folder / ADDS / "blobs" / blob.partition(":")[2]).exists()]
         assert [blob for blob in blobs if (network.folder / "org2" / "blobs" / blob.partition(":")[2]).exists()]
+        run = noised.wait()
+    assert run.history[0].missing == ("org3",)
+    target = LESS.noise(survivors=3, coordinates=FEATURES + 1, rounds=1).deviation
+    assert noise_of(run, 3).var() == pytest.approx(target**2, rel=5 * np.sqrt(2 / FEATURES))
+    assert ledger(network) == [("reserve", 3.0, "site"), ("charge", 3.0, "site")]
     made = running.wait()
     assert made.history[0].missing == ("org3",)
     assert len(made.history) == 2
@@ -144,3 +216,36 @@ def test_a_site_whose_numbers_do_not_fit_is_named(shared):
     narrow = replace(HEART, rounds=1, privacy=[co.privacy.SecureSum(clip=1.0, max_weight=100)])
     with pytest.raises(RoundFailed, match=r"at org1: EXECUTION_ERROR: .*whole number up to max_weight=100, not 199"):
         user.begin(narrow, ON, aggregator=ADDS).wait()
+
+
+def test_sites_noise_their_parts_and_no_two_of_them_know_it(broad):
+    network, user = broad
+    run = user.run(BROAD, ON_BROAD, aggregator=ADDS)
+    target = DP.noise(survivors=3, coordinates=FEATURES + 1, rounds=1).deviation
+    assert noise_of(run, 4).var() == pytest.approx(4 / 3 * target**2, rel=5 * np.sqrt(2 / FEATURES))
+    statement = run.statements["org1"]
+    assert (
+        statement
+        == co.simulate(BROAD, [co.Site(n, train=(np.zeros((2, FEATURES)), [0.0, 1.0])) for n in SITES]).statements[
+            "org1"
+        ]
+    )
+    assert 4.9 < statement.epsilon <= 5.0
+    assert (statement.unit, statement.accountant, run.history[0].clipped) == ("site", "RDP", 0)
+    assert ledger(network)[-2:] == [("reserve", 5.0, "site"), ("charge", 5.0, "site")]
+
+
+def test_an_owner_refuses_less_noise_than_it_demands_and_more_runs_than_it_has_budget_for(broad):
+    network, user = broad
+    spent = ledger(network)
+    whole = replace(BROAD, quorum=4)
+    for privacy, said in (
+        (
+            [SECURE],
+            r"ε of a site may be 5 at most, and this has no co\.privacy\.SiteDP under SecureSum",
+        ),
+        ([replace(DP, epsilon=0.5), SECURE], r"would overspend .* ε by 0\.5"),
+    ):
+        with pytest.raises(RoundFailed, match=rf"org2: .*{said}"):
+            user.run(replace(whole, privacy=privacy), ON_BROAD, aggregator=ADDS)
+    assert ledger(network) == spent
