@@ -119,7 +119,7 @@ def experiment(compression, **changes):
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
-        ({"privacy": [co.privacy.SecureSum()]}, r"as wide as the ring .* take SecureSum\(bits=32\)"),
+        ({"privacy": [co.privacy.SecureSum()]}, r"as wide as the ring .* take SecureSum\(bits=16\)"),
         (
             {"strategy": co.strategies.Statistics(), "model": None, "train": None},
             "trains none: its sums are the result",

@@ -170,7 +170,8 @@ def test_masked_rounds_come_to_what_rounds_in_the_clear_do_whoever_is_killed(sha
 def test_a_silent_site_is_done_without_and_no_contribution_reaches_who_adds(broad):
     """Nor does noise run out: where sites add it themselves, that of those who remain is enough."""
     network, user = broad
-    running = user.begin(replace(HEART, rounds=2, quorum=3), ON, aggregator=ADDS, deadline=3.0)
+    narrow = [co.privacy.SecureSum(clip=1.0, bits=16, max_weight=1000)]
+    running = user.begin(replace(HEART, rounds=2, quorum=3, privacy=narrow), ON, aggregator=ADDS, deadline=3.0)
     noised = user.begin(replace(BROAD, quorum=3, privacy=[LESS, SECURE]), ON_BROAD, aggregator=ADDS, deadline=3.0)
     watch = running.watch()
     with silent(network, "org3"):
@@ -187,6 +188,7 @@ def test_a_silent_site_is_done_without_and_no_contribution_reaches_who_adds(broa
     assert ledger(network) == [("reserve", 3.0, "site"), ("charge", 3.0, "site")]
     made = running.wait()
     assert made.history[0].missing == ("org3",)
+    assert made.history[0].error == 3 * 2.0**-3
     assert len(made.history) == 2
     secrets = sqlite3.connect(network.folder / "org2" / "node.db").execute("select state from site_sums").fetchall()
     assert secrets

@@ -276,7 +276,7 @@ class SiteNoise(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Masking(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How an experiment's sums are masked by its sites; the numbers are those of `co.privacy.SecureSum`."""
 
-    bits: Literal[32, 64] = 64
+    bits: Literal[16, 32, 64] = 64
     clip: Number
     norm: Number = "inf"
     max_weight: Annotated[int, Meta(ge=1, le=2**53 - 1)]

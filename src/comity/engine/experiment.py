@@ -248,7 +248,7 @@ def _check_compression(experiment: Experiment) -> None:
     if experiment.secure_sum is not None:
         raise NotSupported(
             f"masked numbers are as wide as the ring that they are added in, which {name} does not change; "
-            "take SecureSum(bits=32), which rounds at random too, and leave compression out"
+            "take SecureSum(bits=16) with max_weight and clip as low as they may be, and leave compression out"
         )
     if experiment.site_dp is not None and compression.feeds_back:
         raise NotSupported(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any, final
+from typing import Any, cast, final
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from comity.privacy.opening import totals, verified
 from comity.privacy.shamir import Random
 from comity.privacy.site import SiteState
 from comity.privacy.site_dp import SiteDP
-from comity.privacy.terms import Terms
+from comity.privacy.terms import Bits, Terms
 from comity.privacy.vector import Layout, Summed, Vector, read, summed
 from comity.values.contribution import Contribution, gather, same_leaves
 from comity.values.digest import digest
@@ -87,7 +87,7 @@ class MaskedSums:
             plan="simulation",
             sum=what,
             roster={name: identity.public for name, identity in sites.items()},
-            bits=64 if self.scale.bits == 64 else 32,
+            bits=cast(Bits, self.scale.bits),
             least=self.least,
         )
         return Session(

@@ -135,7 +135,7 @@ class FloatEncoder:
     """Encodes floats of one site, piece by piece, with buffers that are used again."""
 
     def __init__(self, bits: int, fraction: int, dtype: np.dtype[np.floating]) -> None:
-        self._signed = np.dtype("<i4" if bits == 32 else "<i8")
+        self._signed = np.dtype(f"<i{bits // 8}")
         self._scale = dtype.type(2.0**fraction)
         self._dtype = dtype
         self._scaled, self._floor = np.empty(PIECE, dtype), np.empty(PIECE, dtype)

@@ -35,7 +35,7 @@ _BLOCK = 16
 
 def ring(bits: int) -> np.dtype[np.unsignedinteger]:
     """The ring's elements as they lie in memory and on the wire."""
-    return np.dtype("<u4" if bits == 32 else "<u8")
+    return np.dtype(f"<u{bits // 8}")
 
 
 def shared_secret(private: bytes, public: bytes) -> bytes:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import final, get_args
 
 from comity.privacy.fixed_point import Scale
+from comity.privacy.terms import Bits
 from comity.values import bounds
 from comity.values.cohort import FEWEST, MOST, check_number, two_thirds
 from comity.values.errors import InvalidInput, NotSupported
@@ -37,9 +38,10 @@ class SecureSum(Transform):
     """The largest Euclidean norm of a site's floats for each unit of its weight, to which they are scaled down before
     they are clipped; None for any. For strategies whose floats are nothing but updates."""
     bits: int = 64
-    """Of the ring, 64 or 32; the latter halves what is sent and leaves fewer bits after the point."""
+    """Of the ring, 64, 32 or 16: what a number takes on its way. Fewer leave fewer bits after the point: with 16, those
+    of four sites have 13 bits and a sign, so bring `clip` and `max_weight` near to what there is."""
     max_weight: int = 2**20
-    """The largest weight of a site, so its rows; the lower, the more bits after the point, which counts with 32."""
+    """The largest weight of a site, so its rows; the lower, the more bits after the point, which counts with 32, 16."""
     least: int = FEWEST
     """The fewest sites whose sum may be opened; 3 at least."""
     metric_limit: float = 2.0**12
@@ -51,8 +53,8 @@ class SecureSum(Transform):
         bounds.positive("metric_limit", self.metric_limit)
         if self.norm is not None:
             bounds.positive("norm", self.norm)
-        if self.bits not in (32, 64):
-            raise InvalidInput(f"bits must be 32 or 64, not {self.bits!r}")
+        if self.bits not in get_args(Bits):
+            raise InvalidInput(f"bits must be 16, 32 or 64, not {self.bits!r}")
         bounds.count("max_weight", self.max_weight, least=1)
         bounds.count("least", self.least, least=FEWEST)
         if self.least > MOST:

@@ -24,6 +24,9 @@ PROTOCOL = "fl/sa/v1"
 Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
+Bits: TypeAlias = Literal[16, 32, 64]
+
+
 @final
 class Terms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, dict=True):
     """One sum: who may take part, and by which parameters. Its session is named by all of them.
@@ -37,7 +40,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Which sum of the plan, e.g. its round; no two sums of a plan are called the same."""
     roster: dict[Name, PublicKeys]
     """The sites, by name, with the keys that their organizations have in the log."""
-    bits: Literal[32, 64]
+    bits: Bits
     """The ring is that of the integers modulo 2^bits."""
     segment: Annotated[int, Meta(ge=1, le=2**24)] = 2**21
     """How many coordinates are masked, sent and added at a time."""

@@ -6,13 +6,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from inspect import isgeneratorfunction
-from typing import NoReturn, final
+from typing import NoReturn, cast, final
 
 from comity.domain.events import FunctionInput, FunctionOutput, Growth, Masking, SiteData, SiteNoise, Stop
 from comity.domain.words import Stage
 from comity.engine.experiment import Experiment
 from comity.engine.simulate import check_numbers
 from comity.privacy.site_dp import SiteDP
+from comity.privacy.terms import Bits
 from comity.values import tree
 from comity.values.errors import InvalidInput, NotSupported
 from comity.values.strategy import SeesEach
@@ -137,7 +138,7 @@ def _masking(experiment: Experiment) -> Masking | None:
     if secure is None:
         return None
     return Masking(
-        bits=64 if secure.bits == 64 else 32,
+        bits=cast(Bits, secure.bits),
         clip=repr(float(secure.clip)),
         norm="inf" if secure.norm is None else repr(float(secure.norm)),
         max_weight=secure.max_weight,

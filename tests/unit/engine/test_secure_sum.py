@@ -161,6 +161,14 @@ def test_what_is_clipped_is_counted_in_the_result_and_its_report(experiment, fiv
     assert "is off by at most" in text
 
 
+def test_sixteen_bits_are_enough_where_clip_and_weights_are_near(experiment, five):
+    once = replace(experiment, rounds=1)
+    run = co.simulate(replace(once, privacy=[co.privacy.SecureSum(clip=0.5, bits=16, max_weight=30)]), five)
+    assert run.history[0].error == 5 * 2.0**-8
+    assert run.history[0].clipped == 0
+    close(co.simulate(once, five).model, run.model, run.history[0].error / 150 + 1e-9)
+
+
 def test_a_plain_function_is_a_mean_over_sites(experiment, five):
     def largest(y, predictions):
         return float(np.max(np.abs(y - predictions)))
@@ -242,7 +250,8 @@ def test_a_strategy_that_selects_one_site_is_refused_when_it_does(experiment, fi
     [
         ({"clip": 0.0}, "clip must be a number above 0"),
         ({"norm": -1.0}, "norm must be a number above 0"),
-        ({"bits": 16}, "bits must be 32 or 64, not 16"),
+        ({"bits": 8}, "bits must be 16, 32 or 64, not 8"),
+        ({"bits": 16}, "1048576 and floats up to 8 for each unit do not fit 16 bits; lower max_weight or clip"),
         ({"max_weight": 0}, "max_weight must be a whole number of at least 1"),
         ({"least": 2}, "least must be a whole number of at least 3"),
         ({"least": 41}, "least must be at most 40"),

@@ -23,7 +23,7 @@ def test_the_threshold_is_more_than_two_thirds(parties, sites):
     assert (made.threshold, made.cohort) == (LEAST[sites], LEAST[sites])
 
 
-@pytest.mark.parametrize("bits", [32, 64])
+@pytest.mark.parametrize("bits", [16, 32, 64])
 @pytest.mark.parametrize("sites", [3, 4, 5])
 def test_every_pattern_of_dropouts_up_to_five_sites(parties, sites, bits, verified_once):
     """Machines are pure, so that one run branches wherever sites can fall out: all nested sets are walked."""
@@ -84,7 +84,7 @@ def check(parties, drawn, bits, size, segment, seed):
 
 
 SHAPES = {
-    "bits": st.sampled_from([32, 64]),
+    "bits": st.sampled_from([16, 32, 64]),
     "size": st.integers(1, 9),
     "segment": st.integers(1, 10),
     "seed": st.integers(0, 2**32),

@@ -39,8 +39,13 @@ def added(parts, scale, length=3, norm=None):
     return summed(Layout.of(parts[0]), scale, total, sites=len(parts))
 
 
-@pytest.mark.parametrize("bits", [32, 64])
-@pytest.mark.parametrize(("sites", "max_weight", "clip"), [(3, 1, 1.0), (4, 1000, 8.0), (40, 2**16, 0.3), (7, 1, 1e-9)])
+@pytest.mark.parametrize(
+    ("bits", "sites", "max_weight", "clip"),
+    [
+        *((bits, *case) for bits in (32, 64) for case in [(3, 1, 1.0), (4, 1000, 8.0), (40, 2**16, 0.3), (7, 1, 1e-9)]),
+        *((16, *case) for case in [(3, 1, 1.0), (4, 1000, 8.0), (40, 800, 1.0), (40, 1, 1e-9)]),
+    ],
+)
 def test_no_sum_of_the_largest_wraps_and_no_step_is_wasted(bits, sites, max_weight, clip):
     scale = Scale(bits=bits, sites=sites, max_weight=max_weight, clip=clip)
     most = Fraction(clip) * max_weight * sites
@@ -57,13 +62,15 @@ def test_what_cannot_fit_is_refused_at_once():
         Scale(bits=32, sites=40, max_weight=2**20, clip=1000.0)
     with pytest.raises(InvalidInput, match="do not fit 32 bits"):
         Scale(bits=32, sites=40, max_weight=2**27, clip=1e-9)
+    with pytest.raises(InvalidInput, match=r"4 sites of weight up to 8192 .* do not fit 16 bits"):
+        Scale(bits=16, sites=4, max_weight=8192, clip=1e-3)
 
 
 @st.composite
 def contributions(draw):
     """(parts, scale): floats of any precision within the clip, integers, booleans, scalars, nothing."""
     sites = draw(st.integers(3, 6))
-    scale = Scale(bits=draw(st.sampled_from([32, 64])), sites=sites, max_weight=50, clip=4.0)
+    scale = Scale(bits=draw(st.sampled_from([16, 32, 64])), sites=sites, max_weight=50, clip=4.0)
     shape = draw(st.sampled_from([(), (0,), (5,), (2, 3)]))
     dtype = draw(st.sampled_from([np.float16, np.float32, np.float64]))
     generator = np.random.default_rng(draw(st.integers(0, 2**32)))
@@ -98,7 +105,7 @@ def test_the_sum_is_that_of_gather_within_the_bound_and_integers_are_exact(drawn
     assert (np.abs(floats - wanted) <= made.error + np.spacing(np.abs(wanted))).all()
 
 
-@pytest.mark.parametrize("bits", [32, 64])
+@pytest.mark.parametrize("bits", [16, 32, 64])
 def test_rounding_is_up_or_down_and_right_on_average(bits):
     scale = Scale(bits=bits, sites=3, max_weight=1, clip=1.0)
     x = np.full(200_000, 0.3 * scale.step + 100 * scale.step)
