@@ -42,7 +42,15 @@ def experiment(lr=0.1, rounds=1, metrics=(co.metrics.accuracy,)):
 
 
 def part(site, **more):
-    return {"task": f"t{site}", "site": site, "status": "STATUS_DONE", "attempts": 1, "included": True, **more}
+    return {
+        "task": f"t{site}",
+        "site": site,
+        "status": "STATUS_DONE",
+        "attempts": 1,
+        "included": True,
+        "size": 600,
+        **more,
+    }
 
 
 def round_of(number, *parts, pooled=0.5, **more):
@@ -241,7 +249,7 @@ def test_a_plan_is_watched_until_it_is_over(comity, plans, says):
     assert json.loads(comity("plan", "watch", "heart", "--json").stdout) == over
     done = comity("plan", "watch", KEY)
     assert "round 1 goes on without b, which was not there in time" in done.stderr
-    assert all(each in done.stdout for each in ("canceled", "accuracy 0.500", "a, b"))
+    assert all(each in done.stdout for each in ("canceled", "accuracy 0.500", "a, b", "1.2 kB"))
 
 
 def test_a_figure_that_is_none_is_a_dash(comity, plans, says):

@@ -154,6 +154,7 @@ def watch(
     save: Annotated[Path | None, typer.Option(help="Write the report folder here once it is over.")] = None,
 ) -> Answer:
     """Follow an experiment until it is over; it goes on by itself when this is interrupted."""
+    from comity.engine.history import byte_text
     from comity.faces.watching import watching
     from comity.sdk.running import Running
 
@@ -171,12 +172,13 @@ def watch(
             each["number"],
             ", ".join(part["site"] for part in each["parts"] if part["included"]),
             ", ".join(part["site"] for part in each["parts"] if not part["included"]) or None,
+            byte_text(sum(part["size"] or 0 for part in each["parts"])),
             ", ".join(f"{name} {_figure(value)}" for name, value in (each["pooled"] or {}).items()) or None,
         )
         for each in shown["rounds"]
     ]
     title = f"{shown['name']} {shown['key']}: {_status(shown)}"
-    return Answer(shown, Table(title, ("round", "sites", "missing", "over all test rows"), rows))
+    return Answer(shown, Table(title, ("round", "sites", "missing", "contributions", "over all test rows"), rows))
 
 
 @app.command("resume")

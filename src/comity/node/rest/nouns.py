@@ -206,6 +206,8 @@ class Part(TypedDict):
     status: TaskStatus
     attempts: int
     included: bool
+    size: int | None
+    """Bytes of its contribution, as a file; null while there is none."""
     waiting_for: str | None
 
 

@@ -117,6 +117,7 @@ def _part(view: View, tries: list[Task], site: str, included: set[str]) -> nouns
         "status": tries[-1].status,
         "attempts": len(tries),
         "included": any(task.key in included for task in tries),
+        "size": None if (model := made(view.draft, tries[-1], "contribution")) is None else model.size,
         "waiting_for": view.waiting_for(tries[-1]),
     }
 

@@ -66,6 +66,7 @@ class Experiment:
             "status": f"STATUS_{status}",
             "attempts": 1,
             "included": False,
+            "size": 1 if status == "DONE" else None,
             "waiting_for": None,
         }
         return {**made, **more}
@@ -234,7 +235,7 @@ def test_who_failed_and_was_tried_again(experiment):
     made.ended("local", 1, "a")
     made.ended("local", 1, "b", attempt=2)
     made.conduct()
-    assert made.shown()["rounds"][0]["parts"][1] == {**again, "status": "STATUS_DONE", "included": True}
+    assert made.shown()["rounds"][0]["parts"][1] == {**again, "status": "STATUS_DONE", "size": 1, "included": True}
 
 
 def test_who_was_late_is_not_included(experiment):

@@ -10,7 +10,9 @@ from tests.unit.node.sums.conftest import Parties
 from tests.unit.node.sums.test_sums import begun, given, included, run, total
 
 from comity.domain.events import Masking, SiteNoise
+from comity.domain.records import MaskedSum
 from comity.node.sums import making
+from comity.node.sums.terms import masked
 
 COUNT = 8_000
 SIGMA = 0.05
@@ -63,6 +65,18 @@ def test_the_noise_on_a_sum_is_the_target_whoever_falls_out(parties, contributio
     noise = held["total"]["w"]
     assert noise.var() == pytest.approx(share * SIGMA**2, rel=5 * sqrt(2 / COUNT))
     assert abs(noise.mean()) < 5 * SIGMA * sqrt(share / COUNT)
+
+
+@pytest.mark.parametrize(("sites", "shares"), [("abcd", 3), ("abcdz", 3), ("abcde", 4)])
+def test_the_aggregators_own_site_counts_for_nothing(sites, shares):
+    """Its organization knows the noise that it adds."""
+    made = Grown(
+        *dict.fromkeys("abcdez"), sites=sites, aggregator="z", quorum="1", masking=masking(colluding=0)
+    ).begin()
+    record = made.log.get(MaskedSum, made.key("sum", 1))
+    noise = masked(made.log.records, record).scale_of(10).noise
+    assert noise is not None
+    assert (noise.shares, noise.deviation) == (shares, SIGMA)
 
 
 def test_it_is_drawn_anew_in_every_sum_and_by_no_seed(tmp_path, contribution):
