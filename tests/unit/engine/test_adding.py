@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 import comity as co
 from comity.engine import adding
 from comity.engine.adding import added, checked
-from comity.values import codec
+from comity.values import codec, quantized, tree
 from comity.values.contribution import Contribution, gather
 from comity.values.errors import ComityError, DecodeError, InvalidInput
 
 
 def write(folder, trees):
-    for number, tree in enumerate(trees):
-        (folder / str(number)).write_bytes(codec.encode(tree))
+    for number, each in enumerate(trees):
+        (folder / str(number)).write_bytes(codec.encode(each))
     return [(f"site{number}", folder / str(number)) for number in range(len(trees))]
 
 
@@ -165,13 +165,13 @@ def test_what_is_written_to_a_file_while_it_is_looked_at_comes_out_as_it_was_loo
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(st.data())
 def test_whatever_a_site_sends_is_refused_or_decodes(tmp_path_factory, data):
-    tree = {
+    held = {
         "w": np.ones(3),
         "b": np.zeros(2, bool),
         "half": np.ones(2, np.float32),
         "~levels": {"l": np.ones(2, np.int8)},
     }
-    whole = bytearray(codec.encode(tree, ["half"]))
+    whole = bytearray(codec.encode(held, ["half"]))
     for _ in range(data.draw(st.integers(0, 3))):
         whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
     cut = bytes(whole[: data.draw(st.integers(0, len(whole)))])
@@ -184,3 +184,30 @@ def test_whatever_a_site_sends_is_refused_or_decodes(tmp_path_factory, data):
             codec.decode(cut)
     else:
         codec.decode(cut)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(st.data())
+def test_whatever_a_site_sends_in_levels_is_refused_or_added(tmp_path_factory, data):
+    held = {
+        "~levels": {"w": np.full(3, 100, np.int8)},
+        "~scales": {"w": np.ones(1, np.float32)},
+        "total": {"b": np.ones(2, np.float32)},
+        "weight": np.asarray(1.0),
+    }
+    whole = bytearray(codec.encode(held, ["total/b"]))
+    for _ in range(data.draw(st.integers(1, 3))):
+        whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
+    path = tmp_path_factory.mktemp("part") / "part"
+    path.write_bytes(whole)
+    try:
+        made = codec.decode(b"".join(added([("a", path)])))
+    except ComityError:
+        return
+    for leaf in tree.flatten(made).values():
+        assert leaf.dtype in (np.float64, np.int64)
+    if "~levels" not in made:
+        restored = quantized.restored(codec.decode(bytes(whole)))
+        total = tree.flatten(made["total"]) if "total" in made else {}
+        for name, leaf in tree.flatten(restored).items():
+            np.testing.assert_array_equal(total[name], leaf)
