@@ -40,7 +40,7 @@ def masked_input(
         raise InvalidInput(f"what the task has left is no contribution: {error}") from error
     layout = Layout.of(contribution)
     if summed.noise is not None:
-        _check_noised(layout)
+        _check_noised(contribution, layout)
     scale = summed.scale_of(layout.numbers)
     vector = Vector(contribution, scale, norm=summed.norm, rounding=secrets.rounding)
     form = blobs.put([vector.layout.written(scale, summed.terms.session)])
@@ -55,8 +55,10 @@ def masked_input(
     return SitePart(state=state, said=messages.encode(said), pieces=(form, *pieces))
 
 
-def _check_noised(layout: Layout) -> None:
-    """Raise InvalidInput where a number would leave without noise."""
+def _check_noised(contribution: Contribution, layout: Layout) -> None:
+    """Raise InvalidInput where a number would leave without noise; the weight does, so it must tell nothing."""
+    if contribution.weight != 1:
+        raise InvalidInput(f"under SiteDP every site's weight is 1, not {contribution.weight:g}")
     plain = next((leaf.path for leaf in layout.leaves if leaf.size and not leaf.floats), None)
     if plain is not None:
         raise InvalidInput(f"SiteDP noises floats, but the contribution's {plain!r} holds whole numbers")

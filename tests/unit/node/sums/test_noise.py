@@ -114,6 +114,7 @@ def test_a_node_holds_its_site_to_the_clip_whatever_its_task_has_left(parties, c
     "odd",
     [
         {"weight": np.asarray(2.0)},  # as if it were two sites
+        {"weight": np.asarray(0.0)},  # as if it were none, which the sum would tell
         {"total": {"w": np.zeros(COUNT, np.float32), "n": np.arange(3)}},  # whole numbers, which nothing noises
     ],
 )
