@@ -300,17 +300,21 @@ def test_a_writer_that_remembers_sees_what_one_does_that_reads(writers, steps):
 
 def test_a_reader_of_what_was_before_teaches_nothing_to_a_writer_that_begins(database):
     """It began to read, and something was written, before anything was remembered."""
-    order(database, 0)
+    order(database, 0, 1)  # three entries, whose last leaf is by itself in the tree
     with database.read() as early:
         before = Log(early, 1).records.get(Plan, key(0))
         renamed = Renamed(kind="plan", key=key(0), name=f"sha256:{1:064}")
-        database.write(lambda connection: (log := Log(connection, 1)).order(entry(log, 1, renamed, texts={}), 1))
         memo = Memo()
+
+        def rename(connection: Any) -> None:
+            log = Log(connection, 1)
+            log.append(leaf_bytes(entry(log, "renamed", renamed, texts={}), 1), {})
 
         def remember(connection: Any) -> None:
             log = Log(connection, 1, memo)
             assert [log.tree.root(size) for size in range(log.size + 1)]  # every leaf's hash is known now
 
+        database.write(rename)
         database.write(remember)
         assert Log(early, 1, shared=memo).records.get(Plan, key(0)) == before
         found = database.write(lambda connection: Log(connection, 1, memo).records.get(Plan, key(0)))
