@@ -11,6 +11,7 @@ import re
 import shutil
 import threading
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -105,9 +106,14 @@ def nothing_wrong(story):
 
 
 @pytest.fixture(scope="module")
-def run(story):
+def sites():
+    """The data of both, under the names of their organizations."""
+    return {name: replace(site, name=name) for name, site in zip(NAMES, co.data.heart(), strict=False)}
+
+
+@pytest.fixture(scope="module")
+def run(story, sites):
     """An experiment over both, in a thread: it waits for the hospital's word, which a test gives."""
-    sites = dict(zip(NAMES, co.data.heart(), strict=False))
     for name, site in sites.items():
         story.network(name).register("heart", site, authorize=NAMES)
     on = dict.fromkeys(NAMES, "heart")
@@ -195,6 +201,18 @@ def test_the_graph_leads_to_a_task_and_a_failed_one_shows_its_line(story, watche
     playwright.expect(page.locator("main")).to_contain_text("Why it failed", timeout=SECONDS * 1000)
     playwright.expect(page.locator("main")).to_contain_text("ValueError: no such column")
     playwright.expect(page.locator("main")).to_contain_text("line 2")
+
+
+def test_an_experiment_is_resumed_and_ends_as_one_that_had_more_rounds(story, watched, sites):
+    page = story.page("clinic")
+    page.goto(watched)
+    page.get_by_text("Resume", exact=True).click()
+    page.get_by_label("Rounds in all").fill(str(ROUNDS + 2))
+    page.get_by_role("button", name="Go on").click()
+    page.wait_for_url(lambda url: url != watched)
+    playwright.expect(page.locator("#facts")).to_contain_text(f"{ROUNDS + 2} of {ROUNDS + 2}", timeout=SECONDS * 1000)
+    made = story.network("clinic").attach(page.url.split("/")[-1]).wait()
+    assert made.digest == co.simulate(replace(EXPERIMENT, rounds=ROUNDS + 2), list(sites.values())).digest
 
 
 def test_plans_are_ticked_and_compared(story, watched):

@@ -61,6 +61,7 @@ ROUTES = (
     Route("GET", "/compute_plans/{key}/privacy", Right.READ, participation.privacy),
     Route("GET", "/compute_plans/{key}/entries", Right.READ, entries.of_plan),
     Route("POST", "/compute_plans/{key}/cancel", Right.RUN, plan.cancel),
+    Route("POST", "/compute_plans/{key}/resume", Right.RUN, plan.resume),
     Route("POST", "/compute_plans/{key}/rename", Right.RUN, plan.rename),
     Route("POST", "/compute_plans/{key}/favourite", Right.READ, plan.favour),
     Route("GET", "/compute_plans.csv", Right.READ, downloads.performances),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
+from tests.unit.node.rest.test_rounds import Experiment, ground
 
 from comity.domain.events import FunctionBuilding, FunctionReady
-from comity.domain.records import Approval
+from comity.domain.records import Approval, Plan
 from comity.node.accounts.roles import Role
 
 
@@ -88,6 +89,66 @@ def test_a_plan_is_cancelled_renamed_and_kept_as_favourite_by_its_owner(pages):
     assert "Canceled" in browser.words(at)
     assert "Cancel plan" not in browser.words(at)
     assert browser.submit(f"{at}/cancel").status == 400
+
+
+def resumed(browser, experiment, **given):
+    """The reply to the form by which an experiment goes on."""
+    at = f"/compute_plans/{experiment.plan}"
+    fields = dict(re.findall(r'name="(rounds|key)" .*?value="([^"]*)"', browser.text(at)))
+    return browser.submit(f"{at}/resume", {**fields, **given})
+
+
+def test_an_experiment_that_was_cancelled_goes_on_with_its_state_and_memories(pages):
+    network, browser = pages.network, pages.browser()
+    experiment = Experiment(network, *ground(network), experiment='{"rounds":2,"seed":3}')
+    at = f"/compute_plans/{experiment.plan}"
+    assert "Resume" not in browser.words(at)
+    assert browser.submit(f"{at}/resume", {"rounds": "3"}).status == 409
+    experiment.ended("init", 0)
+    experiment.trained(1)
+    experiment.cancel()
+    assert "Resume" not in pages.browser("b").words(at)
+    assert pages.browser("b").submit(f"{at}/resume", {"rounds": "3"}).status == 403
+    assert "1 round is done" in browser.words(at)
+    fields = re.search(r'name="key" value="([0-9a-f-]{36})"', browser.text(at))
+    for wrong in ("1", "", "-1", "two", "9" * 7):
+        assert resumed(browser, experiment, rounds=wrong).status == 400
+    reply = resumed(browser, experiment, rounds="3")
+    assert reply.status == 303, reply.body[-600:]
+    assert reply.headers["location"] == f"/compute_plans/{fields[1]}"
+    grown = network.places["a"].read(Plan, fields[1]).growth
+    assert (grown.continues, grown.after, grown.rounds) == (experiment.plan, 1, 3)
+    assert grown.experiment == '{"rounds":3,"seed":3}'
+    assert grown.start == experiment.model(experiment.key("step", 1), "state")
+    assert grown.memories == {site: experiment.model(experiment.key("local", 1, site), "memory") for site in "ab"}
+    assert "study" in browser.words(reply.headers["location"])
+    again = browser.submit(f"{at}/resume", {"rounds": "3", "key": fields[1]})
+    assert again.headers["location"] == reply.headers["location"]
+    assert "1–2 of 2 plans" in browser.words("/compute_plans")
+
+
+@pytest.mark.parametrize(
+    ("growth", "said"),
+    [
+        ({"experiment": '{"privacy":[{"type":"privacy.RecordDP"}],"rounds":2}'}, "RecordDP has promised an ε"),
+        ({"selected": [["a"], ["b"]]}, "was drawn for 2 rounds"),
+    ],
+)
+def test_an_experiment_that_cannot_go_on_says_why(pages, growth, said):
+    network, browser = pages.network, pages.browser()
+    experiment = Experiment(network, *ground(network), **growth)
+    experiment.ended("init", 0)
+    for number, sites in ((1, "a"), (2, "b")) if "selected" in growth else ((1, "ab"),):
+        for site in sites:
+            experiment.ended("local", number, site)
+        experiment.conduct()
+        experiment.ended("sum", number)
+        experiment.ended("step", number)
+        experiment.conduct()
+    experiment.cancel()
+    assert said in browser.words(f"/compute_plans/{experiment.plan}")
+    assert resumed(browser, experiment, rounds="9").status in (409, 501)
+    assert 'name="rounds"' not in browser.text(f"/compute_plans/{experiment.plan}")
 
 
 def test_columns_of_metadata_are_the_users_own(pages):

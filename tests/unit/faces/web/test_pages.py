@@ -87,7 +87,7 @@ def test_what_is_not_there_is_said_to_be_so(things, route):
     if route.method == "GET":
         assert browser.get(target).status == (200 if route.needs == "anyone" else 404)
     elif route.needs != "anyone":
-        fields = {"name": "x", "reason": "x", "archive": "x", "role": "auditor"}
+        fields = {"name": "x", "reason": "x", "archive": "x", "role": "auditor", "rounds": "2"}
         assert browser.submit(target, fields).status in (404, 409)
 
 

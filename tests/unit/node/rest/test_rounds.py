@@ -22,7 +22,7 @@ TREE, NUMBER = {**MODEL, "form": "tree"}, {"kind": "ASSET_PERFORMANCE"}
 DATA = {"opener": {"kind": "ASSET_DATA_MANAGER"}, "datasamples": {"kind": "ASSET_DATA_SAMPLE", "multiple": True}}
 SITE = {**DATA, "state": MODEL, "memory": {**MODEL, "optional": True}}
 STAGES = {
-    "init": ({}, {"state": TREE}),
+    "init": ({"start": {**MODEL, "optional": True}}, {"state": TREE}),
     "local": (SITE, {"contribution": TREE, "memory": TREE}),
     "step": ({"state": MODEL, "total": MODEL}, {"state": TREE}),
     "evaluate": (SITE, {"scores": TREE, "auc": NUMBER}),

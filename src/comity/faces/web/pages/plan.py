@@ -8,15 +8,19 @@ from typing import Any
 
 from starlette.responses import Response
 
-from comity.domain.events import PlanCancelled
+from comity.domain.events import PlanCancelled, PlanRegistered
+from comity.domain.membership import Act
+from comity.domain.plans import own_plan
 from comity.domain.records import Plan, need
+from comity.domain.rounds import growth_of
 from comity.domain.states import OVER
 from comity.faces.web.curves import axis_of, curves
 from comity.faces.web.drawing.lines import chart
 from comity.faces.web.visit import Visit, to
-from comity.node import registering
+from comity.node import continuing, registering
 from comity.node.accounts.preferences import Preferences
 from comity.node.accounts.roles import Right
+from comity.node.registering import Labels
 from comity.node.rest.render import View, status_of
 from comity.values.errors import InvalidInput
 
@@ -59,7 +63,21 @@ def head(view: View, plan: Plan, may_run: bool) -> Mapping[str, Any]:
         "stopped": plan.complete and growth is not None and plan.rounds_closed < growth.rounds,
         "may_rename": mine and may_run,
         "may_cancel": mine and may_run and not over,
+        "resume": _resume(view, plan) if mine and may_run and over and growth else None,
         "over": over,
+    }
+
+
+def _resume(view: View, plan: Plan) -> Mapping[str, Any]:
+    """Whether the experiment can go on, and how many rounds it may be given."""
+    growth = growth_of(plan)
+    done = continuing.rounds_done(view.records, plan)
+    return {
+        "why_not": continuing.why_not(view.records, plan),
+        "done": done,
+        "planned": max(growth.rounds, done + 1),
+        "fixed": bool(growth.selected),
+        "key": continuing.next_key(view.records, plan),
     }
 
 
@@ -72,6 +90,31 @@ async def cancel(visit: Visit) -> Response:
     """End the plan."""
     await visit.call.part.following.write([PlanCancelled(key=visit.call.key)], {})
     return to(f"/compute_plans/{visit.call.key}")
+
+
+async def resume(visit: Visit) -> Response:
+    """Go on with an experiment that has ended, in a plan of its own."""
+    given, key = visit.field("rounds"), visit.call.key
+    if not (given.isascii() and given.isdigit() and len(given) <= 6):
+        raise InvalidInput(f"the number of rounds is a whole number in all, not {given[:40]!r}; go back and give one")
+
+    def found(view: View) -> tuple[PlanRegistered, Labels] | None:
+        known = view.records.get(Plan, visit.field("key"))
+        if known is not None and known.growth is not None and known.growth.continues == key:
+            return None  # the form was sent before
+        plan = own_plan(view.draft, key, Act(view.organization, view.now))
+        growth = continuing.continued(view.records, plan, int(given))
+        event = PlanRegistered(
+            key=continuing.next_key(view.records, plan), name="", creator=visit.call.principal.user, growth=growth
+        )
+        return event, Labels(
+            name=view.text(plan.name), tag=view.text(plan.tag_text), metadata=view.metadata(plan.metadata)
+        )
+
+    new = await visit.call.read(found)
+    if new is not None:
+        await registering.register(visit.call.part, [new])
+    return to(f"/compute_plans/{new[0].key if new else visit.field('key')}")
 
 
 async def rename(visit: Visit) -> Response:
