@@ -17,7 +17,7 @@ import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route as Asgi
 
 from comity.adapters import asgi
@@ -25,10 +25,12 @@ from comity.faces.playground import visited
 from comity.faces.playground.limits import Limits
 from comity.faces.playground.places import STATIC, TEMPLATES
 from comity.faces.web.frame import Frame
-from comity.faces.web.live import Streams
+from comity.faces.web.headers import HEADERS, UNKEPT
+from comity.faces.web.live import Feeds
 from comity.faces.web.rendering import HERE, Rendering
 from comity.faces.web.routes import ROUTES, Route
 from comity.faces.web.session import check_origin, cookie_name
+from comity.faces.web.sharing import Shared
 from comity.faces.web.statics import Statics
 from comity.faces.web.visit import Visit, to
 from comity.node.accounts.people import Principal
@@ -41,6 +43,9 @@ from comity.values.errors import ComityError, Unauthenticated
 Visiting: TypeAlias = Callable[[Request], Visit]
 """Makes the visit of one who is not known yet."""
 
+LIVE = "comity-live"
+"""The header by which an open page asks for its live parts: the number of the word that it was told."""
+
 LARGEST_FORM = 1 << 20
 """Bytes of a form that is sent."""
 
@@ -49,18 +54,19 @@ def dress(made: Starlette, api: Api, playground: Limits = Limits()) -> None:  # 
     """Add the pages to a node's application."""
     played = playground.enabled
     statics = Statics(HERE / "static", *([STATIC] if played else []))
-    rendering, streams = Rendering(statics, templates=(TEMPLATES,) if played else (), playground=played), Streams()
+    rendering = Rendering(statics, templates=(TEMPLATES,) if played else (), playground=played)
+    feeds, shared = Feeds(), Shared()
+
+    def visiting(request: Request) -> Visit:
+        return Visit(_call(api, request), rendering, feeds)
+
     made.router.routes.append(Asgi("/static/{digest}/{name}", rendering.statics.serve, name="static"))
     for route in ROUTES:
-        endpoint = _answering(route, lambda request: Visit(_call(api, request), rendering, streams))
+        endpoint = _answering(route, visiting, shared)
         made.router.routes.append(Asgi(route.path, endpoint, methods=[route.method], name=f"page {route.path}"))
     if played:
-
-        def visiting(request: Request) -> Visit:
-            return Visit(_call(api, request), rendering, streams)
-
         made.router.routes.append(visited.route(rendering, _framed(visiting), playground))
-    made.add_exception_handler(HTTPException, _absent(lambda request: Visit(_call(api, request), rendering, streams)))
+    made.add_exception_handler(HTTPException, _absent(visiting))
 
 
 def _framed(visiting: Visiting) -> visited.Framed:
@@ -79,12 +85,13 @@ def _call(api: Api, request: Request) -> Call:
     return Call(api, request, None, request.stream())
 
 
-def _answering(route: Route, visiting: Visiting) -> Callable[[Request], Awaitable[Response]]:
+def _answering(route: Route, visiting: Visiting, shared: Shared) -> Callable[[Request], Awaitable[Response]]:
     async def asked(request: Request) -> Response:
         visit = visiting(request)
         try:
             visit = await _admitted(visit, route)
-            made = await route.endpoint(visit)
+            word = request.headers.get(LIVE, "") if route.live else ""
+            made = await (_live(visit, route, shared, word) if word else route.endpoint(visit))
         except ComityError as error:
             made = await _refused(visit, error)
         except Exception:
@@ -94,6 +101,22 @@ def _answering(route: Route, visiting: Visiting) -> Callable[[Request], Awaitabl
         return made
 
     return asked
+
+
+async def _live(visit: Visit, route: Route, shared: Shared, word: str) -> Response:
+    """The parts of the page that follow what happens, as they were when this word was said, or later."""
+    feed, who = visit.feeds.of(visit.call.part.following), visit.call.principal
+    url = visit.call.request.url
+    own = who.user if route.live == "own" else ""
+    key = (who.channel, who.rights, own, visit.call.base, url.path, url.query)
+    visit = replace(visit, live=True)
+
+    async def make() -> bytes:
+        return bytes((await route.endpoint(visit)).body)
+
+    asked = int(word) if word.isascii() and word.isdigit() and len(word) < 16 else feed.word + 1
+    body = await shared.give(key, make, asked=asked, now=feed.word)
+    return HTMLResponse(body, headers={**HEADERS, **UNKEPT})
 
 
 async def _admitted(visit: Visit, route: Route) -> Visit:

@@ -31,6 +31,10 @@ class Frame:
     """What every form carries that changes something."""
     approvals: int = 0
     """Functions that wait for this user's word."""
+    size: int = 0
+    """Entries of the log of which the page was made."""
+    live: bool = False
+    """Whether nothing is around it: an open page takes its live parts from it."""
 
     @property
     def target(self) -> str:

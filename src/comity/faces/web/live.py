@@ -1,75 +1,143 @@
-"""Tells open pages that something has happened, by server-sent events; what it was they ask for as they did before."""
+"""Tells open pages that something has happened, by server-sent events; what it was they ask for themselves.
+
+All pages of a channel are told in the same moment, so that what they then ask for is made once for all of them
+(`comity.faces.web.sharing`): each word has a number, and what was begun after a word holds what the word was about.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import contextmanager
-from typing import Any, final
+from typing import final
 
+import structlog
 from sqlalchemy import func, select
 
 from comity.adapters.sql import schema
+from comity.adapters.sql.log import Log
 from comity.domain.records import Plan, Task
-from comity.node.rest.render import View
+from comity.node.following import Following
 
 BEAT = 20.0
-"""Seconds of silence after which a word is said, so that a connection that is gone is noticed."""
+"""Seconds after which a session is looked at again, and a word is said: a connection that is gone is noticed by it."""
 
-PACE, EACH = 1.0, 0.05
-"""Seconds between two words to one page at least, and for how many pages that grows: a node is not there to draw."""
+PACE, EACH = 1.0, 0.03
+"""Seconds between two words at least, and for how many pages that grows: a node is not there to draw."""
 
 
 @final
-class Streams:
-    """The open pages of a node."""
+class Feed:
+    """Of one channel: who listens to what of it, and the words that are said."""
 
-    def __init__(self) -> None:
-        self._open = 0
-
-    @contextmanager
-    def counted(self) -> Any:
-        """One more, for as long as it lasts."""
-        self._open += 1
-        try:
-            yield
-        finally:
-            self._open -= 1
+    def __init__(self, following: Following, *, pace: float = PACE, each: float = EACH, beat: float = BEAT) -> None:
+        self.word = 0
+        """The number of the last word."""
+        self._following = following
+        self._pace, self._each, self._beat = pace, each, beat
+        self._listening: dict[str, set[asyncio.Event]] = {}
+        self._states: dict[str, object] = {}
+        self._saying: asyncio.Task[None] | None = None
 
     @property
     def pace(self) -> float:
-        """Seconds between two words to a page."""
-        return max(PACE, EACH * self._open)
+        """Seconds between two words."""
+        return max(self._pace, self._each * sum(map(len, self._listening.values())))
 
+    async def words(self, plan: str, size: int | None, still: Callable[[], Awaitable[object]]) -> AsyncGenerator[str]:
+        """The stream of one page about a plan, or about the channel where none is named.
 
-async def events(
-    streams: Streams, changed: asyncio.Event, state: Callable[[], Awaitable[object]]
-) -> AsyncGenerator[str]:
-    """The stream of one page: a word whenever its state is another than before. `state` raises when it is to end."""
-    with streams.counted():
-        yield "retry: 3000\n\n"
-        before = await state()
-        while True:
+        size: entries of the log when the page was made; when there are more by now, it is told so at once. `still`
+        raises when the stream is to end.
+        """
+        told = asyncio.Event()
+        self._listening.setdefault(plan, set()).add(told)
+        if self._saying is None or self._saying.done():
+            self._saying = asyncio.create_task(self._say())
+        try:
+            yield "retry: 3000\n\n"
+            before = self.word
+            entries, state = await self._following.read(lambda log: (log.size, state_of(log, plan)))
+            self._states.setdefault(plan, state)
+            if size not in (None, entries) or self.word != before:
+                yield said(self.word + 1)
+            async for each in self._heard(told, still):
+                yield each
+        finally:
+            self._leave(plan, told)
+
+    async def _heard(self, told: asyncio.Event, still: Callable[[], Awaitable[object]]) -> AsyncGenerator[str]:
+        clock = asyncio.get_running_loop().time
+        looked = clock()
+        while self._saying is not None and not self._saying.done():
             try:
-                async with asyncio.timeout(BEAT):
-                    await changed.wait()
+                async with asyncio.timeout(self._beat):
+                    await told.wait()
             except TimeoutError:
                 yield ": still here\n\n"
-                continue
-            changed.clear()
-            now = await state()
-            if now != before:
-                before = now
-                yield "event: changed\ndata:\n\n"
-                await asyncio.sleep(streams.pace)
+            if clock() - looked >= self._beat:
+                await still()
+                looked = clock()
+            if told.is_set():
+                told.clear()
+                yield said(self.word)
+
+    def _leave(self, plan: str, told: asyncio.Event) -> None:
+        here = self._listening[plan]
+        here.remove(told)
+        if not here:
+            del self._listening[plan]
+            self._states.pop(plan, None)
+        if not self._listening and self._saying is not None:
+            self._saying.cancel()
+            self._saying = None
+
+    async def _say(self) -> None:
+        """Tell those whose state is another than before, all at once, and no oftener than a node can bear."""
+        changed = self._following.watch()
+        try:
+            while True:
+                await changed.wait()
+                changed.clear()
+                plans = [plan for plan in self._listening if plan in self._states]
+                now = await self._following.read(lambda log, plans=plans: {each: state_of(log, each) for each in plans})
+                self.word += 1
+                for plan in plans:
+                    if now[plan] != self._states.get(plan):
+                        for told in self._listening.get(plan, ()):
+                            told.set()
+                self._states = {plan: now.get(plan, state) for plan, state in self._states.items()}
+                await asyncio.sleep(self.pace)
+        except Exception as error:
+            structlog.get_logger().error("open pages are told nothing", reason=repr(error))
+        finally:
+            self._following.unwatch(changed)
+            for told in (each for here in self._listening.values() for each in here):
+                told.set()  # their streams end, and browsers ask for others
 
 
-def state_of(view: View, plan: str) -> object:
+@final
+class Feeds:
+    """Those of a node, by channel."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, Feed] = {}
+
+    def of(self, following: Following) -> Feed:
+        """That of a channel."""
+        return self._made.setdefault(following.link.channel, Feed(following))
+
+
+def said(word: int) -> str:
+    """A word as the stream has it."""
+    return f"event: changed\ndata: {word}\n\n"
+
+
+def state_of(log: Log, plan: str) -> object:
     """What a page's content follows from: a plan and its tasks, or the whole log."""
     if not plan:
-        return view.log.size
+        return log.size
     table = schema.records[Task]
     tasks = select(func.count(), func.sum(table.c.started_at), func.sum(table.c.ended_at)).where(
-        table.c.channel == view.log.channel, table.c.plan == plan
+        table.c.channel == log.channel, table.c.plan == plan
     )
-    return view.records.get(Plan, plan), tuple(view.log.connection.execute(tasks).one())
+    return log.records.get(Plan, plan), tuple(log.connection.execute(tasks).one())

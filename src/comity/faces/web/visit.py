@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias, final
 from urllib.parse import quote
 
@@ -11,7 +11,7 @@ from starlette.responses import RedirectResponse, Response
 
 from comity.faces.web.frame import Frame, theme_of
 from comity.faces.web.headers import HEADERS
-from comity.faces.web.live import Streams
+from comity.faces.web.live import Feeds
 from comity.faces.web.rendering import Rendering
 from comity.node import approving
 from comity.node.accounts.roles import Right
@@ -29,9 +29,11 @@ class Visit:
 
     call: Call
     rendering: Rendering
-    streams: Streams
+    feeds: Feeds
     cookie: str = ""
     """The secret of the session."""
+    live: bool = False
+    """Whether only the parts that follow what happens are asked for, which hold nothing of the session's own."""
     form: Mapping[str, str] | None = None
     """Fields of a form that was sent and is known to be this session's own; of one that is repeated, all, with commas
     between them."""
@@ -73,17 +75,24 @@ class Visit:
     def _frame(self, view: View) -> Frame:
         who, url = self.call.principal, self.call.request.url
         stewards = Right.APPROVE in who.rights
-        return Frame(
+        alike = Frame(
             path=url.path,
             query=url.query,
-            theme=theme_of(self.call.request.cookies),
             organization=view.organization,
             channel=view.channel,
+            rights=who.rights,
+            approvals=approving.waiting(view.log, view.organization) if stewards else 0,
+            size=view.log.size,
+            live=self.live,
+        )
+        if self.live:
+            return alike
+        return replace(
+            alike,
+            theme=theme_of(self.call.request.cookies),
             user=who.username,
             role=who.role.value,
-            rights=who.rights,
             csrf=self.call.api.accounts.csrf(self.cookie),
-            approvals=approving.waiting(view.log, view.organization) if stewards else 0,
         )
 
 

@@ -1,71 +1,207 @@
-"""Open pages are told when something has happened, no oftener than a node can bear, and only while a session lasts."""
+"""Open pages are told when something has happened, no oftener than a node can bear, and only while a session lasts.
+
+What they then ask for is made once for all who are told and see the same.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 
 import pytest
+from tests.unit.node.rest.test_rounds import Experiment, ground
 
-from comity.faces.web.live import EACH, PACE, Streams, events, state_of
-from comity.node.rest.render import View
+from comity.domain.events import FunctionBuilding, FunctionReady
+from comity.faces.web.live import EACH, PACE, Feed, state_of
+from comity.faces.web.routes import ROUTES
+from comity.faces.web.sharing import Shared
+from comity.node.accounts.roles import Role
+from comity.node.watchers import Watchers
 from comity.values.errors import Unauthenticated
+
+
+class Log:
+    """What a feed reads of a log."""
+
+    def __init__(self):
+        self.size = 0
+
+
+class Following:
+    """A log that grows when a test says so."""
+
+    def __init__(self):
+        self.log, self.watchers, self.readings = Log(), Watchers(), 0
+
+    def watch(self):
+        return self.watchers.add(())
+
+    def unwatch(self, watcher):
+        self.watchers.remove(watcher)
+
+    async def read(self, work):
+        self.readings += 1
+        return work(self.log)
+
+    def grow(self):
+        self.log.size += 1
+        self.watchers.wake()
+
+
+async def still():
+    return None
 
 
 def run(work):
     return asyncio.run(asyncio.wait_for(work, 20))
 
 
-def test_a_page_is_told_when_its_state_is_another_and_not_else():
+async def nobody(following):
+    """Return once nobody waits for the log to grow."""
+    while len(following.watchers):
+        await asyncio.sleep(0)
+
+
+async def told(stream):
+    """Begin to wait for the next word."""
+    waiting = asyncio.ensure_future(anext(stream))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    return waiting
+
+
+def test_all_pages_are_told_in_one_moment_when_their_state_is_another_and_not_else():
     async def story():
-        changed, states = asyncio.Event(), iter([1, 1, 2])
-
-        async def state():
-            return next(states)
-
-        stream = events(Streams(), changed, state)
-        assert (await anext(stream)).startswith("retry:")
-        waiting = asyncio.ensure_future(anext(stream))
-        changed.set()
-        while changed.is_set():
-            await asyncio.sleep(0)
+        following = Following()
+        feed = Feed(following, pace=0, each=0)
+        streams = [feed.words("", 0, still) for _ in range(50)]
+        for each in streams:
+            assert await anext(each) == "retry: 3000\n\n"
+        waiting = [await told(each) for each in streams]
+        following.watchers.wake()  # the hub has come back, say
         for _ in range(10):
             await asyncio.sleep(0)
-        assert not waiting.done()
-        changed.set()
-        assert await waiting == "event: changed\ndata:\n\n"
-        await stream.aclose()
+        assert not any(each.done() for each in waiting)
+        before = following.readings
+        following.grow()
+        assert set(await asyncio.gather(*waiting)) == {f"event: changed\ndata: {feed.word}\n\n"}
+        assert following.readings == before + 1
+        for each in streams:
+            await each.aclose()
+        await nobody(following)
+
+    run(story())
+
+
+def test_a_page_that_was_made_of_less_is_told_at_once():
+    async def story():
+        following = Following()
+        following.log.size = 7
+        feed = Feed(following, pace=0, each=0)
+        async with aclosing(feed.words("", 6, still)) as late, aclosing(feed.words("", 7, still)) as up_to_date:
+            await anext(late)
+            assert await anext(late) == f"event: changed\ndata: {feed.word + 1}\n\n"
+            await anext(up_to_date)
+            waiting = await told(up_to_date)
+            assert not waiting.done()
+            following.grow()
+            assert await waiting == f"event: changed\ndata: {feed.word}\n\n"
 
     run(story())
 
 
 def test_a_stream_ends_with_its_session():
     async def story():
-        changed, known = asyncio.Event(), [1]
+        following, known = Following(), [True]
 
-        async def state():
+        async def session():
             if not known:
                 raise Unauthenticated("gone")
-            return known.pop()
 
-        stream = events(Streams(), changed, state)
+        feed = Feed(following, pace=0, each=0, beat=0)
+        stream = feed.words("", 0, session)
         await anext(stream)
-        changed.set()
+        assert await anext(stream) == ": still here\n\n"
+        known.clear()
         with pytest.raises(Unauthenticated):
             await anext(stream)
+        await nobody(following)
+
+    run(story())
+
+
+def test_when_nothing_can_be_read_streams_end_and_browsers_ask_for_others():
+    async def story():
+        following = Following()
+        feed = Feed(following, pace=0, each=0)
+        stream = feed.words("", 0, still)
+        await anext(stream)
+        waiting = await told(stream)
+
+        async def broken(work):
+            raise OSError("no disk")
+
+        following.read = broken
+        following.grow()
+        with pytest.raises(StopAsyncIteration):
+            while True:
+                await waiting
+                waiting = asyncio.ensure_future(anext(stream))
 
     run(story())
 
 
 def test_many_pages_are_told_less_often():
-    streams = Streams()
-    assert streams.pace == PACE
-    many = [streams.counted() for _ in range(200)]
-    for each in many:
-        each.__enter__()
-    assert streams.pace == 200 * EACH
-    for each in many:
-        each.__exit__(None, None, None)
-    assert streams.pace == PACE
+    async def story():
+        feed = Feed(Following())
+        assert feed.pace == PACE
+        many = [feed.words("", 0, still) for _ in range(200)]
+        for each in many:
+            await anext(each)
+        assert feed.pace == 200 * EACH
+        for each in many:
+            await each.aclose()
+        assert feed.pace == PACE
+
+    run(story())
+
+
+def test_what_is_asked_for_after_a_word_is_made_once():
+    async def story():
+        shared, made = Shared(), list[int]()
+
+        async def make():
+            made.append(len(made))
+            await asyncio.sleep(0)
+            return b"%d" % made[-1]
+
+        async def give(asked, now, key="a"):
+            return await shared.give(key, make, asked=asked, now=now)
+
+        assert await asyncio.gather(*(give(1, 1) for _ in range(100))) == [b"0"] * 100
+        assert await give(1, 1) == b"0"
+        assert await give(2, 1) == b"1"  # a word that is about to be said
+        assert await give(2, 2) == b"2"
+        assert await give(1, 2) == b"2"  # who comes late gets what is newer
+        assert await give(2, 2, "b") == b"3"
+
+    run(story())
+
+
+def test_what_could_not_be_made_is_made_again():
+    async def story():
+        shared, answers = Shared(), iter([Unauthenticated("no"), None])
+
+        async def make():
+            if (error := next(answers)) is not None:
+                raise error
+            return b"yes"
+
+        with pytest.raises(Unauthenticated):
+            await shared.give("a", make, asked=1, now=1)
+        assert await shared.give("a", make, asked=1, now=1) == b"yes"
+
+    run(story())
 
 
 def test_the_state_of_a_plan_follows_its_tasks_and_no_other(pages):
@@ -78,8 +214,7 @@ def test_the_state_of_a_plan_follows_its_tasks_and_no_other(pages):
 
     def state(of):
         part = network.places["a"].part()
-        work = part.following.read(lambda log: state_of(View(log, "a", base="", now=0, names=lambda _: {}), of))
-        return network.loop.run_until_complete(work)
+        return network.loop.run_until_complete(part.following.read(lambda log: state_of(log, of)))
 
     plan_before, whole_before = state(plan), state("")
     network.run(there["key"])
@@ -87,3 +222,38 @@ def test_the_state_of_a_plan_follows_its_tasks_and_no_other(pages):
     assert state("") != whole_before
     network.run(here["key"])
     assert state(plan) != plan_before
+
+
+def test_live_parts_are_those_of_the_page_and_hold_nothing_of_the_session(steady_pages):
+    network = steady_pages.network
+    experiment = Experiment(network, *ground(network))
+    browser, steward = steady_pages.browser(), steady_pages.browser("a", Role.STEWARD)
+    keys = {"compute_plans": experiment.plan, "tasks": experiment.key("init", 0)}
+    for route in (each for each in ROUTES if each.live):
+        target = route.path.replace("{key}", keys.get(route.path.split("/")[1], ""))
+        page = browser.text(target)
+        reply = browser.get(target, **{"comity-live": "1"})
+        parts = reply.body.decode()
+        assert (reply.status, reply.headers["cache-control"]) == (200, "no-store"), target
+        assert "csrf" not in parts
+        assert '<nav class="side"' not in parts
+        live = {given["id"] for _, given in steady_pages.Checked(page).tags if "data-live" in given} - {"actions"}
+        assert live
+        assert live == {given["id"] for _, given in steady_pages.Checked(parts).tags if "data-live" in given}, target
+    assert browser.get("/settings", **{"comity-live": "1"}).body.startswith(b"<!doctype html>")
+    assert steady_pages.stranger().get("/compute_plans", **{"comity-live": "1"}).status == 303
+    browser.submit(f"/compute_plans/{experiment.plan}/favourite")
+    for each, there in ((browser, True), (steward, False)):
+        parts = each.get("/compute_plans", **{"comity-live": "1"}).body.decode()
+        assert ('title="Favourite"' in parts) == there, "each sees the own favourites"
+
+
+def test_live_parts_are_shared_by_those_with_the_same_rights_alone(pages):
+    network, word = pages.network, {"comity-live": "0"}
+    steward, auditor = pages.browser("a", Role.STEWARD), pages.browser("a", Role.AUDITOR)
+    before = [each.get("/", **word).body for each in (steward, auditor)]
+    theirs = network.function("b")["key"]
+    network.write("b", FunctionBuilding(key=theirs), FunctionReady(key=theirs))
+    assert [each.get("/", **word).body for each in (steward, auditor)] == before
+    told = [each.get("/", **{"comity-live": "1"}).body.decode() for each in (steward, auditor)]
+    assert ["Waits for you" in each for each in told] == [True, False]

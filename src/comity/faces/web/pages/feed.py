@@ -4,32 +4,30 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 from starlette.responses import Response, StreamingResponse
 
 from comity.faces.web.headers import UNKEPT
-from comity.faces.web.live import events, state_of
 from comity.faces.web.visit import Visit
 from comity.values.errors import ComityError
 
 
 async def live(visit: Visit) -> Response:
     """Say whenever there is something new: of one plan, if it is named, else of the channel."""
-    following, plan = visit.call.part.following, visit.query.get("plan", "")
+    feed, given = visit.feeds.of(visit.call.part.following), visit.query.get("size", "")
+    size = int(given) if given.isascii() and given.isdigit() and len(given) < 16 else None
 
-    async def state() -> object:
-        await asyncio.to_thread(visit.call.api.accounts.authenticate_session, visit.cookie)
-        return await visit.call.read(lambda view: state_of(view, plan))
+    async def still() -> object:
+        return await asyncio.to_thread(visit.call.api.accounts.authenticate_session, visit.cookie)
 
     async def said() -> AsyncGenerator[str]:
-        changed = following.watch()
         try:
-            async for each in events(visit.streams, changed, state):
-                yield each
+            async with aclosing(feed.words(visit.query.get("plan", ""), size, still)) as words:
+                async for each in words:
+                    yield each
         except ComityError:
             return  # the session has ended
-        finally:
-            following.unwatch(changed)
 
     headers = {**UNKEPT, "x-accel-buffering": "no", "x-content-type-options": "nosniff"}
     return StreamingResponse(said(), headers=headers, media_type="text/event-stream")

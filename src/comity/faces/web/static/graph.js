@@ -3,11 +3,12 @@
 
 function prepareGraph() {
   const view = document.querySelector("[data-graph]");
-  if (!view || view.dataset.ready) return;
+  if (!view) return;
+  document.querySelector(".zoom").hidden = false;
+  if (view.dataset.ready) return;
   view.dataset.ready = "yes";
   const steps = view.querySelector(".steps"), lanes = view.querySelector(".lanes");
   const width = steps.viewBox.baseVal.width, height = steps.viewBox.baseVal.height;
-  const zoom = document.querySelector(".zoom");
   let scale = prepareGraph.scale ?? 1;
 
   function apply(next, x = view.clientWidth / 2) {
@@ -28,12 +29,7 @@ function prepareGraph() {
   }
 
   const fit = () => apply(Math.min(1, (view.clientWidth - 130) / width));
-  zoom.hidden = false;
-  zoom.onclick = (event) => {
-    const kind = event.target.dataset.zoom;
-    if (kind === "fit") fit();
-    else if (kind) apply(scale * (kind === "in" ? 1.3 : 1 / 1.3));
-  };
+  prepareGraph.zoom = (kind) => (kind === "fit" ? fit() : apply(scale * (kind === "in" ? 1.3 : 1 / 1.3)));
   view.addEventListener("wheel", (event) => {
     if (!event.ctrlKey) return;
     event.preventDefault();
@@ -58,5 +54,9 @@ function prepareGraph() {
   if (prepareGraph.scale) apply(scale);
 }
 
+document.addEventListener("click", (event) => {
+  const kind = event.target.dataset?.zoom;
+  if (kind) prepareGraph.zoom(kind);
+});
 document.addEventListener("comity:changed", prepareGraph);
 prepareGraph();
