@@ -45,6 +45,7 @@ def curves(
             Series(
                 name=f"{names[plans[number].key]}: {line}" if names else line,
                 points=points,
+                group=names[plans[number].key] if names else "",
                 look=f"s{number % COLOURS}" + ("" if line == POOLED else " thin") if names else _look(line, sites),
             )
             for (number, line), points in sorted(

@@ -128,6 +128,24 @@ def short(key: str) -> str:
     return key.removeprefix("sha256:")[:8]
 
 
+def sentence(reason: str) -> str:
+    """An error's message as a sentence of a page.
+
+    >>> sentence("a name has 1 character"), sentence("δ is too large; lower it?")
+    ('A name has 1 character.', 'Δ is too large; lower it?')
+    """
+    return reason[:1].upper() + reason[1:] + ("" if reason[-1:] in (".", "!", "?", "…", "") else ".")
+
+
+def asset(kind: str) -> str:
+    """What an input or an output is, in this network's words.
+
+    >>> asset("ASSET_DATA_MANAGER"), asset("ASSET_DATA_SAMPLE")
+    ('dataset', 'data sample')
+    """
+    return "dataset" if kind == "ASSET_DATA_MANAGER" else kind.removeprefix("ASSET_").replace("_", " ").lower()
+
+
 METRICS = {"auc": "AUC", "r2": "R²", "c_index": "C-index", "brier": "Brier score"}
 """Of metrics whose names are no words."""
 
@@ -157,5 +175,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "size": size,
     "number": number,
     "short": short,
+    "sentence": sentence,
+    "asset": asset,
 }
 """By the names that templates use."""

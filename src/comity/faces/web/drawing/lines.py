@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, floor, isfinite, log10
 from typing import Literal, TypeAlias, final
 
@@ -31,6 +31,8 @@ class Series:
     """(x, y, what the point leads to)"""
     look: str
     """The class that colours it: s0 to s7, or pooled."""
+    group: str = ""
+    """What several lines have in common, which then stand under one name in the legend."""
 
 
 @final
@@ -48,6 +50,16 @@ class Drawn:
 
 @final
 @dataclass(frozen=True, kw_only=True)
+class Named:
+    """One name of the legend, and the numbers of the lines that it stands for."""
+
+    name: str
+    look: str
+    lines: Sequence[int]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
 class Chart:
     """A chart of one metric."""
 
@@ -60,6 +72,7 @@ class Chart:
     """(x, label) of the ticks below."""
     up: Sequence[tuple[float, str]]
     """(y, label) of the ticks at the left."""
+    legend: Sequence[Named]
     data: object
     """What a script needs to show figures where the pointer is."""
 
@@ -100,6 +113,7 @@ def chart(title: str, series: Sequence[Series], *, axis: str, scale: Scale = "li
         return round(HEIGHT - BOTTOM - (y - low) / ((high - low) or 1) * (HEIGHT - TOP - BOTTOM), 1)
 
     lines = [_drawn(each, axis, [(across(x), above(_on(scale, y))) for x, y, _ in each.points]) for each in shown]
+    legend = _legend(shown)
     whole = sorted({round(x) for x in ticks(first, last, 8) if first <= round(x) <= last})
     return Chart(
         title=title,
@@ -109,8 +123,10 @@ def chart(title: str, series: Sequence[Series], *, axis: str, scale: Scale = "li
         lines=lines,
         across=[(across(x), str(x)) for x in whole],
         up=[(above(y), f"{10**y:.3g}" if scale == "log" else f"{y:.4g}") for y in up],
+        legend=legend,
         data={
             "axis": axis,
+            "legend": [{"name": each.name, "lines": each.lines} for each in legend],
             "series": [
                 {
                     "name": each.name,
@@ -123,6 +139,14 @@ def chart(title: str, series: Sequence[Series], *, axis: str, scale: Scale = "li
             ],
         },
     )
+
+
+def _legend(series: Sequence[Series]) -> list[Named]:
+    """By their groups where they have some, in the order of the first of each."""
+    members: dict[str, list[int]] = {}
+    for number, each in enumerate(series):
+        members.setdefault(each.group or each.name, []).append(number)
+    return [Named(name=name, look=series[lines[0]].look, lines=lines) for name, lines in members.items()]
 
 
 def ticks(low: float, high: float, about: int) -> list[float]:
@@ -161,7 +185,7 @@ def _on(scale: Scale, value: float) -> float:
 
 def _kept(series: Series, scale: Scale) -> Series:
     points = [each for each in series.points if isfinite(each[1]) and (scale == "linear" or each[1] > 0)]
-    return Series(name=series.name, points=sorted(points, key=lambda each: each[0]), look=series.look)
+    return replace(series, points=sorted(points, key=lambda each: each[0]))
 
 
 def _drawn(series: Series, axis: str, at: Sequence[tuple[float, float]]) -> Drawn:

@@ -8,15 +8,16 @@ from typing import Any
 from starlette.responses import Response
 
 from comity.domain.policy import Policy, budget_of
-from comity.domain.records import Dataset, Model, Plan, need
+from comity.domain.records import Dataset, Model, Plan, PolicyOf, need
 from comity.faces.web.code import highlighted
 from comity.faces.web.material import text
 from comity.faces.web.pages import lists
+from comity.faces.web.policy import Said, rules_about
 from comity.faces.web.prose import prose
 from comity.faces.web.visit import Visit, to
 from comity.node import approving, registering
 from comity.node.accounts.roles import Right
-from comity.node.policy import ledger
+from comity.node.policy import explaining, ledger
 from comity.node.rest.filters import DATASETS
 from comity.node.rest.organizations import members
 from comity.node.rest.render import View
@@ -58,6 +59,7 @@ async def show(visit: Visit) -> Response:
             "samples": SAMPLES,
             "used": used,
             "budget": _budget(view, dataset, policy) if mine else None,
+            "policy": _policy(view, dataset),
             "may_rename": mine and Right.REGISTER in rights,
             "may_withdraw": mine and Right.WITHDRAW in rights and not dataset.withdrawn_at,
         }
@@ -106,6 +108,13 @@ def _budget(view: View, dataset: Dataset, policy: Policy | None) -> Mapping[str,
         "charged": known.charged[0],
         "reserved": known.reserved[0],
     }
+
+
+def _policy(view: View, dataset: Dataset) -> list[Said] | None:
+    """What its owner said in the log that its policy asks for; None where it has none, or said what cannot be read."""
+    told = view.records.get(PolicyOf, dataset.owner)
+    policy = explaining.read_said(view.text(told.content), told.digest) if told and told.digest else None
+    return policy and rules_about(policy, dataset=dataset.key, name=view.text(dataset.name))
 
 
 def _plans(view: View, dataset: str) -> list[tuple[str, str]]:

@@ -9,13 +9,15 @@ from typing import Any, final
 import msgspec
 from starlette.responses import Response
 
-from comity.domain.records import Plan
+from comity.domain.records import Dataset, Plan, need
 from comity.domain.rounds import growth_of, sites_of
 from comity.faces.web.pages.plan import show as show_plan
 from comity.faces.web.visit import Visit
+from comity.node.policy import ledger
 from comity.node.rest import nouns
 from comity.node.rest.render import View
 from comity.node.rest.rounds import one
+from comity.privacy.budget import spent
 from comity.values.errors import NotFound
 from comity.values.quorum import enough
 
@@ -24,6 +26,9 @@ SHOWN = 60
 
 SUMS = 20
 """Rounds whose masked sums are shown."""
+
+
+SIGNS = {"epsilon": "ε", "delta": "δ"}
 
 
 class _Experiment(msgspec.Struct, frozen=True):
@@ -84,17 +89,29 @@ async def privacy(visit: Visit) -> Response:
             "growth": growth,
             "masking": growth.masking,
             "mechanisms": mechanisms(growth.experiment),
+            "spent": _spent(view, plan),
             "sums": [one(view, plan, number) for number in reversed(masked)],
         }
 
     return await show_plan(visit, "plan_privacy.html", found)
 
 
+def _spent(view: View, plan: Plan) -> list[tuple[str, str, float, float]]:
+    """(dataset's name, what became of it, ε, δ) of what the plan was to spend of this organization's budgets."""
+    here = view.log.connection, view.log.channel
+    made: list[tuple[str, str, float, float]] = []
+    for dataset in ledger.datasets_of(*here, plan.key):
+        line = spent(ledger.lines(*here, dataset)).last[plan.key]
+        said = {"reserve": "reserved", "charge": "spent", "release": "given back"}[line.does]
+        made.append((view.text(need(view.records, Dataset, dataset).name), said, line.epsilon, line.delta))
+    return made
+
+
 def mechanisms(experiment: str) -> list[tuple[str, str]]:
     """(what it is called, its numbers) of each kind of differential privacy that an experiment says it has.
 
     >>> mechanisms('{"privacy": [{"type": "privacy.RecordDP", "epsilon": 2.0, "delta": 1e-5}]}')
-    [('RecordDP', 'delta 1e-05, epsilon 2.0')]
+    [('RecordDP', 'ε = 2.0, δ = 1e-05')]
     """
     try:
         said = _PRIVACY.decode(experiment).privacy
@@ -102,7 +119,14 @@ def mechanisms(experiment: str) -> list[tuple[str, str]]:
         return []
     named = [(str(each.get("type", "")).rpartition(".")[2], each) for each in said]
     return [
-        (name, ", ".join(f"{field} {value}" for field, value in sorted(each.items()) if field != "type"))
+        (
+            name,
+            ", ".join(
+                f"{SIGNS.get(field, field)} = {value}"
+                for field, value in sorted(each.items(), key=lambda item: (item[0] not in SIGNS, item[0] != "epsilon"))
+                if field != "type"
+            ),
+        )
         for name, each in named
         if name != "SecureSum"
     ]

@@ -9,10 +9,11 @@ from typing import Any
 from starlette.responses import Response
 
 from comity.domain.events import PlanCancelled, PlanRegistered
+from comity.domain.growing import task_key
 from comity.domain.membership import Act
 from comity.domain.plans import own_plan
-from comity.domain.records import Plan, need
-from comity.domain.rounds import growth_of
+from comity.domain.records import Plan, Task, need
+from comity.domain.rounds import growth_of, sites_of
 from comity.domain.states import OVER
 from comity.faces.web.curves import axis_of, curves
 from comity.faces.web.drawing.lines import chart
@@ -58,7 +59,13 @@ def head(view: View, plan: Plan, may_run: bool) -> Mapping[str, Any]:
     over = status_of(plan) in OVER
     return {
         "plan": view.plan(plan),
-        "rounds": growth and {"done": plan.rounds_closed, "planned": growth.rounds, "sites": sorted(growth.sites)},
+        "rounds": growth
+        and {
+            "done": plan.rounds_closed,
+            "planned": growth.rounds,
+            "sites": sorted(growth.sites),
+            "last": _taken_part(view, plan),
+        },
         "aggregator": growth.aggregator if growth else "",
         "stopped": plan.complete and growth is not None and plan.rounds_closed < growth.rounds,
         "may_rename": mine and may_run,
@@ -66,6 +73,15 @@ def head(view: View, plan: Plan, may_run: bool) -> Mapping[str, Any]:
         "resume": _resume(view, plan) if mine and may_run and over and growth else None,
         "over": over,
     }
+
+
+def _taken_part(view: View, plan: Plan) -> tuple[int, int] | None:
+    """(how many sites the last closed round is of, how many it asked); None before one is closed."""
+    growth, number = growth_of(plan), plan.rounds_closed
+    gather = view.records.get(Task, task_key(plan.key, number, "step" if growth.sees_each else "sum"))
+    if number <= growth.after or gather is None:
+        return None
+    return sum(each.identifier == "parts" for each in gather.inputs), len(sites_of(growth, number))
 
 
 def _resume(view: View, plan: Plan) -> Mapping[str, Any]:

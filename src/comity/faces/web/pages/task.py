@@ -9,6 +9,7 @@ from typing import Any, final
 from starlette.responses import Response
 
 from comity.domain.records import Model, Plan, Task, need
+from comity.domain.states import ENDED
 from comity.faces.web.errors_in_logs import trouble
 from comity.faces.web.visit import Visit
 from comity.node.fetching import fetch_log
@@ -126,13 +127,20 @@ def _called(view: View, task: Task) -> str:
     return f"{view.task(task)['function']['name']}, {task.worker}"
 
 
+def _missing(task: Task) -> str:
+    """What is said of an output that is not there."""
+    if task.status in ENDED:
+        return "" if task.status == "STATUS_DONE" else "none: the task did not come to its end"
+    return "not there yet"
+
+
 def _outputs(view: View, task: Task) -> list[Left]:
     found = {each["identifier"]: each for each in tasks.outputs(view, task)}
     shown = view.task(task)
     made: list[Left] = []
     for name, output in task.outputs.items():
         each = found.get(name)
-        said, file = "not there yet" if task.status != "STATUS_DONE" else "", ""
+        said, file = _missing(task), ""
         if each and each["kind"] == "ASSET_PERFORMANCE":
             value = each["asset"]["performance_value"]
             said = f"{value:.6g}"

@@ -32,7 +32,7 @@ async def show(visit: Visit) -> Response:
         if wanted is not None:
             tasks = [task for task in tasks if task.round == wanted]
         tasks.sort(key=lambda each: (each.rank, STAGES.get(each.stage, 0), each.key))
-        collapsed = len(tasks) > SMALL and bool(numbers)
+        collapsed = bool(numbers) and (len(tasks) > SMALL or asked == "collapsed")
         steps, names = _rounds(plan, tasks) if collapsed else _tasks(tasks, labels)
         edges = [
             (names[given.parent], names[each.key])
@@ -45,6 +45,7 @@ async def show(visit: Visit) -> Response:
             "graph": drawn,
             "count": count,
             "most": MOST,
+            "small": SMALL,
             "numbers": numbers,
             "round": wanted,
             "collapsed": collapsed,

@@ -3,13 +3,19 @@
 
 const NAMESPACE = "http://www.w3.org/2000/svg";
 
+// Which lines of which chart were hidden, for when it is drawn anew.
+const hiding = new Map();
+
 function prepare(figure) {
   if (figure.dataset.ready) return;
   figure.dataset.ready = "yes";
   const data = JSON.parse(figure.querySelector("script").textContent);
   const svg = figure.querySelector(".plot > svg"), tip = figure.querySelector(".tip");
   const cursor = svg.querySelector(".cursor"), box = svg.viewBox.baseVal;
-  const hidden = new Set();
+  const title = figure.querySelector("h2").textContent;
+  if (!hiding.has(title)) hiding.set(title, new Set());
+  const kept = hiding.get(title);
+  const hidden = new Set(data.legend.filter((each) => kept.has(each.name)).flatMap((each) => each.lines));
   let pinned = null;
 
   const places = new Map();
@@ -63,22 +69,29 @@ function prepare(figure) {
   });
 
   for (const button of figure.querySelectorAll("[data-toggle]")) {
-    const number = Number(button.dataset.toggle), line = svg.querySelector(`[data-line="${number}"]`);
-    button.addEventListener("click", () => {
-      const off = !hidden.has(number);
-      if (off) hidden.add(number); else hidden.delete(number);
-      line.classList.toggle("off", off);
+    const numbers = button.dataset.toggle.split(" ").map(Number);
+    const lines = numbers.map((number) => svg.querySelector(`[data-line="${number}"]`));
+    const name = button.textContent;
+    const apply = (off) => {
+      for (const number of numbers) if (off) hidden.add(number); else hidden.delete(number);
+      for (const line of lines) line.classList.toggle("off", off);
       button.setAttribute("aria-pressed", String(!off));
+    };
+    apply(hidden.has(numbers[0]));
+    button.addEventListener("click", () => {
+      const off = !hidden.has(numbers[0]);
+      if (off) kept.add(name); else kept.delete(name);
+      apply(off);
       if (pinned !== null) show(pinned);
     });
-    const others = () => [...svg.querySelectorAll(".line")].filter((each) => each !== line);
+    const others = () => [...svg.querySelectorAll(".line")].filter((each) => !lines.includes(each));
     button.addEventListener("pointerenter", () => others().forEach((each) => each.classList.add("dim")));
     button.addEventListener("pointerleave", () => others().forEach((each) => each.classList.remove("dim")));
   }
 
   figure.querySelector(".tools").hidden = false;
   for (const button of figure.querySelectorAll("[data-save]")) {
-    button.addEventListener("click", () => save(svg, button.dataset.save, button.dataset.name, data.series));
+    button.addEventListener("click", () => save(svg, button.dataset.save, button.dataset.name, data.legend));
   }
 }
 
@@ -106,8 +119,8 @@ function alone(svg) {
   return new XMLSerializer().serializeToString(copy);
 }
 
-function save(svg, kind, name, series) {
-  const text = legend(alone(svg), svg, series);
+function save(svg, kind, name, names) {
+  const text = legend(alone(svg), svg, names);
   if (kind === "svg") return give(new Blob([text], { type: "image/svg+xml" }), `${name}.svg`);
   const picture = new Image();
   picture.onload = () => {
@@ -120,15 +133,15 @@ function save(svg, kind, name, series) {
   picture.src = `data:image/svg+xml,${encodeURIComponent(text)}`;
 }
 
-function legend(text, svg, series) {
+function legend(text, svg, names) {
   const made = new DOMParser().parseFromString(text, "image/svg+xml"), root = made.documentElement;
-  const box = svg.viewBox.baseVal, height = box.height + 18 * Math.ceil(series.length / 3) + 8;
+  const box = svg.viewBox.baseVal, height = box.height + 18 * Math.ceil(names.length / 3) + 8;
   root.setAttribute("viewBox", `0 0 ${box.width} ${height}`);
   root.setAttribute("height", height);
   root.querySelector("rect").setAttribute("height", height);
-  series.forEach((each, at) => {
+  names.forEach((each, at) => {
     const x = 52 + (at % 3) * 170, y = box.height + 14 + Math.floor(at / 3) * 18;
-    const line = svg.querySelector(`[data-line="${at}"]`);
+    const line = svg.querySelector(`[data-line="${each.lines[0]}"]`);
     const mark = made.createElementNS(NAMESPACE, "path"), label = made.createElementNS(NAMESPACE, "text");
     mark.setAttribute("d", `M${x} ${y - 4}h14`);
     mark.setAttribute("stroke", getComputedStyle(line).color);
