@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, final
 from urllib.parse import urlencode
 
 from comity.node.rest.pages import Page
+from comity.values.errors import unknown
 
 
 @final
@@ -66,3 +67,27 @@ class Table:
     def has(self, name: str, value: str) -> bool:
         """Whether a filter is for this value among others."""
         return value in self.query.get(name, "").split(",")
+
+
+def arranged(
+    rows: Iterable[Mapping[str, Any]], asked: Mapping[str, str], *, sorts: Sequence[str], words: Sequence[str]
+) -> list[Mapping[str, Any]]:
+    """Rows as a list's address asks for them, where they are few enough to be at hand whole.
+
+    sorts: fields that they may be ordered by; as they are without. words: fields that `match` is looked for in.
+    Raises InvalidInput for another order.
+
+    >>> rows = [{"name": "b", "done": 2}, {"name": "a", "done": 3}]
+    >>> arranged(rows, {"ordering": "-done"}, sorts=["done"], words=["name"])[0]["name"]
+    'a'
+    """
+    wanted, order = asked.get("match", "").lower().split(), asked.get("ordering", "")
+    found = [row for row in rows if all(any(each in str(row[field]).lower() for field in words) for each in wanted)]
+    if order:
+        name = order.removeprefix("-")
+        if name not in sorts:
+            raise unknown("ordering", order, [*sorts, *(f"-{each}" for each in sorts)])
+        found.sort(key=lambda row: (row[name] is not None, 0 if row[name] is None else row[name]))
+        if order.startswith("-"):
+            found.reverse()
+    return found

@@ -2,17 +2,41 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 import re
 import uuid
+from base64 import b64decode
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import insert
 from tests.unit.node.rest.test_rounds import Experiment, ground
 
+from comity.adapters.sql.log import Log
+from comity.adapters.sql.schema import checkpoints
 from comity.faces.web.routes import ROUTES
+from comity.ledger.checkpoint import Checkpoint, sign_checkpoint
+from comity.ledger.merkle import leaf_hash, verify_inclusion
 from comity.node.accounts.roles import RIGHTS, Right, Role
 from comity.node.rest.routes import ROUTES as API
+from comity.values.errors import InvalidInput
 
 NOWHERE = "11111111-2222-4333-8444-555555555555"
+
+
+def signed(network):
+    """The hub signs the log as it stands, and a's node keeps that."""
+    place = network.places["a"]
+
+    def keep(connection):
+        log = Log(connection, place.numbers["main"])
+        made = Checkpoint("example.org/log", log.size, log.tree.root())
+        note = sign_checkpoint(made, "example.org/log", Ed25519PrivateKey.generate())
+        connection.execute(insert(checkpoints).values(channel=log.channel, size=log.size, note=note))
+
+    place.node.database.write(keep)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +64,9 @@ def things(steady_pages):
         'Traceback (most recent call last):\n  File "model.py", line 7, in train\n    x / 0\nZeroDivisionError: no\n'
     )
     network.fail(failed["key"], trace)
+    signed(network)
     keys = {
+        "entries": "1",
         "compute_plans": plan,
         "experiment": experiment.plan,
         "tasks": failed["key"],
@@ -55,7 +81,7 @@ def things(steady_pages):
 
 def address(route, keys):
     noun = route.path.split("/")[1]
-    if route.path.endswith(("/participation", "/privacy")):
+    if route.path.endswith(("/participation", "/privacy", "/participation.csv")):
         noun = "experiment"
     return route.path.replace("{key}", keys.get(noun, "admin-main"))
 
@@ -211,6 +237,57 @@ def test_lists_are_filtered_sorted_and_paged_by_their_addresses(things):
     rows = browser.text("/tasks.csv?status=STATUS_FAILED").splitlines()
     assert len(rows) == 2
     assert keys["tasks"] in rows[1]
+
+
+def test_an_entry_is_proven_to_stand_in_the_log_that_was_signed(things):
+    _, browsers = things
+    proof = json.loads(browsers[Role.AUDITOR].text("/entries/3/proof"))
+    _, size, root, *_ = proof["checkpoint"].split("\n")
+    path = [b64decode(each) for each in proof["path"]]
+    leaf = leaf_hash(b64decode(proof["leaf"]))
+    verify_inclusion(path, leaf=leaf, index=3, size=int(size), root=b64decode(root))
+    with pytest.raises(InvalidInput):
+        verify_inclusion(path, leaf=leaf, index=4, size=int(size), root=b64decode(root))
+    for nothing in (size, "x", "-1", "9" * 17):
+        assert browsers[Role.AUDITOR].get(f"/entries/{nothing}/proof").status == 404
+
+
+def test_every_list_is_a_file_of_what_its_page_shows(things):
+    keys, browsers = things
+    browser = browsers[Role.ADMIN]
+
+    def rows(target):
+        return list(csv.DictReader(io.StringIO(browser.text(target))))
+
+    assert [each["key"] for each in rows("/plans.csv?tag=first")] == [keys["compute_plans"]]
+    assert [each["key"] for each in rows("/plans.csv?metadata_key=disease&metadata_value=hea")] == [
+        keys["compute_plans"]
+    ]
+    assert rows("/plans.csv?metadata_key=disease&metadata_value=lung") == []
+    assert browser.get("/plans.csv?metadata_value=hea").status == 400
+    assert {each["part"] for each in rows(f"/compute_plans/{keys['experiment']}/participation.csv")} == {
+        "took part",
+        "waits",
+    }
+    names = [each["username"] for each in rows("/manage_users.csv?ordering=-username")]
+    assert names == sorted(names, reverse=True)
+    assert [each["username"] for each in rows("/manage_users.csv?match=steward")] == ["steward-main"]
+    assert [each["name"] for each in rows("/organizations.csv?ordering=-name")] == ["b", "a"]
+    assert {each["owner"] for each in rows("/approvals.csv")} == {"b"}
+    assert rows("/approvals.csv?match=nothing") == []
+    places = [int(each["place"]) for each in rows("/entries.csv?author=b")]
+    assert places == sorted(places, reverse=True)
+    for path in ("/manage_users", "/organizations", "/approvals", "/manage_tokens"):
+        assert browser.get(f"{path}?ordering=nonsense").status == 400
+        assert 'aria-sort="descending"' in browser.text(f"{path}?ordering=-{ORDER[path]}")
+
+
+ORDER = {
+    "/manage_users": "created",
+    "/organizations": "last_entry",
+    "/approvals": "waiting",
+    "/manage_tokens": "expires",
+}
 
 
 def test_search_finds_by_name_and_a_key_leads_there(things):

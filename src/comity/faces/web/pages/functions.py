@@ -13,8 +13,9 @@ from comity.domain.sums import SUM
 from comity.faces.web.code import changes, highlighted
 from comity.faces.web.material import SOON, text
 from comity.faces.web.pages import lists
+from comity.faces.web.pages.spreadsheets import fields, sheet
 from comity.faces.web.prose import prose
-from comity.faces.web.tables import Table
+from comity.faces.web.tables import Table, arranged
 from comity.faces.web.visit import Visit, to
 from comity.node import approving, registering
 from comity.node.accounts.roles import Right
@@ -52,23 +53,41 @@ async def approvals(visit: Visit) -> Response:
     asked = visit.query
 
     def work(view: View) -> Mapping[str, Any]:
-        every = approving.judged(view.log, view.organization)
-        every.sort(key=lambda each: (each.word is not None, -each.waiting))
-        where = lists.page(asked)
-        here = every[where.start : where.start + where.size]
-        view.learn(each.function for each in here)
-        rows = [
-            {
-                "function": view.function(each.function),
-                "archive": each.function.archive,
-                "waiting": each.waiting,
-                "word": each.word and _word(visit, view, each.word),
-            }
-            for each in here
-        ]
-        return {"table": Table("/approvals", asked, where, len(every), rows)}
+        rows, where = _judged(visit, view), lists.page(asked)
+        here = rows[where.start : where.start + where.size]
+        return {"table": Table("/approvals", asked, where, len(rows), here, default="")}
 
     return await visit.show("approvals.html", work)
+
+
+async def approvals_sheet(visit: Visit) -> Response:
+    """The same as a file."""
+    rows = await visit.call.read(lambda view: _judged(visit, view))
+    return sheet("approvals", fields("key", "name", "owner", "archive", "status", "by", "reason", "waiting"), rows)
+
+
+def _judged(visit: Visit, view: View) -> list[Mapping[str, Any]]:
+    every = approving.judged(view.log, view.organization)
+    every.sort(key=lambda each: (each.word is not None, -each.waiting))
+    view.learn(each.function for each in every)
+    rows: list[Mapping[str, Any]] = []
+    for each in every:
+        word = each.word and _word(visit, view, each.word)
+        rows.append(
+            {
+                "key": each.function.key,
+                "name": view.function_name(each.function),
+                "owner": each.function.owner,
+                "archive": each.function.archive,
+                "waiting": each.waiting,
+                "creation_date": date(each.function.created_at),
+                "status": "waits" if word is None else "approved" if word["approved"] else "refused",
+                "by": word["by"] if word else "",
+                "reason": word["reason"] if word else "",
+            }
+        )
+    words = ("key", "name", "owner", "archive", "status", "by")
+    return arranged(rows, visit.query, sorts=("name", "owner", "status", "waiting", "creation_date"), words=words)
 
 
 async def show(visit: Visit) -> Response:

@@ -8,6 +8,9 @@ from typing import Any
 from starlette.responses import Response
 
 from comity.domain.records import Plan
+from comity.faces.web.pages import lists
+from comity.faces.web.pages.spreadsheets import fields, sheet
+from comity.faces.web.tables import Table, arranged
 from comity.faces.web.visit import Visit
 from comity.node import approving, overview
 from comity.node.accounts.roles import Right
@@ -21,7 +24,29 @@ SHOWN = 8
 
 async def listed(visit: Visit) -> Response:
     """Who is in the channel, and how each node was last seen."""
-    return await visit.show("organizations.html", await _glance(visit))
+    seen, asked = await _glance(visit), visit.query
+
+    def work(view: View) -> Mapping[str, Any]:
+        found = seen(view)
+        rows, where = _arranged(found["members"], asked), lists.page(asked)
+        here = rows[where.start : where.start + where.size]
+        table = Table("/organizations", asked, where, len(rows), here, default="name")
+        return {**found, "members": here, "table": table}
+
+    return await visit.show("organizations.html", work)
+
+
+async def listed_sheet(visit: Visit) -> Response:
+    """The same as a file."""
+    seen = await _glance(visit)
+    rows = _arranged((await visit.call.read(seen))["members"], visit.query)
+    names = ("name", "status", "connected", "last_entry", "executing", "open", "done", "failed", "sandbox", "version")
+    return sheet("organizations", fields(*names), rows)
+
+
+def _arranged(members: list[Mapping[str, Any]], asked: Mapping[str, str]) -> list[Mapping[str, Any]]:
+    sorts = ("name", "connected", "last_entry", "executing", "open", "done", "failed", "sandbox", "version")
+    return arranged(members, asked, sorts=sorts, words=("name", "status", "sandbox", "version"))
 
 
 async def home(visit: Visit) -> Response:

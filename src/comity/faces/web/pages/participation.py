@@ -12,6 +12,7 @@ from starlette.responses import Response
 from comity.domain.records import Dataset, Plan, need
 from comity.domain.rounds import growth_of, sites_of
 from comity.faces.web.pages.plan import show as show_plan
+from comity.faces.web.pages.spreadsheets import fields, sheet
 from comity.faces.web.visit import Visit
 from comity.node.policy import ledger
 from comity.node.rest import nouns
@@ -75,6 +76,25 @@ async def show(visit: Visit) -> Response:
         }
 
     return await show_plan(visit, "plan_participation.html", found)
+
+
+async def sheet_of(visit: Visit) -> Response:
+    """Every site's part in every round, as a file."""
+
+    def work(view: View) -> list[Mapping[str, Any]]:
+        plan = need(view.records, Plan, visit.call.key)
+        if plan.growth is None:
+            raise NotFound("this plan is no experiment: it has no rounds")
+        growth = growth_of(plan)
+        return [
+            {"round": number, "site": site, "part": cell.said, "task": cell.task}
+            for number in range(growth.after + 1, plan.rounds_added + 1)
+            for shown in [one(view, plan, number)]
+            for site in sorted(growth.sites)
+            for cell in [_cell(shown, site)]
+        ]
+
+    return sheet("participation", fields("round", "site", "part", "task"), await visit.call.read(work))
 
 
 async def privacy(visit: Visit) -> Response:

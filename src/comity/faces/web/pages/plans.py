@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 from starlette.responses import Response
 
-from comity.faces.web.pages import lists
+from comity.faces.web.pages import lists, spreadsheets
 from comity.faces.web.pages.plan import preferences
 from comity.faces.web.visit import Visit, to
 from comity.node.accounts.preferences import Preferences
@@ -35,14 +37,14 @@ async def listed(visit: Visit) -> Response:
     """A page of the plans that are asked for; `favourites=yes` leaves those of the visitor."""
     kept = await preferences(visit)
     asked = visit.query
-    given = {name: value for name, value in asked.items() if name != "favourites"}
-    if "favourites" in asked:
-        given["key"] = ",".join(kept.favourites) or "none"
+    given = _as_the_api(asked, kept)
+    whole = {name: value for name, value in given.items() if name not in ("ordering", "page", "page_size")}
 
     def work(view: View) -> Mapping[str, Any]:
         table = lists.table(view, PLANS, "/compute_plans", given, query=asked)
         return {
             "table": table,
+            "measured": urlencode(whole),
             "statuses": STATUSES,
             "organizations": [each["id"] for each in members(view)],
             "favourites": kept.favourites,
@@ -51,6 +53,27 @@ async def listed(visit: Visit) -> Response:
         }
 
     return await visit.show("plans.html", work)
+
+
+async def sheet(visit: Visit) -> Response:
+    """All plans that are asked for, as a file."""
+    given = _as_the_api(visit.query, await preferences(visit))
+    return await spreadsheets.plans(visit, given)
+
+
+def _as_the_api(asked: Mapping[str, str], kept: Preferences) -> Mapping[str, str]:
+    """What is asked for in the API's parameters, which know no favourites, and metadata as JSON."""
+    own = ("favourites", "metadata_key", "metadata_value")
+    given = {name: value for name, value in asked.items() if name not in own}
+    if "favourites" in asked:
+        given["key"] = ",".join(kept.favourites) or "none"
+    key, value = asked.get("metadata_key", ""), asked.get("metadata_value", "")
+    if value and not key:
+        raise InvalidInput(f"say which key of metadata contains {value[:40]!r}")
+    if key:
+        test = {"key": key, "type": "contains" if value else "exists", "value": value}
+        given["metadata"] = json.dumps([test])
+    return given
 
 
 async def columns(visit: Visit) -> Response:

@@ -8,10 +8,12 @@ from typing import Any
 
 from starlette.responses import Response
 
+from comity.faces.web.tables import Table, arranged
 from comity.faces.web.visit import Visit, to
 from comity.node.accounts.accounts import DAY
 from comity.node.accounts.roles import Right
 from comity.node.rest.dates import date
+from comity.node.rest.pages import Page
 from comity.node.rest.render import View
 from comity.values.errors import ComityError, InvalidInput, unknown
 
@@ -64,7 +66,7 @@ async def _issue(visit: Visit) -> str:
 async def _list(visit: Visit, *, wrong: str = "", secret: str = "") -> Response:
     who = visit.call.principal
     held = await asyncio.to_thread(visit.call.api.accounts.tokens, who)
-    rows = [
+    rows: list[Mapping[str, Any]] = [
         {
             "id": each.id,
             "kind": each.kind,
@@ -77,9 +79,12 @@ async def _list(visit: Visit, *, wrong: str = "", secret: str = "") -> Response:
         for each in reversed(held)
     ]
 
+    asked = visit.query
+    found = arranged(rows, asked, sorts=("kind", "note", "created", "expires"), words=("kind", "note", "scopes"))
+
     def work(_: View) -> Mapping[str, Any]:
         return {
-            "rows": rows,
+            "table": Table("/manage_tokens", asked, Page(1, max(1, len(found))), len(found), found, default=""),
             "rights": sorted(who.rights),
             "days": DAYS,
             "wrong": wrong,

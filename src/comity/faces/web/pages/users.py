@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from starlette.responses import Response
 
 from comity.faces.web.pages import lists
-from comity.faces.web.tables import Table
+from comity.faces.web.pages.spreadsheets import fields, sheet
+from comity.faces.web.tables import Table, arranged
 from comity.faces.web.visit import Visit, to
 from comity.node.accounts.passwords import new_password
 from comity.node.accounts.people import User
@@ -67,17 +68,26 @@ async def reset(visit: Visit) -> Response:
 async def _list(visit: Visit, *, wrong: str = "", shown: tuple[str, str] | None = None) -> Response:
     asked, channel = visit.query, visit.call.principal.channel
     every = await asyncio.to_thread(visit.call.api.accounts.users, channel)
-    wanted = asked.get("match", "").lower()
-    found = [each for each in every if wanted in each.username.lower()]
 
     def work(view: View) -> Mapping[str, Any]:
-        where = lists.page(asked)
-        rows = [_row(each, view.now) for each in found[where.start : where.start + where.size]]
-        table = Table("/manage_users", asked, where, len(found), rows)
+        found, where = _arranged(every, view.now, asked), lists.page(asked)
+        table = Table("/manage_users", asked, where, len(found), found[where.start : where.start + where.size], "")
         roles = [(role.value, ", ".join(sorted(RIGHTS[role]))) for role in Role]
         return {"table": table, "roles": roles, "wrong": wrong, "shown": shown}
 
     return await visit.show("users.html", work, status=409 if wrong else 200)
+
+
+async def listed_sheet(visit: Visit) -> Response:
+    """The users as a file."""
+    every = await asyncio.to_thread(visit.call.api.accounts.users, visit.call.principal.channel)
+    rows = _arranged(every, visit.call.api.clock(), visit.query)
+    return sheet("users", fields("username", "role", "created", "expires", "expired"), rows)
+
+
+def _arranged(every: Iterable[User], now: int, asked: Mapping[str, str]) -> list[Mapping[str, Any]]:
+    rows = [_row(each, now) for each in every]
+    return arranged(rows, asked, sorts=("username", "role", "created", "expires"), words=("username", "role"))
 
 
 def _row(each: User, now: int) -> Mapping[str, Any]:
