@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Generator
 
 import pytest
+from tests.stories.accessibility import barriers
 from tests.stories.conftest import COMITY, SECONDS
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -92,12 +93,16 @@ def test_sliders_are_moved_and_a_run_is_watched_to_its_reading(address, browser)
     expect(page.locator("#said")).to_contain_text("Done. By AUC")
     assert page.locator(".results tbody tr").count() == 5
     figures = here.figures()
-    again = Page(browser, page.url, color_scheme="dark", viewport={"width": 390, "height": 800})
+    phone = {"width": 390, "height": 800}
+    again = Page(browser, page.url, color_scheme="dark", viewport=phone, bypass_csp=True)
+    assert barriers(again.page) == []
+    again.page.emulate_media(color_scheme="dark")
     again.page.get_by_role("button", name="Run").click()
     expect(again.page.locator(".verdict")).to_be_visible(timeout=1000 * SECONDS)
     assert again.figures() == figures
     wide = "document.documentElement.scrollWidth <= window.innerWidth"
     assert again.page.evaluate(wide), "a phone has to scroll sideways"
+    assert barriers(again.page) == []
     assert here.errors == again.errors == []
 
 

@@ -188,6 +188,15 @@ def test_users_are_added_changed_and_removed_but_for_the_last_administrator(page
     assert admin.submit("/manage_users", {"username": "ada", "role": "steward"}).status == 409
     assert admin.submit("/manage_users/ada/role", {"role": "auditor"}).status == 303
     assert "auditor" in ada.words("/settings")
+    assert admin.submit("/manage_users/ada/role", {"role": "auditor", "expires": "2099-05-04"}).status == 303
+    assert "4 May 2099, 23:59:59" in admin.words("/manage_users")
+    kept = {"role": "steward", "expires": "2099-05-04", "was": "2099-05-04"}
+    assert admin.submit("/manage_users/ada/role", kept).status == 303
+    assert admin.submit("/manage_users/ada/role", {"role": "auditor", "was": "2099-05-04"}).status == 303
+    assert "2099" not in admin.words("/manage_users")
+    assert admin.submit("/manage_users/ada/role", {"role": "auditor", "expires": "soon"}).status == 400
+    never = {"role": "admin", "expires": "2099-05-04"}
+    assert admin.submit("/manage_users/admin-main/role", never).status == 409
     for act in ("remove", "role"):
         reply = admin.submit(f"/manage_users/admin-main/{act}", {"role": "auditor"})
         assert reply.status == 409

@@ -15,7 +15,7 @@ from comity.faces.web.visit import Visit, to
 from comity.node.accounts.passwords import new_password
 from comity.node.accounts.people import User
 from comity.node.accounts.roles import RIGHTS, Role, role_named
-from comity.node.rest.dates import date
+from comity.node.rest.dates import date, moment
 from comity.node.rest.render import View
 from comity.values.errors import ComityError
 
@@ -27,21 +27,24 @@ async def listed(visit: Visit) -> Response:
 
 async def add(visit: Visit) -> Response:
     """Add a user with a new password, which is shown once."""
-    name, role = visit.field("username"), role_named(visit.field("role"))
+    name, role, expires = visit.field("username"), role_named(visit.field("role")), _expires(visit)
     password = new_password()
     accounts, channel = visit.call.api.accounts, visit.call.principal.channel
     try:
-        await asyncio.to_thread(accounts.add, channel, name, password=password, role=role)
+        await asyncio.to_thread(accounts.add, channel, name, password=password, role=role, expires=expires)
     except ComityError as error:
         return await _list(visit, wrong=str(error))
     return await _list(visit, shown=(f"{name} can log in with the password", password))
 
 
 async def change(visit: Visit) -> Response:
-    """Give a user another role; the last administrator keeps the own."""
-    role = role_named(visit.field("role"))
+    """Give a user another role and end; the last administrator keeps the own, and has no end."""
+    role, expires = role_named(visit.field("role")), _expires(visit)
+    accounts, who = visit.call.api.accounts, (visit.call.principal.channel, visit.call.key)
     try:
-        await asyncio.to_thread(visit.call.api.accounts.set_role, visit.call.principal.channel, visit.call.key, role)
+        await asyncio.to_thread(accounts.set_role, *who, role)
+        if visit.field("expires") != visit.field("was"):  # a form shows the day alone: who leaves it keeps the minute
+            await asyncio.to_thread(accounts.set_expiry, *who, expires)
     except ComityError as error:
         return await _list(visit, wrong=str(error))
     return to("/manage_users")
@@ -63,6 +66,12 @@ async def reset(visit: Visit) -> Response:
     # The word is not in the address, so that no proxy's log has it.
     url = f"{visit.call.base}reset_password/{name}"
     return await _list(visit, shown=(f"Let {name} open {url} and give this word", issued.secret))
+
+
+def _expires(visit: Visit) -> int | None:
+    """The day that a form names, at its end in UTC; None for never."""
+    given = visit.field("expires")
+    return moment(f"{given}T23:59:59Z") if given else None
 
 
 async def _list(visit: Visit, *, wrong: str = "", shown: tuple[str, str] | None = None) -> Response:
