@@ -10,7 +10,7 @@ from comity.node.accounts.roles import Role
 
 NOWHERE = "11111111-2222-4333-8444-555555555555"
 
-# Pages, and what of the API they do. "own" is a user's own doing, for which no right is needed; "anyone" needs no login.
+# Pages, and what of the API they do. "own" is a user's own doing, which needs no right; "anyone" needs no login.
 PAGES = """
 POST /login                            anyone
 POST /theme                            anyone

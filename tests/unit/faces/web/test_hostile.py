@@ -7,7 +7,7 @@ from html import unescape
 from urllib.parse import quote
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from comity.faces.web.code import changes, highlighted
@@ -34,13 +34,25 @@ def network(steady_pages):
     return steady_pages.network
 
 
+@pytest.fixture(scope="module")
+def function(steady_pages):
+    """One that measures."""
+    key = steady_pages.network.function(outputs={"auc": {"kind": "ASSET_PERFORMANCE"}})["key"]
+    steady_pages.network.build(key)
+    return key
+
+
 @FEW
 @given(name=HOSTILE, value=HOSTILE)
-def test_a_plans_words_change_no_tag_of_any_page(steady_pages, name, value):
+@example(name="</script><img src=x onerror=alert(1)>", value='"><img src=x onerror=alert(1)>')
+def test_a_plans_words_change_no_tag_of_any_page(steady_pages, function, name, value):
     network, browser = steady_pages.network, steady_pages.browser()
     shown = list[list[object]]()
     for texts in (("plain", "word"), (name, value)):
         plan = network.plan(name=texts[0], tag=texts[1], metadata={"key": texts[1]})["key"]
+        task = network.task(plan, function, outputs={"auc": {"permissions": network.PUBLIC, "transient": False}})
+        network.add(task)
+        network.run(task["key"], performance="0.5")
         targets = (
             f"/compute_plans?key={plan}",
             f"/compute_plans/{plan}",

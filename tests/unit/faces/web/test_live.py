@@ -6,13 +6,16 @@ What they then ask for is made once for all who are told and see the same.
 from __future__ import annotations
 
 import asyncio
+import re
 from contextlib import aclosing
 
 import pytest
 from tests.unit.node.rest.test_rounds import Experiment, ground
 
 from comity.domain.events import FunctionBuilding, FunctionReady
+from comity.faces.web.frame import Frame
 from comity.faces.web.live import EACH, PACE, Feed, state_of
+from comity.faces.web.rendering import Rendering
 from comity.faces.web.routes import ROUTES
 from comity.faces.web.sharing import Shared
 from comity.node.accounts.roles import Role
@@ -241,17 +244,45 @@ def test_live_parts_are_those_of_the_page_and_hold_nothing_of_the_session(steady
     assert browser.get("/settings", **{"comity-live": "1"}).body.startswith(b"<!doctype html>")
     assert steady_pages.stranger().get("/compute_plans", **{"comity-live": "1"}).status == 303
     browser.submit(f"/compute_plans/{experiment.plan}/favourite")
-    for each, there in ((browser, True), (steward, False)):
-        parts = each.get("/compute_plans", **{"comity-live": "1"}).body.decode()
+    other = another_admin(steady_pages)
+    for each, there in ((browser, True), (other, False), (steward, False)):
+        parts = each.get("/compute_plans?tag=", **{"comity-live": "0"}).body.decode()
         assert ('title="Favourite"' in parts) == there, "each sees the own favourites"
+
+
+def another_admin(pages):
+    """One who has the rights of the first and is not the first."""
+    reply = pages.browser().submit("/manage_users", {"username": "ada", "role": "admin"})
+    password = re.search(r"log in with the password: .*?<code>([^<]+)</code>", reply.body.decode(), re.DOTALL)
+    made = pages.stranger()
+    assert made.log_in("ada", password[1]).status == 303
+    return made
 
 
 def test_live_parts_are_shared_by_those_with_the_same_rights_alone(pages):
     network, word = pages.network, {"comity-live": "0"}
-    steward, auditor = pages.browser("a", Role.STEWARD), pages.browser("a", Role.AUDITOR)
-    before = [each.get("/", **word).body for each in (steward, auditor)]
     theirs = network.function("b")["key"]
     network.write("b", FunctionBuilding(key=theirs), FunctionReady(key=theirs))
-    assert [each.get("/", **word).body for each in (steward, auditor)] == before
-    told = [each.get("/", **{"comity-live": "1"}).body.decode() for each in (steward, auditor)]
-    assert ["Waits for you" in each for each in told] == [True, False]
+    readers = [pages.browser("a", role) for role in (Role.STEWARD, Role.AUDITOR, Role.STEWARD)]
+    shown = [each.get("/", **word).body for each in readers]
+    assert [b"Waits for you" in each for each in shown] == [True, False, True]
+    network.plan(name="another")
+    assert [each.get("/", **word).body for each in readers] == shown, "nothing was said, and nothing is made anew"
+    assert b"another" in readers[0].get("/", **{"comity-live": "1"}).body
+
+
+def test_what_is_shared_is_made_for_nobody_in_particular(steady_pages, monkeypatch):
+    browser, frames = steady_pages.browser(), list[Frame]()
+    page = Rendering.page
+
+    def seen(self, template, frame, *given, **more):
+        frames.append(frame)
+        return page(self, template, frame, *given, **more)
+
+    monkeypatch.setattr(Rendering, "page", seen)
+    for headers in ({}, {"comity-live": "0"}):
+        assert browser.get("/tasks?worker=a", **headers).status == 200
+    own, shared = frames
+    assert own.csrf
+    assert own.user == "admin-main"
+    assert (shared.csrf, shared.user, shared.role, shared.theme) == ("", "", "", "auto")

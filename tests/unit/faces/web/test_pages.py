@@ -60,6 +60,7 @@ def things(steady_pages):
     done, failed, idle = (network.task(plan, function, outputs=outputs) for _ in range(3))
     network.add(done, failed, idle)
     model = network.run(done["key"], performance="0.875", durations={"task_execution": 1500000, "save_outputs": 500000})
+    network.plan(name="=1+1", tag="formula")
     trace = (
         'Traceback (most recent call last):\n  File "model.py", line 7, in train\n    x / 0\nZeroDivisionError: no\n'
     )
@@ -265,6 +266,7 @@ def test_every_list_is_a_file_of_what_its_page_shows(things):
     ]
     assert rows("/plans.csv?metadata_key=disease&metadata_value=lung") == []
     assert browser.get("/plans.csv?metadata_value=hea").status == 400
+    assert [each["name"] for each in rows("/plans.csv?tag=formula")] == ["'=1+1"]
     assert {each["part"] for each in rows(f"/compute_plans/{keys['experiment']}/participation.csv")} == {
         "took part",
         "waits",
