@@ -25,15 +25,22 @@ PACE, EACH = 1.0, 0.03
 """Seconds between two words at least, and for how many pages that grows: a node is not there to draw."""
 
 
+AGAIN = 60.0
+"""Seconds after which all pages are told, whatever has happened: what they say of times, and of nodes that are away,
+follows from no entry."""
+
+
 @final
 class Feed:
     """Of one channel: who listens to what of it, and the words that are said."""
 
-    def __init__(self, following: Following, *, pace: float = PACE, each: float = EACH, beat: float = BEAT) -> None:
+    def __init__(
+        self, following: Following, *, pace: float = PACE, each: float = EACH, beat: float = BEAT, again: float = AGAIN
+    ) -> None:
         self.word = 0
         """The number of the last word."""
         self._following = following
-        self._pace, self._each, self._beat = pace, each, beat
+        self._pace, self._each, self._beat, self._again = pace, each, beat, again
         self._listening: dict[str, set[asyncio.Event]] = {}
         self._states: dict[str, object] = {}
         self._saying: asyncio.Task[None] | None = None
@@ -56,7 +63,7 @@ class Feed:
         try:
             yield "retry: 3000\n\n"
             before = self.word
-            entries, state = await self._following.read(lambda log: (log.size, state_of(log, plan)))
+            entries, state = await self._following.read(lambda log: (log.size, self._state(log, plan)))
             self._states.setdefault(plan, state)
             if size not in (None, entries) or self.word != before:
                 yield said(self.word + 1)
@@ -96,13 +103,15 @@ class Feed:
         changed = self._following.watch()
         try:
             while True:
-                await changed.wait()
+                told_all = not await _set_within(changed, self._again)
                 changed.clear()
                 plans = [plan for plan in self._listening if plan in self._states]
-                now = await self._following.read(lambda log, plans=plans: {each: state_of(log, each) for each in plans})
+                now = await self._following.read(
+                    lambda log, plans=plans: {each: self._state(log, each) for each in plans}
+                )
                 self.word += 1
                 for plan in plans:
-                    if now[plan] != self._states.get(plan):
+                    if told_all or now[plan] != self._states.get(plan):
                         for told in self._listening.get(plan, ()):
                             told.set()
                 self._states = {plan: now.get(plan, state) for plan, state in self._states.items()}
@@ -113,6 +122,10 @@ class Feed:
             self._following.unwatch(changed)
             for told in (each for here in self._listening.values() for each in here):
                 told.set()  # their streams end, and browsers ask for others
+
+    def _state(self, log: Log, plan: str) -> object:
+        here = self._following
+        return state_of(log, plan) if plan else (log.size, here.connected, here.broken)
 
 
 @final
@@ -127,15 +140,22 @@ class Feeds:
         return self._made.setdefault(following.link.channel, Feed(following))
 
 
+async def _set_within(event: asyncio.Event, seconds: float) -> bool:
+    """Whether it was set before so many seconds were over."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await event.wait()
+    except TimeoutError:
+        return False
+
+
 def said(word: int) -> str:
     """A word as the stream has it."""
     return f"event: changed\ndata: {word}\n\n"
 
 
 def state_of(log: Log, plan: str) -> object:
-    """What a page's content follows from: a plan and its tasks, or the whole log."""
-    if not plan:
-        return log.size
+    """What the content of a plan's pages follows from."""
     table = schema.records[Task]
     tasks = select(func.count(), func.sum(table.c.started_at), func.sum(table.c.ended_at)).where(
         table.c.channel == log.channel, table.c.plan == plan

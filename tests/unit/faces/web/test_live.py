@@ -35,6 +35,7 @@ class Following:
 
     def __init__(self):
         self.log, self.watchers, self.readings = Log(), Watchers(), 0
+        self.connected, self.broken = True, ""
 
     def watch(self):
         return self.watchers.add(())
@@ -109,6 +110,24 @@ def test_a_page_that_was_made_of_less_is_told_at_once():
             assert not waiting.done()
             following.grow()
             assert await waiting == f"event: changed\ndata: {feed.word}\n\n"
+
+    run(story())
+
+
+def test_pages_are_told_that_the_hub_has_gone_and_that_time_has_passed():
+    async def story():
+        following = Following()
+        feed = Feed(following, pace=0, each=0)
+        async with aclosing(feed.words("", 0, still)) as stream:
+            await anext(stream)
+            waiting = await told(stream)
+            following.connected = False
+            following.watchers.wake()
+            assert (await waiting).startswith("event: changed")
+        old = Feed(following, pace=0, each=0, again=0)
+        async with aclosing(old.words("", 0, still)) as stream:
+            await anext(stream)
+            assert (await anext(stream)).startswith("event: changed")
 
     run(story())
 
@@ -217,10 +236,9 @@ def test_the_state_of_a_plan_follows_its_tasks_and_no_other(pages):
         part = network.places["a"].part()
         return network.loop.run_until_complete(part.following.read(lambda log: state_of(log, of)))
 
-    plan_before, whole_before = state(plan), state("")
+    plan_before = state(plan)
     network.run(there["key"])
     assert state(plan) == plan_before
-    assert state("") != whole_before
     network.run(here["key"])
     assert state(plan) != plan_before
 
