@@ -35,7 +35,7 @@ NAMES = ["clinic", "hospital"]
 EXPERIMENT = co.Experiment(
     model=co.numpy.Linear(features=13, loss="logistic"),
     train=co.Train(optimizer=co.SGD(lr=0.005), batch_size=4, steps=20),
-    strategy=co.FedAvg(),
+    strategy=co.Scaffold(),  # whose sites remember something between rounds
     metrics=[co.metrics.accuracy, co.metrics.auc],
     rounds=ROUNDS,
     seed=1,
@@ -264,7 +264,7 @@ def test_no_page_has_a_barrier_in_light_or_dark(story, watched):
     theirs = story.nodes["hospital"].get("/approval/")["results"][0]["function"]["key"]
     at = f"/compute_plans/{plan}"
     targets = [
-        *("/", "/compute_plans", "/tasks", "/datasets", "/functions", "/organizations", "/entries", "/search?q=fed"),
+        *("/", "/compute_plans", "/tasks", "/datasets", "/functions", "/organizations", "/entries", "/search?q=scaf"),
         *(at, f"{at}/tasks", f"{at}/workflow", f"{at}/participation", f"{at}/privacy", f"{at}/entries"),
         *(f"/compare?plans={plan}", f"/datasets/{dataset}", "/tasks/aaaaaaaa-0000-4000-8000-000000000002"),
         *("/compute_plans?match=nothing", "/compute_plans?ordering=nonsense"),
