@@ -58,6 +58,7 @@ class View:
         self._wanted: dict[str, set[str]] = {}
         """Commitments whose texts are not read yet, by the fields that they stand in."""
         self._functions: dict[str, nouns.Function] = {}
+        self._creators: dict[str, str] = {}
 
     # Texts
 
@@ -251,7 +252,9 @@ class View:
     def creator(self, each: Plan) -> str:
         if each.owner != self.organization:
             return EXTERNAL
-        return self._names([each.creator]).get(each.creator, each.creator) if each.creator else ""
+        if each.creator and each.creator not in self._creators:
+            self._creators[each.creator] = self._names([each.creator]).get(each.creator, each.creator)
+        return self._creators.get(each.creator, "")
 
     def _function_of(self, each: Task) -> nouns.Function:
         if each.function not in self._functions:
