@@ -41,6 +41,13 @@ EXPERIMENT = co.Experiment(
     seed=1,
 )
 
+RENEW = """async () => {
+  const page = new DOMParser().parseFromString(await (await fetch(location.href)).text(), "text/html");
+  document.getElementById("charts").replaceWith(document.importNode(page.getElementById("charts"), true));
+  document.dispatchEvent(new CustomEvent("comity:changed"));
+}"""
+"""What a page does once it is told that there is more to draw."""
+
 BROKEN = b"def work(inputs, outputs, task_properties):\n    raise ValueError('no such column')\n"
 
 
@@ -159,6 +166,7 @@ def test_the_owner_sees_it_run_without_loading_the_page_again(story, watched):
     page.evaluate("document.body.dataset.kept = 'yes'")
     playwright.expect(page.locator("#facts")).to_contain_text(f"{ROUNDS} of {ROUNDS}", timeout=SECONDS * 1000)
     playwright.expect(page.locator("#facts")).to_contain_text("Done", timeout=SECONDS * 1000)
+    playwright.expect(page.get_by_text("Resume", exact=True)).to_be_visible()  # where Cancel was
     assert page.evaluate("document.body.dataset.kept") == "yes"
     page.reload()
     playwright.expect(page.locator(".chart")).to_have_count(2)
@@ -177,6 +185,10 @@ def test_figures_show_where_the_pointer_is_and_can_be_pinned(story, watched):
     playwright.expect(tip).to_be_visible()
     page.locator(".chart").first.get_by_role("button", name="hospital").click()
     playwright.expect(tip).not_to_contain_text("hospital")
+    page.evaluate(RENEW)
+    hospital = page.locator(".chart").first.get_by_role("button", name="hospital")
+    playwright.expect(hospital).to_have_attribute("aria-pressed", "false")
+    playwright.expect(page.locator(".chart").first.locator(".line:visible")).to_have_count(2)
     for kind in ("SVG", "PNG"):
         with page.expect_download() as given:
             page.locator(".chart").first.get_by_role("button", name=kind).click()
@@ -235,7 +247,11 @@ def test_a_plan_is_cancelled_by_the_keyboard_alone(story, watched):
     plan = node.post("/compute_plan/", {"key": "aaaaaaaa-0000-4000-8000-000000000003", "name": "long"})["key"]
     task = {"key": "aaaaaaaa-0000-4000-8000-000000000004", "function_key": function, "worker": "hospital"}
     rest = {"compute_plan_key": plan, "inputs": [], "outputs": {}, "tag": None, "metadata": None, "rank": None}
+    page.goto(f"/compute_plans/{plan}/workflow")
+    playwright.expect(page.locator("#graph")).to_contain_text("No task yet")
     node.post("/task/bulk_create/", {"tasks": [{**task, **rest}]})
+    playwright.expect(page.locator("a.box")).to_be_visible()  # the page follows
+    page.get_by_role("button", name="Fit").click()
     page.goto(f"/compute_plans/{plan}/tasks")
     playwright.expect(page.locator("#list")).to_contain_text("approval by hospital")
     reach(page, "Cancel plan")
