@@ -44,7 +44,8 @@ def demands(rule: Rule) -> list[str]:
     if rule.least > 1:
         made.append(f"sums of {rule.least} sites at least")
     if math.isfinite(rule.epsilon):
-        made.append(f"differential privacy with ε ≤ {rule.epsilon:g}, δ ≤ {rule.delta:g}")
+        whose = "the whole site" if rule.unit == "site" else "each record"
+        made.append(f"differential privacy of {whose} with ε ≤ {rule.epsilon:g}, δ ≤ {rule.delta:g}")
     if rule.rounds is not None:
         made.append(f"{rule.rounds} rounds at most")
     if "*" not in rule.metrics:

@@ -18,7 +18,7 @@ from comity.node.policy import ledger
 from comity.node.rest import nouns
 from comity.node.rest.render import View
 from comity.node.rest.rounds import one
-from comity.privacy.budget import spent
+from comity.privacy.budget import Line, spent
 from comity.values.errors import NotFound
 from comity.values.quorum import enough
 
@@ -116,14 +116,15 @@ async def privacy(visit: Visit) -> Response:
     return await show_plan(visit, "plan_privacy.html", found)
 
 
-def _spent(view: View, plan: Plan) -> list[tuple[str, str, float, float]]:
-    """(dataset's name, what became of it, ε, δ) of what the plan was to spend of this organization's budgets."""
+def _spent(view: View, plan: Plan) -> list[tuple[str, str, Line]]:
+    """(dataset's name, what became of it, ε and δ) of what the plan was to spend of this organization's budgets."""
     here = view.log.connection, view.log.channel
-    made: list[tuple[str, str, float, float]] = []
+    made: list[tuple[str, str, Line]] = []
     for dataset in ledger.datasets_of(*here, plan.key):
-        line = spent(ledger.lines(*here, dataset)).last[plan.key]
-        said = {"reserve": "reserved", "charge": "spent", "release": "given back"}[line.does]
-        made.append((view.text(need(view.records, Dataset, dataset).name), said, line.epsilon, line.delta))
+        for (run, _), line in sorted(spent(ledger.lines(*here, dataset)).last.items()):
+            if run == plan.key:
+                said = {"reserve": "reserved", "charge": "spent", "release": "given back"}[line.does]
+                made.append((view.text(need(view.records, Dataset, dataset).name), said, line))
     return made
 
 
