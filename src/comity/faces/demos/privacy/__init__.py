@@ -36,7 +36,7 @@ NOTES = (
     "Images are read off one step along all of a hospital's {images} images, from the first layer's gradients. The "
     "attacker wrote the first parameters, as whoever writes an experiment or hands on its state could; with torch's "
     "own, fewer come back. An image is back above 40 dB; PSNR is the median of all {all} images, each with what is "
-    "most like it. The mean image has {mean:.1f} dB.",
+    "most like it, as read or as the best guess. The mean image has {mean:.1f} dB.",
     "Members are told from images of nobody by LiRA against {targets} federations, with {shadows} of the attacker's "
     "own; the better figure of what each hospital sent last and of their last average is shown. At most: upper end of "
     "the 95 % interval, in which every decision counts as one by itself.",

@@ -44,11 +44,11 @@ def _strips(findings: dict[str, Finding]) -> list[Strip]:
     nothing, secure, dp, both = (findings[name].tampered for name in ("nothing", "secure sum", "DP", "both"))
     return [
         Strip("images at\nHospital A", nothing.truth, None),
-        Strip("nothing:\nits own part", nothing.parts.likeliest, nothing.parts.psnr),
+        Strip("nothing:\nits own part", nothing.parts.found, nothing.parts.psnr),
         Strip("secure sum:\nits masked part", secure.parts.read, secure.parts.read_psnr),
-        Strip("secure sum:\nthe sum of all", secure.total.likeliest, secure.total.psnr),
+        Strip("secure sum:\nthe sum of all", secure.total.found, secure.total.psnr),
         Strip("DP: its own\npart, as read", dp.parts.read, dp.parts.read_psnr),
-        Strip("DP: the best\nguess", dp.parts.likeliest, dp.parts.psnr),
+        Strip("DP: the best\nguess", dp.parts.found, dp.parts.psnr),
         Strip("both: the sum,\nas read", both.total.read, both.total.read_psnr),
     ]
 

@@ -45,16 +45,26 @@ def experiment(setting: Setting, *, tampered: bool) -> Experiment:
 @final
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """Each image beside what an attack found that is most like it."""
+    """Each image beside what an attack found that is most like it, in two ways."""
 
-    psnr: Array
-    """In dB (n,)."""
-    likeliest: Array
-    """Found (n, 784), in the light of what such images look like."""
     read: Array
     """Found (n, 784), as the numbers say."""
     read_psnr: Array
     """Of what was read, in dB (n,)."""
+    likeliest: Array
+    """Found (n, 784), in the light of what such images look like, and of the protection that is said to be on."""
+    likeliest_psnr: Array
+    """Of the likeliest, in dB (n,)."""
+
+    @property
+    def psnr(self) -> Array:
+        """Of the better of both, in dB (n,): a protection that is said to be on, and is not, does not pass for one."""
+        return np.maximum(self.read_psnr, self.likeliest_psnr)
+
+    @property
+    def found(self) -> Array:
+        """The better of both (n, 784)."""
+        return np.where((self.read_psnr > self.likeliest_psnr)[:, np.newaxis], self.read, self.likeliest)
 
     @property
     def exact(self) -> int:
@@ -109,8 +119,8 @@ def attacked(setting: Setting, sites: Sequence[Site], public: Public, *, tampere
 
     def view(contribution: Contribution, truth: Array, deviation: float) -> View:
         read, likeliest = _found(contribution, first.before, public, noise=deviation, tampered=tampered)
-        (psnr, which), (read_psnr, as_read) = best_psnr(truth, likeliest), best_psnr(truth, read)
-        return View(psnr=psnr, likeliest=likeliest[which], read=read[as_read], read_psnr=read_psnr)
+        (read_psnr, as_read), (likeliest_psnr, which) = best_psnr(truth, read), best_psnr(truth, likeliest)
+        return View(read=read[as_read], read_psnr=read_psnr, likeliest=likeliest[which], likeliest_psnr=likeliest_psnr)
 
     parts = [view(first.parts[name], images[name], inf if setting.secure else noise) for name in images]
     truth = np.concatenate(list(images.values()))
