@@ -17,6 +17,9 @@ from comity.values.tree import Array
 SHOWN = 7
 """Images of the first hospital, as they come."""
 
+GAP = 4
+"""Pixels between two of them."""
+
 
 class Strip(NamedTuple):
     """One line of pictures."""
@@ -32,9 +35,8 @@ def drawing(lab: Lab) -> Figure:
     left, right = np.asarray(made.subfigures(1, 2, width_ratios=(1.35, 1)))
     made.suptitle(lab.title, x=0.01, ha="left", fontsize=14, fontweight="bold", color=INK)
     strips = _strips({each.setting.name: each for each in lab.findings})
-    grid = left.subplots(len(strips), SHOWN, squeeze=False)
-    for axes, strip in zip(grid, strips, strict=True):
-        _strip(list(axes), strip)
+    for axes, strip in zip(left.subplots(len(strips)), strips, strict=True):
+        _strip(axes, strip)
     _curves(right.subplots(), lab.findings)
     return made
 
@@ -53,16 +55,21 @@ def _strips(findings: dict[str, Finding]) -> list[Strip]:
     ]
 
 
-def _strip(line: Sequence[Axes], strip: Strip) -> None:
+def _strip(axes: Axes, strip: Strip) -> None:
+    """All images of a line in one: axes for each would take most of the time that a picture takes."""
     side = round(strip.images.shape[1] ** 0.5)
-    for at, axes in enumerate(line):
-        axes.imshow(strip.images[at].reshape(side, side), cmap="gray", vmin=0, vmax=1)
-        axes.set_xticks([])
-        axes.set_yticks([])
-        axes.spines[:].set_color(SITE)
-        if strip.psnr is not None:
-            axes.set_title(f"{strip.psnr[at]:.0f} dB", fontsize=8, color=INK, pad=2)
-    line[0].set_ylabel(strip.label, rotation=0, ha="right", va="center", fontsize=9, color=INK, labelpad=8)
+    apart = ((0, 0), (0, 0), (0, GAP))
+    framed = np.pad(strip.images[:SHOWN].reshape(-1, side, side), apart, constant_values=np.nan)  # (n, side, side + gap)
+    axes.imshow(np.hstack(list(framed))[:, :-GAP], cmap="gray", vmin=0, vmax=1)
+    axes.spines[:].set_visible(False)
+    axes.set_yticks([])
+    axes.set_xticks([])
+    if strip.psnr is not None:
+        said = [f"{each:.0f} dB" for each in strip.psnr[:SHOWN]]
+        middles = [(side - 1) / 2 + at * (side + GAP) for at in range(len(said))]
+        axes.set_xticks(middles, said, fontsize=8, color=INK)
+        axes.tick_params(top=True, labeltop=True, bottom=False, labelbottom=False, length=0, pad=2)
+    axes.set_ylabel(strip.label, rotation=0, ha="right", va="center", fontsize=9, color=INK, labelpad=8)
 
 
 def _curves(axes: Axes, findings: Sequence[Finding]) -> None:
