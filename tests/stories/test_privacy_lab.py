@@ -1,13 +1,15 @@
 """Images and members are found in what leaves four hospitals, until a secure sum hides who and DP hides the record.
 
-`make long` runs the lab as `comity demo privacy` does; `make test` with smaller networks to read images off, fewer
-federations under attack, and fewer of the attacker's own. The claims are the same.
+`make long` runs the lab as `comity demo privacy --more` does, and finds the page's figures; `make test` with smaller
+networks to read images off, fewer rounds, fewer federations under attack and of the attacker's own, and one
+other ε. The claims are the same.
 """
 
 import json
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -24,10 +26,14 @@ def told(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("lab")
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "short":
-            patch.setattr(networks, "UNITS", 192)
-            patch.setattr(members, "TARGETS", 5)
-            patch.setattr(members, "SHADOWS", 20)
-        result = CliRunner().invoke(app, ["demo", "privacy", "--save", str(folder), "--json"], catch_exceptions=False)
+            train = replace(members.PLAIN.train, steps=40)
+            patch.setattr(members, "PLAIN", replace(members.PLAIN, train=train, rounds=2, evaluate_every=2))
+            patch.setattr(networks, "UNITS", 128)
+            patch.setattr(members, "TARGETS", 4)
+            patch.setattr(members, "SHADOWS", 16)
+            patch.setattr(privacy, "OTHER_EPSILONS", (1000.0,))
+        command = ["demo", "privacy", "--more", "--save", str(folder), "--json"]
+        result = CliRunner().invoke(app, command, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return json.loads(result.stdout), folder
 
@@ -47,19 +53,18 @@ def attack(told, setting, **where):
 def test_without_protection_images_come_back_with_their_hospital_and_members_are_told(settings):
     nothing = settings["nothing"]
     assert nothing["ε"] is None
-    assert nothing["PSNR"] > 40
-    assert nothing["hospital known"] == nothing["images back"] > 200
+    assert nothing["hospital known"] == nothing["images back"] > 120
     assert nothing["LiRA AUC"] > 0.65
     assert nothing["TPR at 1 % FPR"] > 0.03
 
 
 def test_even_parameters_that_nobody_tampered_with_give_images_away(told):
-    assert attack(told, "nothing", **{"first parameters": "torch's own"})["exact, parts"] > 20
+    assert attack(told, "nothing", **{"first parameters": "torch's own"})["exact, parts"] > 10
 
 
 def test_of_a_secure_sum_images_come_back_and_nobody_knows_whose(told, settings):
     secure, nothing = settings["secure sum"], settings["nothing"]
-    assert secure["images back"] > 60
+    assert secure["images back"] > 20
     assert secure["hospital known"] == 0
     sums = [attack(told, name, **{"first parameters": "an attacker's"})["exact, sum"] for name in settings][:2]
     assert sums[0] == sums[1] == secure["images back"]  # the sum is the same, masked or not
@@ -91,7 +96,7 @@ def test_with_dp_images_are_the_mean_image_and_members_are_not_told(told, settin
         assert made["images back"] == made["hospital known"] == 0
         for by in ("parts", "sum"):
             found = attack(told, name, by=by, rounds="last")
-            assert found["members"] >= 5 * 312
+            assert found["members"] >= 4 * 312
             assert found["AUC"] <= 0.55
             assert found["at most"] <= 0.03
 
@@ -121,25 +126,43 @@ def test_the_report_says_what_hides_what_and_what_comity_warned_of(told):
     assert "ε = 3" in (folder / "summary.md").read_text()
 
 
+def test_what_more_epsilon_costs_and_gives(told, settings):
+    (panel,) = told[0]["more"].values()
+    loosest = panel[-1]
+    assert settings["DP"]["LiRA AUC"] + 0.1 < loosest["LiRA AUC"] < settings["nothing"]["LiRA AUC"]
+    assert settings["DP"]["test AUC"] < loosest["test AUC"]
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("told", ["whole"], indirect=True)
 def test_the_pages_figures_are_those_of_a_run(told):
-    """Of the first table of docs/howto/privacy-lab.md; another processor may round a figure otherwise."""
-    lines = [line.strip("|").split("|") for line in PAGE.read_text().splitlines() if line.startswith("|")]
-    rows = {cells[0].strip(): [float(cell) for cell in cells[1:] if cell.strip()] for cells in lines[2:6]}
-    assert rows.keys() == told[0]["settings"].keys()
-    for name, figures in told[0]["settings"].items():
-        made = [figure for figure in figures.values() if figure is not None]
-        assert made == pytest.approx(rows[name], abs=5e-3, rel=5e-3), name
+    """Of the tables of docs/howto/privacy-lab.md; another processor may round a figure otherwise."""
+    main, epsilons, images, members = tables(PAGE.read_text())
+    settings, (panel,) = told[0]["settings"], told[0]["more"].values()
+    assert main == {name: near(row.values()) for name, row in settings.items()}
+    assert list(epsilons) == ["1", "3", "10", "100", "∞"]
+    measured = [panel[0], settings["DP"], panel[1], panel[2], settings["nothing"]]
+    columns = [column for column in panel[0] if column not in ("ε", "hospital known")]
+    assert list(epsilons.values()) == [near(row[column] for column in columns) for row in measured]
+    for name, found in images.items():
+        rows = [attack(told, name, **{"first parameters": of}) for of in ("an attacker's", "torch's own")]
+        assert found == near(row[column] for row in rows for column in ("exact, parts", "exact, sum")), name
+    for name, found in members.items():
+        rows = [attack(told, name, by=by, rounds=rounds) for rounds in ("last", "all") for by in ("parts", "sum")]
+        assert found == near(row["AUC"] for row in rows), name
 
 
-def test_a_second_panel_says_what_other_epsilons_do(monkeypatch):
-    monkeypatch.setattr(networks, "UNITS", 32)
-    monkeypatch.setattr(members, "TARGETS", 2)
-    monkeypatch.setattr(members, "SHADOWS", 16)
-    monkeypatch.setattr(privacy, "OTHER_EPSILONS", (1.0, 1000.0))
-    (panel,) = privacy.more(iter)
-    np.testing.assert_allclose(panel.column("ε"), [1, 1000], rtol=2e-3)
-    tight, loose = panel.column("LiRA AUC")
-    assert tight < 0.57 < loose
-    assert panel.column("test AUC")[0] < panel.column("test AUC")[1]
+def tables(page):
+    """Of each table its rows' figures by what they are of."""
+    found = []
+    for before, line in pairwise(page.splitlines()):
+        if line.startswith("|---"):
+            found.append({})
+        elif line.startswith("|") and before.startswith("|"):
+            name, *cells = (cell.strip() for cell in line.strip("|").split("|"))
+            found[-1][name] = [float(cell) for cell in cells if cell]
+    return found
+
+
+def near(figures):
+    return pytest.approx([figure for figure in figures if figure is not None], abs=5e-3, rel=5e-3)

@@ -59,7 +59,9 @@ def _strip(axes: Axes, strip: Strip) -> None:
     """All images of a line in one: axes for each would take most of the time that a picture takes."""
     side = round(strip.images.shape[1] ** 0.5)
     apart = ((0, 0), (0, 0), (0, GAP))
-    framed = np.pad(strip.images[:SHOWN].reshape(-1, side, side), apart, constant_values=np.nan)  # (n, side, side + gap)
+    framed = np.pad(
+        strip.images[:SHOWN].reshape(-1, side, side), apart, constant_values=np.nan
+    )  # (n, side, side + gap)
     axes.imshow(np.hstack(list(framed))[:, :-GAP], cmap="gray", vmin=0, vmax=1)
     axes.spines[:].set_visible(False)
     axes.set_yticks([])
