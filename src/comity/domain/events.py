@@ -269,6 +269,8 @@ class SiteNoise(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     delta: Number
     clip: Number
     """The largest norm of a site's floats."""
+    arrays: BlobDigest
+    """Of names and shapes of a contribution's arrays, fixed before any data are looked at: sites give no others."""
     colluding: Annotated[int, Meta(ge=0, le=40)] = 0
 
 

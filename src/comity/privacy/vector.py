@@ -80,14 +80,21 @@ class Layout:
         """Coordinates of the vector."""
         return self.numbers + EXTRA
 
+    @property
+    def arrays(self) -> Digest:
+        """What names, kinds and shapes of the arrays are known by, whatever they are encoded by and for."""
+        return digest(canonical(self._written()))
+
     def form(self, scale: Scale, session: Digest) -> Digest:
         """What this layout, encoded at this scale, is known by in a session."""
         return digest(self.written(scale, session))
 
     def written(self, scale: Scale, session: Digest) -> bytes:
         """This layout, encoded at this scale for a session, in its one form, which `read_layout` reads."""
-        leaves: list[_Written] = [(leaf.path, leaf.floats, list(leaf.shape)) for leaf in self.leaves]
-        return canonical(_Form(session, leaves, *_known_by(scale)))
+        return canonical(_Form(session, self._written(), *_known_by(scale)))
+
+    def _written(self) -> list[_Written]:
+        return [(leaf.path, leaf.floats, list(leaf.shape)) for leaf in self.leaves]
 
 
 class _Form(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

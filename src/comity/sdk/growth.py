@@ -10,11 +10,13 @@ from typing import NoReturn, cast, final
 
 from comity.domain.events import FunctionInput, FunctionOutput, Growth, Masking, SiteData, SiteNoise, Stop
 from comity.domain.words import Stage
+from comity.engine import foreseen
 from comity.engine.experiment import Experiment
 from comity.engine.simulate import check_numbers
 from comity.privacy.site_dp import SiteDP
 from comity.privacy.terms import Bits
-from comity.values import tree
+from comity.privacy.vector import Layout
+from comity.values.contribution import Contribution
 from comity.values.errors import InvalidInput, NotSupported
 from comity.values.strategy import SeesEach
 
@@ -84,10 +86,14 @@ def growth(
     """
     strategy, stop = experiment.strategy, experiment.stop
     chosen = selected(experiment, sorted(sites))
+    noise: SiteNoise | None = None
     if (secure := experiment.secure_sum) is not None:
+        layout = None if (dp := experiment.site_dp) is None else _layout(experiment, len(sites))
         for each in chosen or (tuple(sites),):
             needed = secure.needed(sum(site != aggregator for site in each))
-            _check_noise(experiment, needed, len(each))
+            if layout is not None:
+                _check_noise(experiment, layout.numbers, survivors=needed, sites=len(each))
+        noise = None if dp is None or layout is None else _noise(dp, layout)
     return Growth(
         experiment=experiment.to_json(),
         sites=dict(sites),
@@ -114,7 +120,7 @@ def growth(
         continues=before.continues,
         after=before.rounds,
         memories=dict(before.memories),
-        masking=_masking(experiment),
+        masking=_masking(experiment, noise),
     )
 
 
@@ -133,7 +139,7 @@ def selected(experiment: Experiment, names: Sequence[str]) -> tuple[tuple[str, .
     return () if all(each == tuple(names) for each in every) else tuple(every)
 
 
-def _masking(experiment: Experiment) -> Masking | None:
+def _masking(experiment: Experiment, noise: SiteNoise | None) -> Masking | None:
     secure = experiment.secure_sum
     if secure is None:
         return None
@@ -145,25 +151,30 @@ def _masking(experiment: Experiment) -> Masking | None:
         least=secure.least,
         metric_limit=repr(float(secure.metric_limit)),
         exact=experiment.model is None,
-        noise=None if experiment.site_dp is None else _noise(experiment.site_dp),
+        noise=noise,
     )
 
 
-def _noise(dp: SiteDP) -> SiteNoise:
+def _layout(experiment: Experiment, sites: int) -> Layout:
+    """Of what each site will give to a masked sum; raises NotSupported where that hangs on its data."""
+    return Layout.of(Contribution({"total": foreseen.contribution(experiment, sites).total}, 1))
+
+
+def _noise(dp: SiteDP, layout: Layout) -> SiteNoise:
     return SiteNoise(
         epsilon="inf" if dp.epsilon is None else repr(float(dp.epsilon)),
         multiplier="0.0" if dp.noise_multiplier is None else repr(float(dp.noise_multiplier)),
         delta=repr(float(dp.delta)),
         clip=repr(float(dp.clip)),
+        arrays=layout.arrays,
         colluding=dp.colluding,
     )
 
 
-def _check_noise(experiment: Experiment, survivors: int, sites: int) -> None:
-    """Raise InvalidInput where no noise of a model of this size keeps the budget, or where it does not fit the ring."""
-    dp, secure, model = experiment.site_dp, experiment.secure_sum, experiment.model
-    if dp is not None and secure is not None and model is not None:
-        numbers = tree.size(model.init(experiment.seed))
+def _check_noise(experiment: Experiment, numbers: int, *, survivors: int, sites: int) -> None:
+    """Raise InvalidInput where no noise of so many numbers keeps the budget, or where it does not fit the ring."""
+    dp, secure = experiment.site_dp, experiment.secure_sum
+    if dp is not None and secure is not None:
         noise = dp.noise(survivors=survivors, coordinates=numbers, rounds=experiment.rounds)
         dp.scale(noise, bits=secure.bits, sites=sites)
 

@@ -25,6 +25,7 @@ from comity.domain.records import Function, MaskedSum, Model, Organization
 from comity.domain.rounds import local
 from comity.domain.sums import SUM
 from comity.domain.words import Permission
+from comity.values.digest import digest
 from comity.values.errors import Conflict, Forbidden, InvalidInput
 
 MASKING = Masking(clip="1.0", max_weight=100, metric_limit="8.0")
@@ -219,7 +220,7 @@ def test_a_round_is_given_up_when_too_few_can_be_in_its_sum(masked):
 
 
 def noised(exact=False, **changes):
-    noise = SiteNoise(**{"delta": "1e-05", "clip": "1.0", **changes})
+    noise = SiteNoise(**{"delta": "1e-05", "clip": "1.0", "arrays": digest(b""), **changes})
     return Masking(clip="1.0", max_weight=9, metric_limit="8.0", exact=exact, noise=noise)
 
 

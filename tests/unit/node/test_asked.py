@@ -7,6 +7,7 @@ import pytest
 
 from comity.domain.events import Growth, Masking, SiteData, SiteNoise
 from comity.node.policy.asked import spends
+from comity.values.digest import digest
 
 KEY = "0b9ec7a6-5e3b-4b8c-8d8e-0a1b2c3d4e5f"
 
@@ -24,7 +25,7 @@ def growth(noise=None, masked=True, privacy=()):
 
 
 def noise(epsilon="0.5", **more):
-    return SiteNoise(**{"epsilon": epsilon, "delta": "1e-05", "clip": "1.0", **more})
+    return SiteNoise(**{"epsilon": epsilon, "delta": "1e-05", "clip": "1.0", "arrays": digest(b""), **more})
 
 
 RECORD = {"type": "privacy.RecordDP", "epsilon": 2.0, "delta": 1e-5}

@@ -9,6 +9,7 @@ import comity as co
 from comity.domain.events import Masking, SiteData, SiteNoise, Stop
 from comity.sdk.continuing import continued
 from comity.sdk.growth import Before, growth, selected, signatures
+from comity.values.digest import digest
 from comity.values.errors import InvalidInput, NotSupported
 
 TRAINING = {
@@ -116,13 +117,16 @@ def test_a_masked_growth_says_how_its_sums_are_masked():
     ).masking.exact
 
 
+ARRAYS = digest(b'[["total/bias",true,[]],["total/weight",true,[2]]]')
+
+
 def test_a_noised_growth_says_what_sites_add():
     dp = co.privacy.SiteDP(epsilon=8.0, delta=1e-5, clip=0.5, colluding=1)
     made = grown(experiment(privacy=[dp, co.privacy.SecureSum()]), "abcde").masking
-    assert made.noise == SiteNoise(epsilon="8.0", delta="1e-05", clip="0.5", colluding=1)
+    assert made.noise == SiteNoise(epsilon="8.0", delta="1e-05", clip="0.5", arrays=ARRAYS, colluding=1)
     other = co.privacy.SiteDP(noise_multiplier=2.0, delta=1e-5, clip=0.5)
     made = grown(experiment(privacy=[other, co.privacy.SecureSum()]), "abcde").masking
-    assert made.noise == SiteNoise(multiplier="2.0", delta="1e-05", clip="0.5")
+    assert made.noise == SiteNoise(multiplier="2.0", delta="1e-05", clip="0.5", arrays=ARRAYS)
     assert grown(experiment(privacy=[other])).masking is None
 
 

@@ -39,8 +39,6 @@ def masked_input(
     except (KeyError, TypeError, ValueError) as error:  # a user's function left it
         raise InvalidInput(f"what the task has left is no contribution: {error}") from error
     layout = Layout.of(contribution)
-    if summed.noise is not None:
-        _check_noised(contribution, layout)
     scale = summed.scale_of(layout.numbers)
     vector = Vector(contribution, scale, norm=summed.norm, rounding=secrets.rounding)
     form = blobs.put([vector.layout.written(scale, summed.terms.session)])
@@ -55,10 +53,11 @@ def masked_input(
     return SitePart(state=state, said=messages.encode(said), pieces=(form, *pieces))
 
 
-def _check_noised(contribution: Contribution, layout: Layout) -> None:
-    """Raise InvalidInput where a number would leave without noise; the weight does, so it must tell nothing."""
-    if contribution.weight != 1:
-        raise InvalidInput(f"under SiteDP every site's weight is 1, not {contribution.weight:g}")
+def _check_noised(layout: Layout, arrays: str) -> None:
+    """Raise InvalidInput where something would leave without noise: names and shapes are read by who adds, too."""
+    if layout.arrays != arrays:
+        found = ", ".join(f"{leaf.path[:80]} {leaf.shape}" for leaf in layout.leaves[:3]) or "none"
+        raise InvalidInput(f"under SiteDP a contribution has the arrays that its plan fixes, not these: {found} ...")
     plain = next((leaf.path for leaf in layout.leaves if leaf.size and not leaf.floats), None)
     if plain is not None:
         raise InvalidInput(f"SiteDP noises floats, but the contribution's {plain!r} holds whole numbers")
@@ -74,9 +73,17 @@ def _read(blobs: Blobs, blob: str, folder: Path) -> Mapping[str, Any]:
 
 
 def given(summed: Masked, held: Mapping[str, Any]) -> Contribution:
-    """What a site gives to the sum, of what its task has left."""
+    """What a site gives to the sum, of what its task has left.
+
+    Under noise neither a weight nor names of columns: the task's code chooses them, and no noise hides them. Raises
+    InvalidInput for arrays that would tell more than noised numbers do.
+    """
     if summed.task.stage == "scores":
         metrics = {name: each for name, each in held.items() if isinstance(each, Mapping)}
         return Contribution(metrics, 1 if metrics else 0)
+    if summed.noise is not None:
+        contribution = Contribution({"total": held.get("total", {})}, 1)
+        _check_noised(Layout.of(contribution), summed.arrays)
+        return contribution
     total = {"columns": held.get("columns", {}), "total": held.get("total", {})}
     return Contribution(total, float(held["weight"]))

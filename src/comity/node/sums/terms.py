@@ -34,6 +34,8 @@ class Masked:
     """The largest Euclidean norm of a site's floats for each unit of its weight; None for any."""
     noise: SiteDP | None = None
     """By what each site noises its floats; None where it does not."""
+    arrays: str = ""
+    """With noise, the digest of names and shapes that every contribution has, as the plan fixes it."""
 
     @property
     def key(self) -> str:
@@ -86,7 +88,7 @@ def masked(records: Records, record: MaskedSum) -> Masked:
         return Masked(record, task, plan, terms, secure.scale(number), secure.norm)
     noise = site_dp(masking.noise)
     norm = noise.clip if secure.norm is None else min(noise.clip, secure.norm)
-    return Masked(record, task, plan, terms, secure.scale(number), norm, noise)
+    return Masked(record, task, plan, terms, secure.scale(number), norm, noise, masking.noise.arrays)
 
 
 def site_dp(noise: SiteNoise) -> SiteDP:

@@ -1,6 +1,7 @@
 """Noise that sites add to their own parts of a masked sum, between nodes: enough whoever falls out, and never none."""
 
 import asyncio
+from dataclasses import replace
 from math import sqrt
 
 import numpy as np
@@ -11,12 +12,16 @@ from tests.unit.node.sums.test_sums import begun, given, included, run, total
 
 from comity.domain.events import Masking, SiteNoise
 from comity.domain.records import MaskedSum
-from comity.node.sums import making
+from comity.node.sums import inputs, making
 from comity.node.sums.terms import masked
+from comity.privacy.vector import Layout
+from comity.values.contribution import Contribution
+from comity.values.errors import InvalidInput
 
 COUNT = 8_000
 SIGMA = 0.05
-NOISE = SiteNoise(multiplier="0.5", delta="0.001", clip="0.1")
+ARRAYS = Layout.of(Contribution({"total": {"w": np.zeros(COUNT)}}, 1)).arrays
+NOISE = SiteNoise(multiplier="0.5", delta="0.001", clip="0.1", arrays=ARRAYS)
 
 
 @pytest.fixture(autouse=True)
@@ -110,24 +115,75 @@ def test_a_node_holds_its_site_to_the_clip_whatever_its_task_has_left(parties, c
     run(story())
 
 
-@pytest.mark.parametrize(
-    "odd",
-    [
-        {"weight": np.asarray(2.0)},  # as if it were two sites
-        {"weight": np.asarray(0.0)},  # as if it were none, which the sum would tell
-        {"total": {"w": np.zeros(COUNT, np.float32), "n": np.arange(3)}},  # whole numbers, which nothing noises
-    ],
-)
-def test_a_part_that_would_tell_more_is_not_given(parties, contribution, odd):
+ODD = {
+    "whole numbers": {"w": np.zeros(COUNT, np.float32), "n": np.arange(3)},
+    "a name": {"w": np.zeros(COUNT, np.float32), "patient-4711 HIV+": np.zeros(0)},
+    "another name": {"v": np.zeros(COUNT, np.float32)},
+    "a shape": {"w": np.zeros((COUNT, 1), np.float32)},
+    "a size": {"w": np.zeros(COUNT - 1, np.float32)},
+    "nothing": {},
+}
+
+
+@pytest.fixture(scope="module")
+def noised():
+    made = Grown(*"abcdz", sites="abcd", aggregator="z", quorum="1", masking=masking()).begin()
+    return masked(made.log.records, made.log.get(MaskedSum, made.key("sum", 1)))
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_arrays_that_would_tell_more_are_refused(noised, contribution, odd):
+    held = part(contribution)
+    assert inputs.given(noised, held).weight == 1
+    with pytest.raises(InvalidInput, match="has the arrays that its plan fixes, not these"):
+        inputs.given(noised, {**held, "total": ODD[odd]})
+
+
+def test_whole_numbers_are_refused_even_where_a_plan_says_so(noised, contribution):
+    """Whoever uploads the plan fixes its arrays, and nothing noises these."""
+    arrays = Layout.of(Contribution({"total": ODD["whole numbers"]}, 1)).arrays
+    with pytest.raises(InvalidInput, match="'total/n' holds whole numbers"):
+        inputs.given(replace(noised, arrays=arrays), part(contribution, total=ODD["whole numbers"]))
+
+
+def test_a_part_that_would_tell_more_is_not_given(parties, contribution):
     async def story():
         made = parties(masking=masking())
         made.start()
         await begun(made)
         for site in "abcd":
-            made.trains(site, part(contribution, **(odd if site == "d" else {})))
+            made.trains(site, part(contribution, **({"total": ODD["a name"]} if site == "d" else {})))
         made.tell()
         await given(made, "abc")
         assert included(made, await made.closed()) == "abc"
+        assert not any(b"patient" in each for each in everything(made, "z"))
         await made.close()
 
     run(story())
+
+
+def test_a_weight_and_names_of_columns_go_nowhere(parties, contribution):
+    """The aggregator reads every form, and the sum of weights has no noise: what the task's code writes there is left
+    aside."""
+
+    async def story():
+        made = parties(masking=masking())
+        made.start()
+        await begun(made)
+        for site in "abcd":
+            told = {"columns": {"9 patient-4711 HIV+": np.zeros(0)}, "weight": np.asarray(0.0)}
+            made.trains(site, part(contribution, **(told if site == "d" else {})))
+        made.tell()
+        assert included(made, await made.closed()) == "abcd"
+        held = total(made)
+        assert (held["weight"], set(held), set(held["total"])) == (4, {"total", "weight"}, {"w"})
+        assert not any(b"patient" in each for each in everything(made, "z"))
+        await made.close()
+
+    run(story())
+
+
+def everything(parties, name):
+    """All blobs that a party holds."""
+    blobs = parties.exchange[name].blobs
+    return [b"".join(blobs.open(each)) for each in blobs.digests()]
