@@ -119,7 +119,7 @@ def noise_of(run, sites):
 def ledger(network):
     (dataset,) = [each for each in network.nodes["org2"].get("/budget/") if each["name"] == "broad"]
     assert dataset["unit"] == "site"
-    return [(line["does"], line["epsilon"], line["unit"]) for line in dataset["lines"]]
+    return [(line["does"], line["epsilon"], line.get("unit", "record")) for line in dataset["lines"]]
 
 
 @contextmanager
@@ -234,7 +234,12 @@ def test_sites_noise_their_parts_and_no_two_of_them_know_it(broad):
     )
     assert 4.9 < statement.epsilon <= 5.0
     assert (statement.unit, statement.accountant, run.history[0].clipped) == ("site", "RDP", 0)
-    assert ledger(network)[-2:] == [("reserve", 5.0, "site"), ("charge", 5.0, "site")]
+    assert ledger(network)[-4:] == [
+        ("reserve", 5.0, "site"),
+        ("reserve", 10.0, "record"),  # should the owner have a budget for records one day
+        ("charge", 10.0, "record"),
+        ("charge", 5.0, "site"),
+    ]
 
 
 def test_an_owner_refuses_less_noise_than_it_demands_and_more_runs_than_it_has_budget_for(broad):

@@ -71,10 +71,13 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """The largest δ; given with `epsilon`."""
     unit: Unit = "record"
     """Whose data epsilon and delta are of."""
+    colluding: Annotated[int, Meta(ge=0, le=40)] = 0
+    """How many sites, at least, may tell others their noise before ε is more, where sites noise a masked sum."""
     rounds: Annotated[int, Meta(ge=1)] | None = None
     """The most rounds of an experiment."""
     metrics: tuple[str, ...] = ("*",)
-    """Names or patterns of what may be measured."""
+    """Names or patterns of what may be measured. Where ε is of the whole site, by this rule or by the dataset's budget,
+    `*` is nothing: what is measured is summed without noise, so that an owner has to name what may be beside ε."""
     site_metrics: bool = True
     """Whether what is measured at this site alone may be shown."""
     digits: Annotated[int, Meta(ge=0, le=17)] | None = None
@@ -90,6 +93,10 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     def __post_init__(self) -> None:
         if math.isfinite(self.epsilon) != (self.delta is not None):
             raise InvalidInput(f"the rule {self.id!r} must give epsilon and delta, or neither")
+        if self.colluding and self.delta is None:
+            raise InvalidInput(
+                f"the rule {self.id!r} has colluding = {self.colluding} for no ε; give epsilon and delta"
+            )
         if self.hours and self.hours[:5] == self.hours[6:]:
             raise InvalidInput(f"the rule {self.id!r} is never open by hours = {self.hours!r}; leave it out for always")
 
@@ -141,6 +148,8 @@ class Asked:
     """How many sites a sum needs."""
     spends: Mapping[Unit, tuple[float, float]] = field(default_factory=dict[Unit, tuple[float, float]])
     """(ε, δ) of a record and of a site; infinite where nothing is said."""
+    colluding: int | None = None
+    """How many sites may tell others their noise; None where sites add none."""
     rounds: int = 1
     metrics: Sequence[str] = ()
     shows_metrics: bool = True
@@ -189,9 +198,10 @@ def decide(policy: Policy, asked: Asked) -> Ruling:
     if asked.organization == asked.owner:
         return Ruling(rule=OWN)
     about = [rule for rule in policy.rule if _is_about(rule, asked)]
+    budget = budget_of(policy, dataset=asked.dataset, name=asked.name)
     reasons: list[str] = []
     for rule in about:
-        missing = _missing(rule, asked)
+        missing = [*_missing(rule, asked), *_missing_privacy(rule, asked, budget)]
         if not missing:
             return Ruling(rule=rule.id, digits=rule.digits, smallest_count=rule.smallest_count)
         reasons += [f"rule {rule.id}: {each}" for each in missing]
@@ -223,14 +233,6 @@ def _missing(rule: Rule, asked: Asked) -> list[str]:
         said.append("contributions have to be summed securely; add co.privacy.SecureSum() to privacy")
     if asked.cohort < rule.least:
         said.append(f"a sum needs {rule.least} sites at least, and this one may be opened with {asked.cohort}")
-    if math.isfinite(rule.epsilon):
-        epsilon, delta = asked.spends.get(rule.unit, SPENT_WITHOUT_END)
-        of = f" of a {rule.unit}"
-        if epsilon > rule.epsilon:
-            has = f"ε = {epsilon:g}" if math.isfinite(epsilon) else f"no {LIMITS[rule.unit]}"
-            said.append(f"ε{of} may be {rule.epsilon:g} at most, and this has {has}")
-        elif rule.delta is not None and delta > rule.delta:
-            said.append(f"δ{of} may be {rule.delta:g} at most, and this has {delta:g}")
     if rule.rounds is not None and asked.rounds > rule.rounds:
         said.append(f"{rule.rounds} rounds are the most, and this has {asked.rounds}")
     if odd := [name for name in asked.metrics if not _matches(name, rule.metrics)]:
@@ -243,6 +245,33 @@ def _missing(rule: Rule, asked: Asked) -> list[str]:
         said.append(f"tasks have to be held in by {rule.sandbox}, and this node reaches {asked.sandbox}")
     if rule.hours and not _within(rule.hours, asked.minute):
         said.append(f"it is open {rule.hours}, and now it is {asked.minute // 60:02}:{asked.minute % 60:02}")
+    return said
+
+
+def _missing_privacy(rule: Rule, asked: Asked, budget: Budget | None) -> list[str]:
+    """What of differential privacy the rule demands, or the dataset's budget, and is not met."""
+    said: list[str] = []
+    limited = math.isfinite(rule.epsilon)
+    if limited:
+        epsilon, delta = asked.spends.get(rule.unit, SPENT_WITHOUT_END)
+        of = f" of a {rule.unit}"
+        if epsilon > rule.epsilon:
+            has = f"ε = {epsilon:g}" if math.isfinite(epsilon) else f"no {LIMITS[rule.unit]}"
+            said.append(f"ε{of} may be {rule.epsilon:g} at most, and this has {has}")
+        elif rule.delta is not None and delta > rule.delta:
+            said.append(f"δ{of} may be {rule.delta:g} at most, and this has {delta:g}")
+        if asked.colluding is not None and asked.colluding < rule.colluding:
+            said.append(
+                f"noise must be enough when {rule.colluding} sites tell theirs, and this is for {asked.colluding}; say "
+                f"colluding={rule.colluding} in co.privacy.SiteDP"
+            )
+    of_site = (limited and rule.unit == "site") or (budget is not None and budget.unit == "site")
+    named = [each for each in rule.metrics if each != "*"]
+    if of_site and (exact := [name for name in asked.metrics if not _matches(name, named)]):
+        said.append(
+            f"ε of a site does not cover {', '.join(exact)}, whose sums have no noise; leave metrics out, or have the "
+            "owner name them in the rule"
+        )
     return said
 
 

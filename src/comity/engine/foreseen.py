@@ -9,6 +9,7 @@ from comity.engine.experiment import Experiment
 from comity.values.contribution import Contribution
 from comity.values.errors import InvalidInput
 from comity.values.model import Fit, Training
+from comity.values.rows import Rows
 from comity.values.site import Site, Work
 
 
@@ -22,7 +23,7 @@ def contribution(experiment: Experiment, sites: int) -> Contribution:
         raise InvalidInput("what a site gives is known beforehand only where it trains a model; give model and train")
     name = type(experiment.strategy).__name__
     sealed = f"{name} reads rows or gradients itself, so that names and shapes of what it gives may tell of them"
-    alone = Site("nobody", train=(np.zeros((1, 1)), np.zeros(1)))
+    alone = Site("nobody", train=Rows(np.zeros((1, 1)), np.zeros(1)))
     gave = stages.local(
         experiment,
         stages.first(experiment, sites),

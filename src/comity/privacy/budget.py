@@ -4,13 +4,16 @@ An experiment's (ε, δ) is reserved before its first attempt on the data, charg
 back only if it ended without any: what a part of its rounds would have cost is less, but not in proportion. Experiments
 compose by adding up (Dwork and Roth, "The Algorithmic Foundations of Differential Privacy", 2014, theorem 3.16), which
 holds whatever they are, whoever ran them, and however one was chosen by the results of another.
+
+A run has a line for each unit of which it limits what it tells, whichever the budget is of. So where the owner has a
+budget for another unit from then on, what was spent of it is known: without end, by a run that has no such line.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal, TypeAlias, final
 
 import msgspec
@@ -73,7 +76,7 @@ class Spent:
 
     @property
     def charged(self) -> tuple[float, float]:
-        """(ε, δ) that is spent."""
+        """(ε, δ) that is spent; ε is infinite where a run had none for this unit."""
         return self._sum("charge")
 
     @property
@@ -83,7 +86,10 @@ class Spent:
 
     def _sum(self, does: Does) -> tuple[float, float]:
         held = [line for line in self.last.values() if line.does == does and line.unit == self.unit]
-        return math.fsum(line.epsilon for line in held), math.fsum(line.delta for line in held)
+        delta = math.fsum(line.delta for line in held)
+        if any(self.last[run, unit].does == does for run, unit in self.last if (run, self.unit) not in self.last):
+            return math.inf, delta
+        return math.fsum(line.epsilon for line in held), delta
 
 
 def spent(lines: Iterable[Line], unit: Unit = "record") -> Spent:
@@ -100,8 +106,11 @@ def spent(lines: Iterable[Line], unit: Unit = "record") -> Spent:
 def next_line(before: Spent, line: Line, *, epsilon: float, delta: float) -> Line | None:
     """The line as it comes next, or None when the run has done that already.
 
-    epsilon, delta: the dataset's budget. Raises Forbidden for a reservation that would overspend it, and by how much.
+    epsilon, delta: the dataset's budget, infinite where it has none for the line's unit. Raises Forbidden for a
+    reservation that would overspend it, and by how much.
     """
+    own = {other: held for other, held in before.last.items() if other[0] != line.run or other[1] == line.unit}
+    before = replace(before, last=own)  # its line for the other unit says nothing of this one
     last = before.last.get((line.run, line.unit))
     if last is not None and last.does == line.does == "reserve":
         _check_room(before, line, asks=(0.0, 0.0), epsilon=epsilon, delta=delta)  # the budget may have become less
@@ -118,14 +127,22 @@ def over(before: Spent, *, asks: tuple[float, float], epsilon: float, delta: flo
     """(ε, δ) by which a run that asks for so much would overspend; 0 where it would not."""
     used = [sum(each) for each in zip(before.charged, before.reserved, asks, strict=True)]
     slack = 1 + 1e-9  # ten times 0.1 is a little more than 1
-    return max(0.0, used[0] - epsilon * slack), max(0.0, used[1] - delta * slack)
+    more = [has - of * slack if has > of * slack else 0.0 for has, of in zip(used, (epsilon, delta), strict=True)]
+    return more[0], more[1]
+
+
+def spent_without_end(unit: Unit) -> str:
+    """Why a budget for a unit allows nothing after runs that limited nothing of it, and what to do."""
+    return f"earlier runs had no ε of a {unit}, and spent without end; keep the budget for the unit that it was for"
 
 
 def _check_room(before: Spent, line: Line, *, asks: tuple[float, float], epsilon: float, delta: float) -> None:
     more = over(before, asks=asks, epsilon=epsilon, delta=delta)
     if any(more):
-        names = [f"{name} by {by:.4g}" for name, by in zip("εδ", more, strict=True) if by]
         charged, reserved = before.charged, before.reserved
+        if math.isinf(charged[0] + reserved[0]):
+            raise Forbidden(f"the dataset has a privacy budget of ε = {epsilon:g}, but {spent_without_end(line.unit)}")
+        names = [f"{name} by {by:.4g}" for name, by in zip("εδ", more, strict=True) if by]
         raise Forbidden(
             f"this would overspend the privacy budget of the dataset: {' and '.join(names)}. Of ε = {epsilon:g}, "
             f"{charged[0]:.4g} are spent and {reserved[0]:.4g} reserved, and this run asks for {line.epsilon:.4g}"

@@ -99,6 +99,41 @@ def test_a_demand_may_be_of_the_whole_site():
     assert decide(policy(of_sites), replace(ASKED, spends={"site": (2.0, 1e-5)})).allowed
 
 
+BUDGET = Budget(dataset="heart", epsilon=5.0, delta=1e-4, unit="site")
+
+
+@pytest.mark.parametrize("by", ["rule", "budget"])
+def test_beside_an_epsilon_of_the_site_only_metrics_that_its_owner_names_are_summed(by):
+    """They have no noise, and no ε covers them."""
+    limits = {"epsilon": 2.0, "delta": 1e-5, "unit": "site"} if by == "rule" else {}
+    asked = replace(ASKED, spends={"site": (2.0, 1e-5)})
+
+    def by_rule(*metrics):
+        given = {"metrics": metrics} if metrics else {}
+        return Policy(rule=(Rule(id="r", **limits, **given),), budget=() if by == "rule" else (BUDGET,))
+
+    for refused in (by_rule(), by_rule("*"), by_rule("*", "acc*")):
+        (reason,) = decide(refused, asked).reasons
+        assert "rule r: ε of a site does not cover auc, whose sums have no noise" in reason
+        assert decide(refused, replace(asked, metrics=())).allowed
+    assert decide(by_rule("auc"), asked).allowed
+    assert decide(by_rule("*", "au*"), asked).allowed
+
+
+def test_a_rule_demands_noise_that_is_enough_when_some_tell_theirs():
+    rule = structs.replace(STRICT, colluding=2)
+    noised = replace(ASKED, colluding=1)
+    (reason,) = decide(policy(rule), noised).reasons
+    assert reason == (
+        "rule strict: noise must be enough when 2 sites tell theirs, and this is for 1; say colluding=2 in "
+        "co.privacy.SiteDP"
+    )
+    assert decide(policy(rule), replace(noised, colluding=2)).allowed
+    assert decide(policy(rule), ASKED).allowed  # record by record, each site's noise is enough by itself
+    with pytest.raises(InvalidInput, match="has colluding = 1 for no ε"):
+        Rule(id="r", colluding=1)
+
+
 def test_an_organizations_own_tasks_need_no_rule():
     assert decide(policy(), replace(ASKED, organization="hospital", masked=False)).rule == "own"
 

@@ -6,7 +6,9 @@ import math
 import pytest
 
 from comity.domain.events import Growth, Masking, SiteData, SiteNoise
-from comity.node.policy.asked import spends
+from comity.domain.records import Dataset
+from comity.domain.words import Permission
+from comity.node.policy.asked import experiment_asked, spends
 from comity.values.digest import digest
 
 KEY = "0b9ec7a6-5e3b-4b8c-8d8e-0a1b2c3d4e5f"
@@ -63,3 +65,23 @@ def test_without_an_epsilon_that_is_kept_nothing_is_limited(made):
 def test_what_leaves_by_another_way_too_is_not_limited_by_noise_in_a_sum():
     assert spends(growth(noise()), masked=False) == {}
     assert spends(growth(noise(), privacy=[RECORD]), masked=False) == {"record": (2.0, 1e-5)}
+
+
+def test_what_a_rule_may_demand_of_the_noise_is_what_the_plan_says():
+    dataset = Dataset(
+        key=KEY,
+        owner="a",
+        name="",
+        opener="",
+        description="",
+        permission=Permission(),
+        logs_permission=Permission(),
+        created_at=0,
+    )
+
+    def asked(made):
+        return experiment_asked(made, "b", dataset, name="heart", round=1, shows_metrics=False).colluding
+
+    assert asked(growth(noise(colluding=2))) == 2
+    assert asked(growth(noise())) == 0
+    assert asked(growth()) is asked(growth(masked=False)) is None

@@ -75,17 +75,41 @@ def test_who_would_overspend_is_told_by_how_much(asked, said):
     assert len(ledger.lines) == 2
 
 
+def of_site(made):
+    return structs.replace(made, unit="site")
+
+
 def test_each_unit_has_a_budget_of_its_own():
-    """Whose data an ε is of does not add up; a run whose owner changes the unit in between is charged in both."""
+    """Whose data an ε is of does not add up: a run that limits both has a line of each."""
     first = next_line(spent([]), line(epsilon=2.0), epsilon=EPSILON, delta=DELTA)
     assert first is not None
-    of_site = structs.replace(line(epsilon=2.5), unit="site")
-    second = next_line(spent([first], "site"), of_site, epsilon=EPSILON, delta=DELTA)
+    second = next_line(spent([first], "site"), of_site(line(epsilon=2.5)), epsilon=EPSILON, delta=DELTA)
     assert second is not None
     assert second.before == first.digest
     assert [spent([first, second], unit).reserved[0] for unit in ("record", "site")] == [2.0, 2.5]
     with pytest.raises(Forbidden, match="ε by 2"):
-        next_line(spent([first, second], "site"), structs.replace(of_site, run="s"), epsilon=EPSILON, delta=DELTA)
+        next_line(spent([first, second], "site"), of_site(line("s", epsilon=2.5)), epsilon=EPSILON, delta=DELTA)
+
+
+@pytest.mark.parametrize("does", ["reserve", "charge"])
+def test_what_had_no_epsilon_of_a_unit_has_spent_of_it_without_end(does):
+    """Else a budget whose unit is changed would begin at nothing, whatever was told before."""
+    ledger = Ledger()
+    ledger.add(line(epsilon=2.0))
+    ledger.add(line(epsilon=2.0, does=does))
+    before = spent(ledger.lines, "site")
+    assert (before.reserved if does == "reserve" else before.charged)[0] == math.inf
+    assert over(before, asks=(0.1, 0.0), epsilon=EPSILON, delta=DELTA)[0] == math.inf
+    with pytest.raises(Forbidden, match="earlier runs had no ε of a site, and spent without end"):
+        next_line(before, of_site(line("s")), epsilon=EPSILON, delta=DELTA)
+    assert next_line(before, of_site(line("s")), epsilon=math.inf, delta=math.inf)  # no budget, nothing to overspend
+
+
+def test_what_was_given_back_has_spent_nothing_of_either():
+    ledger = Ledger()
+    for does in ("reserve", "release"):
+        ledger.add(line(does=does))
+    assert (spent(ledger.lines, "site").charged, spent(ledger.lines, "site").reserved) == ((0.0, 0.0), (0.0, 0.0))
 
 
 def test_the_digest_of_a_line_of_records_is_what_it_was_before_there_were_others():

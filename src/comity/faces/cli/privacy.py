@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any
 
 import typer
@@ -55,8 +56,7 @@ def _row(each: dict[str, Any], epsilon: float, delta: float) -> tuple[Any, ...]:
         each["name"],
         each["unit"],
         each["budget"]["epsilon"] if each["budget"] else None,
-        each["charged"]["epsilon"],
-        each["reserved"]["epsilon"],
+        *(math.inf if each[kind]["epsilon"] is None else each[kind]["epsilon"] for kind in ("charged", "reserved")),
         left and left["epsilon"],
         left and left["delta"],
         "fits" if _fits(each, epsilon, delta) else "would overspend",
@@ -64,9 +64,11 @@ def _row(each: dict[str, Any], epsilon: float, delta: float) -> tuple[Any, ...]:
 
 
 def _left(each: dict[str, Any]) -> dict[str, float] | None:
-    """What nobody has reserved or spent; None without a budget."""
+    """What nobody has reserved or spent; None without a budget. Spent without end, as null says, is all of it."""
     if each["budget"] is None:
         return None
+    if None in (each["charged"]["epsilon"], each["reserved"]["epsilon"]):
+        return {"epsilon": 0.0, "delta": 0.0}
     return {
         name: max(0.0, each["budget"][name] - each["charged"][name] - each["reserved"][name])
         for name in ("epsilon", "delta")

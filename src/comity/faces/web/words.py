@@ -90,10 +90,12 @@ def duration(seconds: float) -> str:
 def figure(value: float | None) -> str:
     """A measured number in four digits that matter.
 
-    >>> figure(0.912345), figure(123456.0), figure(None)
-    ('0.9123', '1.235e+05', '–')
+    >>> figure(0.912345), figure(123456.0), figure(None), figure(float("inf"))
+    ('0.9123', '1.235e+05', '–', '∞')
     """
-    return "–" if value is None else f"{value:.4g}"
+    if value is None:
+        return "–"
+    return "∞" if value == float("inf") else f"{value:.4g}"
 
 
 def size(count: int) -> str:

@@ -58,6 +58,7 @@ def experiment_asked(
     growth: Growth, organization: str, dataset: Dataset, *, name: str, round: int, shows_metrics: bool
 ) -> Asked:
     """What an experiment of an organization's asks for of one of its datasets, in one of its rounds."""
+    noise = None if growth.masking is None else growth.masking.noise
     selected = sites_of(growth, max(1, min(round, growth.rounds)))
     # Of a masked sum's roster some may have left by the time it begins: what is sure is what it asks for.
     needs = enough(float(growth.quorum), len(selected)) if growth.masking is None else growth.masking.least
@@ -70,6 +71,7 @@ def experiment_asked(
         masked=growth.masking is not None,
         cohort=needs,
         spends=spends(growth, masked=growth.masking is not None),
+        colluding=None if noise is None else noise.colluding,
         rounds=growth.rounds,
         metrics=growth.metrics,
         shows_metrics=shows_metrics,

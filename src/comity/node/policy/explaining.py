@@ -27,7 +27,7 @@ from comity.domain.records import Dataset, PolicyOf, need
 from comity.node.policy import ledger
 from comity.node.policy.asked import experiment_asked
 from comity.node.policy.policies import content, minute
-from comity.privacy.budget import over, spent
+from comity.privacy.budget import over, spent, spent_without_end
 from comity.values.digest import digest
 from comity.values.errors import InvalidInput
 
@@ -93,4 +93,6 @@ def _budget(log: Log, policy: Policy, asked: Asked) -> Sequence[str]:
         return (f"the dataset has a privacy budget of {has}, and this has no {LIMITS[budget.unit]}",)
     before = spent(ledger.lines(log.connection, log.channel, asked.dataset), budget.unit)
     more = over(before, asks=(epsilon, delta), epsilon=budget.epsilon, delta=budget.delta)
+    if math.isinf(more[0]):
+        return (spent_without_end(budget.unit),)
     return tuple(f"{name} would be overspent by {by:.4g}" for name, by in zip("εδ", more, strict=True) if by)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 from sqlalchemy import Connection, func, insert, select
 
@@ -21,13 +23,15 @@ def lines(connection: Connection, channel: int, dataset: str) -> list[Line]:
     return [_LINES.decode(line) for line in connection.execute(query).scalars()]
 
 
-def add(connection: Connection, channel: int, line: Line, budget: Budget) -> Digest:
+def add(connection: Connection, channel: int, line: Line, budget: Budget | None) -> Digest:
     """Add a line unless its run has done that already; the ledger's root then.
 
-    Raises Forbidden for what would overspend the budget, and by how much.
+    budget: None where the dataset has none for the line's unit. Raises Forbidden for what would overspend it, and by
+    how much.
     """
     before = spent(lines(connection, channel, line.dataset), line.unit)
-    made = next_line(before, line, epsilon=budget.epsilon, delta=budget.delta)
+    epsilon, delta = (math.inf, math.inf) if budget is None else (budget.epsilon, budget.delta)
+    made = next_line(before, line, epsilon=epsilon, delta=delta)
     if made is None:
         return before.root
     table = schema.spending
@@ -58,8 +62,7 @@ def follow(connection: Connection, channel: int, *, run: str, dataset: str, does
         last = before.last.get((run, unit))
         if last is None or (does == "release" and last.does != "reserve"):
             continue
-        budget = Budget(dataset=dataset, epsilon=last.epsilon, delta=max(last.delta, 1e-300), unit=unit)
-        root = add(connection, channel, msgspec.structs.replace(last, does=does, at=at), budget)
+        root = add(connection, channel, msgspec.structs.replace(last, does=does, at=at), None)
     return root
 
 

@@ -196,27 +196,38 @@ class Policies:
 
     async def _reserved(self, asked: Asked, plan: Plan, budget: Budget) -> str:
         """The ledger's root once the run's ε is reserved; raises Forbidden where it would overspend."""
-        epsilon, delta = asked.spends.get(budget.unit, SPENT_WITHOUT_END)
+        epsilon, _ = asked.spends.get(budget.unit, SPENT_WITHOUT_END)
         if not math.isfinite(epsilon):
             raise Forbidden(
                 f"the dataset has a privacy budget of ε = {budget.epsilon:g} for each {budget.unit}, and what has no "
                 f"{LIMITS[budget.unit]} spends without end"
             )
-        line = Line(
-            dataset=asked.dataset,
-            run=plan.key,
-            organization=plan.owner,
-            does="reserve",
-            epsilon=epsilon,
-            delta=delta,
-            at=self._clock(),
-            before="",
-            unit=budget.unit,
-        )
+        lines = [
+            Line(
+                dataset=asked.dataset,
+                run=plan.key,
+                organization=plan.owner,
+                does="reserve",
+                epsilon=epsilon,
+                delta=delta,
+                at=self._clock(),
+                before="",
+                unit=unit,
+            )
+            for unit, (epsilon, delta) in asked.spends.items()
+        ]
         if status_of(plan) in OVER:
             raise Forbidden(f"the plan {plan.key} is over")
         channel, self._reserves = self._following.channel, True
-        return await self._following.database.awrite(lambda connection: ledger.add(connection, channel, line, budget))
+
+        def reserve(connection: Connection) -> str:
+            """The line that the budget is of, and with it that of the other unit, should it be of that one day."""
+            roots = [
+                ledger.add(connection, channel, line, budget if line.unit == budget.unit else None) for line in lines
+            ]
+            return roots[-1]
+
+        return await self._following.database.awrite(reserve)
 
     async def _say(self, held: Held) -> None:
         """Say what the policy is, unless that is known."""

@@ -236,9 +236,9 @@ class Explained(TypedDict):
 
 
 class Spent(TypedDict):
-    """Of differential privacy."""
+    """Of differential privacy; ε is null where a run has spent without end."""
 
-    epsilon: float
+    epsilon: float | None
     delta: float
 
 

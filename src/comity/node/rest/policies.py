@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, final
 
 import msgspec
@@ -106,7 +107,7 @@ def _policies(view: View) -> list[nouns.Policy]:
 
 
 def _pair(given: tuple[float, float]) -> nouns.Spent:
-    return {"epsilon": given[0], "delta": given[1]}
+    return {"epsilon": given[0] if math.isfinite(given[0]) else None, "delta": given[1]}
 
 
 def _line(line: Any) -> dict[str, Any]:
