@@ -106,17 +106,30 @@ def checked(path: Path, salt: bytes = b"", smallest_count: int = 0) -> Iterator[
         part = Part("this task", file, path.stat().st_size)
         if salt and SALT in part.leaves:
             raise DecodeError(f"an array of this tree is called {SALT!r}, as is what the node adds")
+        levels = _levels(part.leaves)
         salted = {name: (leaf.stored, leaf.shape) for name, leaf in part.leaves.items()}
         yield codec.header({**salted, SALT: ("U8", (len(salt),))}) if salt else part.head
         for name, leaf in part.leaves.items():  # one after the other in the file, without gaps
             for first in range(0, prod(leaf.shape), PIECE):
                 data, numbers = part.read(name, first, min(PIECE, prod(leaf.shape) - first))
-                # Levels stand for floats, which are no counts.
-                if smallest_count and leaf.dtype.kind in "iu" and not name.startswith(f"{LEVELS}/"):
+                if smallest_count and leaf.dtype.kind in "iu" and name not in levels:
                     _check_counts(name, numbers, smallest_count)
                 yield data.data
         if salt:
             yield salt
+
+
+def _levels(leaves: Mapping[str, Leaf]) -> set[str]:
+    """Arrays that stand for floats, which are no counts: by what they are, and not by what they are called alone."""
+    found: set[str] = set()
+    for name, leaf in leaves.items():
+        of = leaves.get(SCALES + name.removeprefix(LEVELS)) if name.startswith(f"{LEVELS}/") else None
+        try:
+            quantized.check((leaf.dtype, leaf.shape), of and (of.dtype, of.shape))
+        except DecodeError:
+            continue
+        found.add(name)
+    return found
 
 
 def _check_counts(name: str, piece: Array, smallest: int) -> None:

@@ -19,7 +19,8 @@ def statements(experiment: Experiment, sites: Sites, history: Sequence[Round]) -
     dp, train = experiment.record_dp, experiment.train
     if (of_sites := experiment.site_dp) is not None:
         numbers = next((each.numbers for each in history), None)
-        return dict.fromkeys(sites.given_order, _of_sites(experiment, of_sites, len(sites), numbers))
+        promise = _of_sites(experiment, of_sites, len(sites), numbers)
+        return {} if promise is None else dict.fromkeys(sites.given_order, promise)
     if dp is None or train is None:
         return {}
     found: dict[str, Statement] = {}
@@ -34,10 +35,13 @@ def promised(
 ) -> dict[str, Statement]:
     """Of a run on a network, whose sites' rows are known to them alone.
 
-    survivors: of a secure sum, the fewest whose noise was in one for sure. numbers: of a contribution to it.
+    survivors: of a secure sum, the fewest whose noise was in one for sure. numbers: of a contribution to it. Where
+    sites noise such sums and either is not known, nothing is promised: their noise is not what is added to sums.
     """
     if (of_sites := experiment.site_dp) is not None:
-        if experiment.secure_sum is not None and survivors and numbers:
+        if experiment.secure_sum is not None:
+            if not (survivors and numbers):
+                return {}
             return dict.fromkeys(names, _noised_by_sites(experiment, of_sites, survivors, numbers))
         return dict.fromkeys(names, of_sites.statement(experiment.rounds))
     dp = experiment.record_dp
@@ -45,9 +49,11 @@ def promised(
     return {} if promise is None else dict.fromkeys(names, promise)
 
 
-def _of_sites(experiment: Experiment, dp: SiteDP, sites: int, numbers: int | None) -> Statement:
-    if (secure := experiment.secure_sum) is None or numbers is None:
+def _of_sites(experiment: Experiment, dp: SiteDP, sites: int, numbers: int | None) -> Statement | None:
+    if (secure := experiment.secure_sum) is None:
         return dp.statement(experiment.rounds)
+    if not numbers:
+        return None
     drawn: int = getattr(experiment.strategy, "sites_per_round", 0)
     return _noised_by_sites(experiment, dp, secure.needed(drawn or sites), numbers)
 
@@ -74,4 +80,6 @@ def told(found: Mapping[str, Statement]) -> list[str]:
             f"- Of somebody whose record is at one site, ε is {max(records):.4g} at most; of somebody with one record "
             f"at each of them, {sum(records):.4g}. Test rows are not protected."
         )
+    if len(records) < len(found):
+        lines.append("- Metrics have no noise: what they tell of a site is beside its ε.")
     return lines

@@ -96,8 +96,26 @@ def test_levels_that_are_none_are_refused_by_the_name_of_their_site(tmp_path, pa
 def test_levels_are_no_counts(tmp_path):
     ((_, path),) = write(tmp_path, [{"~levels": {"w": LEVELS}, "~scales": {"w": SCALES}}])
     assert b"".join(checked(path, smallest_count=10)) == path.read_bytes()
-    ((_, path),) = write(tmp_path, [{"n": LEVELS}])
-    with pytest.raises(InvalidInput, match="'n' holds a count below 10"):
+
+
+COUNTS = np.array([1, 2, 3])
+
+
+@pytest.mark.parametrize(
+    ("held", "name"),
+    [
+        ({"n": LEVELS}, "n"),
+        ({"n": LEVELS, "~scales": {"n": SCALES}}, "n"),
+        ({"~levels": {"n": COUNTS}}, "~levels/n"),
+        ({"~levels": {"n": COUNTS}, "~scales": {"n": np.ones(1, np.float32)}}, "~levels/n"),
+        ({"~levels": {"n": LEVELS}}, "~levels/n"),
+        ({"~levels": {"n": LEVELS}, "~scales": {"n": SCALES[1:]}}, "~levels/n"),
+        ({"~levels": {"n": LEVELS}, "~scales": {"n": SCALES.astype(float)}}, "~levels/n"),
+    ],
+)
+def test_counts_are_counts_whatever_they_are_called(tmp_path, held, name):
+    ((_, path),) = write(tmp_path, [held])
+    with pytest.raises(InvalidInput, match=f"'{name}' holds a count below 10"):
         list(checked(path, smallest_count=10))
 
 

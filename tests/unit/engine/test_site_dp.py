@@ -11,7 +11,7 @@ import comity as co
 from comity.engine import stages
 from comity.engine.masked import MaskedSums, Private, masked_sums
 from comity.engine.parameters import PARAMETERS, Parameters
-from comity.engine.promises import promised
+from comity.engine.promises import promised, told
 from comity.engine.repeatable import repeatable
 from comity.privacy import gaussian, vector
 from comity.privacy.fixed_point import Scale
@@ -331,6 +331,18 @@ def test_on_a_network_the_statement_counts_those_who_noised_for_sure(private, fo
     assert promised(both, ["A"], survivors=3, numbers=4)["A"] == simulated
     fewer = promised(replace(both, privacy=[DP, SECURE]), ["A"], survivors=3, numbers=4)["A"]
     assert (fewer.accountant, fewer.noise_multiplier) == ("RDP", 0.5)
+
+
+@pytest.mark.parametrize(("survivors", "numbers"), [(0, 4), (3, 0), (0, 0)])
+def test_nothing_is_promised_of_noise_that_is_not_known(private, survivors, numbers):
+    """That of sites in a secure sum is Skellam's, rounded: the closed form of the Gaussian is not its ε."""
+    both = replace(private, privacy=[DP, SECURE])
+    assert promised(both, ["A"], survivors=survivors, numbers=numbers) == {}
+    assert promised(private, ["A"])["A"].accountant != "RDP"
+
+
+def test_the_report_says_that_metrics_have_no_noise(private):
+    assert "Metrics have no noise" in told(promised(private, ["A", "B"]))[-1]
 
 
 def test_the_document_carries_it(private):
