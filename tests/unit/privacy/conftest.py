@@ -145,9 +145,19 @@ def parties() -> type[Parties]:
 
 
 @pytest.fixture
-def verified_once(monkeypatch) -> None:
-    """Each signature is looked at once, however many sites look at it: it is the same every time."""
-    verify = cache(PublicKeys.verify)
-    monkeypatch.setattr(
-        PublicKeys, "verify", lambda keys, purpose, message, signature: verify(keys, purpose, message, signature)
-    )
+def signed_here(monkeypatch) -> None:
+    """What an identity of this process has signed, of just this, is not verified again: that takes most of the time."""
+    sign, verify, signed = Identity.sign, PublicKeys.verify, set[tuple[str, str, bytes, bytes]]()
+    signing = {identity(name).signing: identity(name).public.signing for name in NAMES}
+
+    def signs(own: Identity, purpose: Any, message: bytes) -> bytes:
+        signature = sign(own, purpose, message)
+        signed.add((signing[own.signing], purpose, message, signature))
+        return signature
+
+    def verifies(keys: PublicKeys, purpose: Any, message: bytes, signature: bytes) -> None:
+        if (keys.signing, purpose, message, signature) not in signed:
+            verify(keys, purpose, message, signature)
+
+    monkeypatch.setattr(Identity, "sign", signs)
+    monkeypatch.setattr(PublicKeys, "verify", verifies)
