@@ -5,9 +5,9 @@ Beside what is declared, a task finds its parameters in a file of JSON. Trees li
 - a state: `state`, the strategy's, `columns`, the names of x's columns as keys of empty arrays, SiteDP's `clip`, and of
   each round so far the `bytes` that its contributions took, where they are compressed; and of a contribution that its
   site noises, how many `numbers` it has;
-- a contribution: `total`, `weight`, and `columns`, so that sites whose columns differ cannot be added, which a node leaves
-  aside where it noises the total; a compressed one
-  as `comity.values.quantized` has it, with the `bytes` that it takes and would have taken;
+- a contribution: `total`, `weight`, and `columns`, so that sites whose columns differ cannot be added, which a node
+  leaves aside where it noises the total; a compressed one as `comity.values.quantized` has it, with the `bytes` that it
+  takes and would have taken;
 - a memory, as it is;
 - scores: for each metric its `total` and `weight`, or nothing where a site has no test rows, or there is no model yet.
 """
