@@ -93,10 +93,6 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     def __post_init__(self) -> None:
         if math.isfinite(self.epsilon) != (self.delta is not None):
             raise InvalidInput(f"the rule {self.id!r} must give epsilon and delta, or neither")
-        if self.colluding and self.delta is None:
-            raise InvalidInput(
-                f"the rule {self.id!r} has colluding = {self.colluding} for no ε; give epsilon and delta"
-            )
         if self.hours and self.hours[:5] == self.hours[6:]:
             raise InvalidInput(f"the rule {self.id!r} is never open by hours = {self.hours!r}; leave it out for always")
 
@@ -260,11 +256,11 @@ def _missing_privacy(rule: Rule, asked: Asked, budget: Budget | None) -> list[st
             said.append(f"ε{of} may be {rule.epsilon:g} at most, and this has {has}")
         elif rule.delta is not None and delta > rule.delta:
             said.append(f"δ{of} may be {rule.delta:g} at most, and this has {delta:g}")
-        if asked.colluding is not None and asked.colluding < rule.colluding:
-            said.append(
-                f"noise must be enough when {rule.colluding} sites tell theirs, and this is for {asked.colluding}; say "
-                f"colluding={rule.colluding} in co.privacy.SiteDP"
-            )
+    if asked.colluding is not None and asked.colluding < rule.colluding:
+        said.append(
+            f"noise must be enough when {rule.colluding} sites tell theirs, and this is for {asked.colluding}; say "
+            f"colluding={rule.colluding} in co.privacy.SiteDP"
+        )
     of_site = (limited and rule.unit == "site") or (budget is not None and budget.unit == "site")
     named = [each for each in rule.metrics if each != "*"]
     if of_site and (exact := [name for name in asked.metrics if not _matches(name, named)]):
