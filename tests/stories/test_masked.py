@@ -185,7 +185,7 @@ def test_a_silent_site_is_done_without_and_no_contribution_reaches_who_adds(broa
     assert run.history[0].missing == ("org3",)
     target = LESS.noise(survivors=3, coordinates=FEATURES + 1, rounds=1).deviation
     assert noise_of(run, 3).var() == pytest.approx(target**2, rel=5 * np.sqrt(2 / FEATURES))
-    assert ledger(network)[-2:] == [("reserve", 3.0, "site"), ("charge", 3.0, "site")]
+    assert ledger(network)[-2:] == [("charge", 6.0, "record"), ("charge", 3.0, "site")]
     made = running.wait()
     assert made.history[0].missing == ("org3",)
     assert made.history[0].error == 3 * 2.0**-3
