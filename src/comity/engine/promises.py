@@ -15,16 +15,18 @@ from comity.privacy.statement import Statement
 
 
 def statements(experiment: Experiment, sites: Sites, history: Sequence[Round]) -> dict[str, Statement]:
-    """Of a simulation, whose sites' rows are known."""
+    """Of a simulation, whose sites' rows are known: of the sites whose part went into a round."""
     dp, train = experiment.record_dp, experiment.train
+    took_part = {name for each in history for name in each.included}
+    names = [name for name in sites.given_order if name in took_part]
     if (of_sites := experiment.site_dp) is not None:
         numbers = next((each.numbers for each in history), None)
         promise = _of_sites(experiment, of_sites, len(sites), numbers)
-        return {} if promise is None else dict.fromkeys(sites.given_order, promise)
+        return {} if promise is None else dict.fromkeys(names, promise)
     if dp is None or train is None:
         return {}
     found: dict[str, Statement] = {}
-    for name in sites.given_order:
+    for name in names:
         if rows := len(sites.load(name).train):
             found[name] = dp.statement(dp.mechanism(rows, train, experiment.trainings))
     return found

@@ -155,7 +155,11 @@ class Run:
         rows: list[list[Cell]] = [
             [method, *(run.scores(name)[at] for name, at, _ in kinds)] for method, run in methods.items()
         ]
-        title = f"round {self.round} of {self.planned}, {len(self.sites)} sites"
+        took_part = len({name for each in self.history for name in each.included})
+        sites = (
+            f"{len(self.sites)} sites" if took_part == len(self.sites) else f"{took_part} of {len(self.sites)} sites"
+        )
+        title = f"round {self.round} of {self.planned}, {sites}"
         if kinds and all(each.pooled is None for each in self.history):
             title += "; nothing was measured, for no site has test rows"
         if took := saved(self.history):

@@ -46,5 +46,10 @@ def lines(rounds: Mapping[str, Any]) -> Generator[str]:
         if each["closed"]:
             for part in each["parts"]:
                 if not part["included"]:
-                    how = "failed" if part["status"] == "STATUS_FAILED" else "was not there in time"
-                    yield f"round {each['number']} goes on without {part['site']}, which {how}"
+                    yield f"round {each['number']} goes on without {part['site']}, {_why(part)}"
+
+
+def _why(part: Mapping[str, Any]) -> str:
+    if part["refused"]:
+        return f"whose policy refuses it: {part['refused']}"
+    return "which failed" if part["status"] == "STATUS_FAILED" else "which was not there in time"

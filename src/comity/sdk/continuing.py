@@ -35,7 +35,8 @@ def continued(
         raise Conflict(f"no round of the experiment {shown['key']} was done; begin it again")
     last, planned = done[-1]["number"], experiment.rounds if rounds is None else rounds
     if planned <= last:
-        raise InvalidInput(f"the experiment {shown['key']} has done {last} rounds; give more, not {planned}")
+        given = "say how many it is to have in all, above that" if rounds is None else f"give more, not {planned}"
+        raise InvalidInput(f"the experiment {shown['key']} has done {last} rounds; {given}")
     memories: dict[str, str] = {}
     for site, parts in last_parts(earlier).items():
         task = next((key for number, key in reversed(parts) if number <= last), None)

@@ -91,11 +91,16 @@ def run_of(client: Client, experiment: Experiment, shown: Mapping[str, Any]) -> 
         engine={"engine": "Plain()", "threads": 1, "plan": shown["key"], "aggregator": shown["aggregator"]},
         statements=promised(
             experiment,
-            shown["organizations"],
+            [name for name in shown["organizations"] if name in _sent(rounds)],
             survivors=_fewest(experiment, shown["aggregator"], rounds),
             numbers=int(held.get("numbers", 0)),
         ),
     )
+
+
+def _sent(rounds: Sequence[Mapping[str, Any]]) -> set[str]:
+    """The sites that have sent a part, whether or not it went into a round."""
+    return {part["site"] for each in rounds for part in each["parts"] if part["status"] == "STATUS_DONE"}
 
 
 def rounds_of(client: Client, shown: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -49,6 +49,7 @@ def part(site, **more):
         "attempts": 1,
         "included": True,
         "size": 600,
+        "refused": None,
         **more,
     }
 
@@ -137,11 +138,13 @@ def test_settings_are_named_by_their_paths(value, flat):
 def test_who_was_not_there_is_said():
     late = part("b", included=False, status="STATUS_CANCELED")
     failed = part("c", included=False, status="STATUS_FAILED")
+    refused = part("d", included=False, status="STATUS_FAILED", refused="no rule of d allows it")
     open_ = round_of(2, part("a", included=False, status="STATUS_EXECUTING"), closed=False)
-    assert list(lines(shown(round_of(1, part("a"), late, failed), open_, waiting_for=["approval by d"]))) == [
+    assert list(lines(shown(round_of(1, part("a"), late, failed, refused), open_, waiting_for=["approval by d"]))) == [
         "waiting for approval by d",
         "round 1 goes on without b, which was not there in time",
         "round 1 goes on without c, which failed",
+        "round 1 goes on without d, whose policy refuses it: no rule of d allows it",
     ]
 
 

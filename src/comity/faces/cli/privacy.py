@@ -46,7 +46,8 @@ def command(
         raise InvalidInput(f"ε and δ of a run are above 0, not {epsilon:g} and {delta:g}")
     rows = [_row(each, epsilon, delta) for each in found]
     value = [{**each, "left": _left(each), "fits": _fits(each, epsilon, delta)} for each in found]
-    columns = ("dataset", "for each", "ε in all", "spent", "reserved", "left", "δ left", f"ε = {epsilon:g} more")
+    asked = (f"ε = {epsilon:g} more",) if epsilon else ()
+    columns = ("dataset", "for each", "ε in all", "spent", "reserved", "left", "δ left", *asked)
     return Answer(value, Table("Privacy budgets", columns, rows))
 
 
@@ -59,7 +60,7 @@ def _row(each: dict[str, Any], epsilon: float, delta: float) -> tuple[Any, ...]:
         *(math.inf if each[kind]["epsilon"] is None else each[kind]["epsilon"] for kind in ("charged", "reserved")),
         left and left["epsilon"],
         left and left["delta"],
-        "fits" if _fits(each, epsilon, delta) else "would overspend",
+        *(("fits" if _fits(each, epsilon, delta) else "would overspend",) if epsilon else ()),
     )
 
 

@@ -43,6 +43,8 @@ def demands(rule: Rule) -> list[str]:
         made.append("sums masked")
     if rule.least > 1:
         made.append(f"sums of {rule.least} sites at least")
+    if rule.colluding:
+        made.append(f"noise of sites that is enough when {rule.colluding} of them tell theirs")
     if math.isfinite(rule.epsilon):
         whose = "the whole site" if rule.unit == "site" else "each record"
         made.append(f"differential privacy of {whose} with ε ≤ {rule.epsilon:g}, δ ≤ {rule.delta:g}")

@@ -164,7 +164,9 @@ class Policies:
         if held.policy is None:
             known = await self._following.read(lambda log: log.records.get(PolicyOf, dataset.owner))
             if known is not None and known.digest:
-                return Allowed(reason=f"{FILE} is not there any more; without it this node runs on once that is said")
+                return Allowed(
+                    reason=f"{FILE} is not there any more; until the log says so, in a few seconds, nothing is allowed"
+                )
             rule = OWN if task.owner == dataset.owner else PERMISSIONS
             return Allowed(Ruled(rule=rule))
         policy = held.policy

@@ -209,6 +209,8 @@ class Part(TypedDict):
     size: int | None
     """Bytes of its contribution, as a file; null while there is none."""
     waiting_for: str | None
+    refused: str | None
+    """Why its organization's policy refused it."""
 
 
 class Policy(TypedDict):

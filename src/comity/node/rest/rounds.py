@@ -119,6 +119,7 @@ def _part(view: View, tries: list[Task], site: str, included: set[str]) -> nouns
         "included": any(task.key in included for task in tries),
         "size": None if (model := made(view.draft, tries[-1], "contribution")) is None else model.size,
         "waiting_for": view.waiting_for(tries[-1]),
+        "refused": view.text(tries[-1].reason) if tries[-1].reason else None,
     }
 
 

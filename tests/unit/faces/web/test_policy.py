@@ -19,6 +19,7 @@ OTHER = {
     "tasks": "any",
     "secure_sum": True,
     "least": 3,
+    "colluding": 1,
     "epsilon": 2.0,
     "rounds": 50,
     "metrics": ("auc",),

@@ -68,6 +68,7 @@ class Experiment:
             "included": False,
             "size": 1 if status == "DONE" else None,
             "waiting_for": None,
+            "refused": None,
         }
         return {**made, **more}
 
