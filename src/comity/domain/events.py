@@ -18,6 +18,7 @@ from comity.values.keys import PublicKeys
 Version: TypeAlias = Annotated[int, Meta(ge=1, le=1000)]
 Milliseconds: TypeAlias = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+Positive: TypeAlias = Annotated[int, Meta(ge=1, le=2**53 - 1)]
 Key32: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9+/]{43}=\Z")]
 """An Ed25519 public key, base64."""
 
@@ -254,7 +255,7 @@ class Stop(msgspec.Struct, frozen=True, omit_defaults=True):
 
     metric: Identifier
     goal: Literal["max", "min"]
-    patience: Annotated[int, Meta(ge=1)]
+    patience: Positive
     min_delta: Number = "0.0"
 
 
@@ -281,7 +282,7 @@ class Masking(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     bits: Literal[16, 32, 64] = 64
     clip: Number
     norm: Number = "inf"
-    max_weight: Annotated[int, Meta(ge=1, le=2**53 - 1)]
+    max_weight: Positive
     least: Annotated[int, Meta(ge=3, le=40)] = 3
     metric_limit: Number
     exact: bool = False
@@ -301,7 +302,7 @@ class Growth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     aggregator: OrganizationId
     """Whose node sums and steps."""
     functions: dict[Stage, Key]
-    rounds: Annotated[int, Meta(ge=1)]
+    rounds: Positive
     selected: tuple[tuple[OrganizationId, ...], ...] = ()
     """Who takes part in each round; all in every round when empty."""
     quorum: Number = "1"
@@ -312,11 +313,11 @@ class Growth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Whether a step says, by a performance `finished`, that nothing would change any more."""
     metrics: tuple[Identifier, ...] = ()
     """Performances that an evaluation leaves."""
-    evaluate_every: Annotated[int, Meta(ge=1)] = 1
+    evaluate_every: Positive = 1
     keep: bool = False
     """Whether the state after every round is kept, since the best of them will be chosen."""
     stop: Stop | None = None
-    deadline: Annotated[int, Meta(ge=1)] = 3_600_000
+    deadline: Positive = 3_600_000
     """Milliseconds that a round waits for sites once they can begin, if its quorum is there."""
     retries: Annotated[int, Meta(ge=0, le=100)] = 0
     """How often a site's part that failed is tried again within a round."""
@@ -324,7 +325,7 @@ class Growth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Of a model that the first state is made from."""
     continues: Key = ""
     """A plan whose rounds go on in this one: `start` is then the state after them, whole."""
-    after: Annotated[int, Meta(ge=0)] = 0
+    after: Count = 0
     """How many rounds were done before; `rounds` counts them too."""
     memories: dict[OrganizationId, Key] = {}
     """The models that hold what sites remembered then."""
@@ -373,7 +374,7 @@ class Aggregate(msgspec.Struct, frozen=True, omit_defaults=True):
     organizations: Annotated[tuple[OrganizationId, ...], Meta(min_length=1)]
     protocol: Literal["clear", "SA-1"] = "clear"
     """clear: the node that adds sees the parts. SA-1: it gets them masked, and opens nothing but their sum."""
-    least: Annotated[int, Meta(ge=1)] = 1
+    least: Positive = 1
     """How many parts a sum must have."""
 
 
@@ -399,7 +400,7 @@ class TaskAdded(Event, frozen=True, kw_only=True, tag="task_added"):
     metadata: Text = ""
     stage: Stage | Literal[""] = ""
     """In a growing plan."""
-    round: Annotated[int, Meta(ge=0)] = 0
+    round: Count = 0
     """From 1 on; 0 for the first state."""
     gathers: bool = False
     """Whether it waits for `round_closed` to say which parts it takes."""

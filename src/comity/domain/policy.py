@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, TypeAlias, final
 import msgspec
 from msgspec import Meta
 
-from comity.domain.events import PolicyChanged
+from comity.domain.events import Count, PolicyChanged, Positive
 from comity.domain.membership import Act, member
 from comity.domain.records import Draft, PolicyOf
 from comity.domain.words import Identifier
@@ -73,7 +73,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Whose data epsilon and delta are of."""
     colluding: Annotated[int, Meta(ge=0, le=40)] = 0
     """How many sites, at least, may tell others their noise before ε is more, where sites noise a masked sum."""
-    rounds: Annotated[int, Meta(ge=1)] | None = None
+    rounds: Positive | None = None
     """The most rounds of an experiment."""
     metrics: tuple[str, ...] = ("*",)
     """Names or patterns of what may be measured. Where ε is of the whole site, by this rule or by the dataset's budget,
@@ -82,9 +82,9 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Whether what is measured at this site alone may be shown."""
     digits: Annotated[int, Meta(ge=0, le=17)] | None = None
     """Digits after the point that performances of tasks here are rounded to; None for all."""
-    smallest_count: Annotated[int, Meta(ge=0)] = 0
+    smallest_count: Count = 0
     """A whole number above 0 and below this one may not leave in the clear: it counts too few."""
-    repeats: Annotated[int, Meta(ge=1)] | None = None
+    repeats: Positive | None = None
     """How often one organization may run the same experiment on a dataset."""
     sandbox: Sandbox = "plain"
     """How tasks are held in, at least."""
