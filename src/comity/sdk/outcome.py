@@ -74,7 +74,7 @@ def run_of(client: Client, experiment: Experiment, shown: Mapping[str, Any]) -> 
     """The run of an experiment that is done; raises RoundFailed when there is no state that could be had."""
     rounds = [each for each in rounds_of(client, shown) if each["closed"]]
     history = tuple(_round(experiment, each) for each in rounds)
-    number = _chosen(experiment, history)
+    number, sent = _chosen(experiment, history), _sent(rounds)
     held = _state(client, rounds, number)
     if experiment.compression is not None:
         last = held if number == len(rounds) else _state(client, rounds, len(rounds))
@@ -91,7 +91,7 @@ def run_of(client: Client, experiment: Experiment, shown: Mapping[str, Any]) -> 
         engine={"engine": "Plain()", "threads": 1, "plan": shown["key"], "aggregator": shown["aggregator"]},
         statements=promised(
             experiment,
-            [name for name in shown["organizations"] if name in _sent(rounds)],
+            [name for name in shown["organizations"] if name in sent],
             survivors=_fewest(experiment, shown["aggregator"], rounds),
             numbers=int(held.get("numbers", 0)),
         ),
