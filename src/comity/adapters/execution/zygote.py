@@ -96,7 +96,6 @@ def _imported(folder: Path, spare: Path) -> tuple[Callable[[], bundle.Loaded], b
             os.dup2(before, descriptor)
             os.close(before)
         printed = os.pread(file.fileno(), PIPE, 0)
-    gc.collect()
     gc.freeze()
     return load, printed
 
