@@ -35,9 +35,11 @@ def main(megabytes: int, rounds: int) -> None:
     """Print the figures."""
     numbers = megabytes * MEGABYTE // 4
     with TemporaryDirectory() as made, started(Path(made, "network"), 1 + SITES) as network:
-        clear = seconds(network, numbers, rounds, ())
         (hub,), (aggregator, *sites) = network.processes("hub"), network.processes("node")
-        with Watch({"hub": [hub], "aggregator": [aggregator], "a site": sites[:1]}) as watch:
+        watched = {"hub": [hub], "aggregator": [aggregator], "a site": sites[:1]}
+        with Watch(watched) as before:
+            clear = seconds(network, numbers, rounds, ())
+        with Watch(watched) as watch:
             masked = seconds(network, numbers, rounds, [SECURE])
     encoding, masking = by_itself(numbers)
     print(f"{megabytes} MB down to {SITES} sites and up again, {rounds} rounds")
@@ -47,8 +49,10 @@ def main(megabytes: int, rounds: int) -> None:
             f"{name:14}{median(values):7.3f} s   {median(values) / median(clear):5.2f} times in the clear   ({shown})"
         )
     print(f"of it at a site, by itself: encoding {encoding:.3f} s, masking {masking:.3f} s")
-    for name in watch.cpu:
-        print(f"{name:12} masked: {watch.proportional[name]:4.0f} MB at most, proportional")
+    print("MB at most, proportional; without what is mapped of files:")
+    for name in watched:
+        for way, seen in (("in the clear", before), ("masked", watch)):
+            print(f"{name:12}{way:14}{seen.proportional[name]:5.0f}{seen.anonymous[name]:5.0f}")
 
 
 def seconds(network: Network, numbers: int, rounds: int, privacy: list[Transform] | tuple[()]) -> list[float]:

@@ -23,6 +23,7 @@ class Watch:
     cpu: seconds, in user and system, of the processes and of those of their children that have ended.
     resident: MB that were in memory at most, each page counted in every process that has it.
     proportional: MB likewise, a page that n processes share counted as an n-th in each of them.
+    anonymous: MB of that which are no file's, at most; what is mapped of one, the kernel takes back when it needs it.
     """
 
     def __init__(self, groups: Mapping[str, Sequence[int]]) -> None:
@@ -30,6 +31,7 @@ class Watch:
         self.cpu = dict.fromkeys(groups, 0.0)
         self.resident = dict.fromkeys(groups, 0.0)
         self.proportional = dict.fromkeys(groups, 0.0)
+        self.anonymous = dict.fromkeys(groups, 0.0)
 
     def __enter__(self) -> Watch:
         for pid in (each for pids in self._groups.values() for each in pids):
@@ -50,8 +52,8 @@ class Watch:
     def _look(self) -> None:
         while True:
             for name, pids in self._groups.items():
-                now = sum(_said(pid, "smaps_rollup", "Pss") for pid in pids)
-                self.proportional[name] = max(self.proportional[name], now)
+                for most, word in ((self.proportional, "Pss"), (self.anonymous, "Pss_Anon")):
+                    most[name] = max(most[name], sum(_said(pid, "smaps_rollup", word) for pid in pids))
             if self._over.wait(LOOK):
                 return
 

@@ -282,9 +282,9 @@ def numbers(data: Array, stored: str) -> Array:
     flat = data.view(STORED[stored])
     if stored == BF16:
         flat = bfloat16.whole(flat)
-    if flat.dtype.kind == "b" and (flat.view(np.uint8) > 1).any():
+    if flat.dtype.kind == "b" and flat.size and flat.view(np.uint8).max() > 1:
         raise DecodeError("holds a boolean that is neither 0 nor 1")
-    if flat.dtype.kind == "f" and not np.isfinite(flat).all():
+    if flat.dtype.kind == "f" and not trees.finite(flat):
         raise DecodeError("holds a number that is not finite")
     return flat
 

@@ -23,6 +23,9 @@ Tree: TypeAlias = Mapping[str, Union[Array, "Tree"]]
 
 SEPARATOR = "/"
 
+PIECE = 1 << 16
+"""Numbers that are looked at at a time."""
+
 
 def flatten(tree: Tree) -> dict[str, Array]:
     """The leaves by path, in the order of their paths.
@@ -197,8 +200,14 @@ def check(tree: Tree, what: str) -> None:
             raise InvalidInput(f"{what}: {path!r} is {a(leaf)}; every leaf must be a numpy array")
         if leaf.dtype.kind not in "biuf" or leaf.dtype.itemsize > 8:
             raise InvalidInput(f"{what}: {path!r} has dtype {leaf.dtype}; use booleans, integers or floats")
-        if leaf.dtype.kind == "f" and not np.isfinite(leaf).all():
+        if leaf.dtype.kind == "f" and not finite(leaf):
             raise InvalidInput(f"{what}: {path!r} is not finite; lower the learning rate or check the data")
+
+
+def finite(floats: Array) -> bool:
+    """Whether all are; looks at some at a time, so that little memory is taken for what is mapped of a large file."""
+    flat = floats.ravel("K")
+    return all(np.isfinite(flat[first : first + PIECE]).all() for first in range(0, flat.size, PIECE))
 
 
 def _check_names(tree: Tree, what: str) -> None:

@@ -1,6 +1,8 @@
 """Contributions as vectors of the ring: rounded within a step, clipped or refused, and never wrapped around."""
 
 import json
+import mmap
+import tracemalloc
 from fractions import Fraction
 from math import fsum
 
@@ -13,6 +15,7 @@ import comity as co
 from comity.privacy import masks
 from comity.privacy.fixed_point import FloatEncoder, Scale, working
 from comity.privacy.vector import Layout, Vector, read_layout, summed
+from comity.values import codec
 from comity.values.contribution import gather
 from comity.values.digest import digest
 from comity.values.errors import DecodeError, InvalidInput
@@ -258,3 +261,20 @@ def test_every_coordinate_is_sent_whatever_it_holds():
     sparse, dense = ({"w": np.zeros(50)}, {"w": np.ones(50)})
     scale = Scale(bits=32, sites=3, max_weight=1, clip=1.0)
     assert [len(whole(vector(co.Contribution(t, 1), scale))) for t in (sparse, dense)] == [52, 52]
+
+
+def test_a_large_contribution_in_a_file_is_encoded_in_the_memory_of_a_segment(tmp_path):
+    file = tmp_path / "contribution.safetensors"
+    file.write_bytes(codec.encode({"total": {"w": np.ones(2**23, np.float32)}}))
+    segment = np.empty(2**16, masks.ring(32))
+    with file.open("rb") as opened:
+        mapped = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+    scale = Scale(bits=32, sites=3, max_weight=1, clip=2.0)
+    tracemalloc.start()
+    try:
+        made = vector(co.Contribution(codec.decode(memoryview(mapped))["total"], 1), scale)
+        for index in range(-(-made.layout.size // len(segment))):
+            made.segment(index, len(segment), segment)
+        assert tracemalloc.get_traced_memory()[1] < 2**20 < file.stat().st_size / 30
+    finally:
+        tracemalloc.stop()
