@@ -29,6 +29,8 @@ class Member:
     status: str
     connected: bool | None
     """None when this node cannot ask the hub."""
+    last_seen: int
+    """Milliseconds since 1970, by the hub's clock, when its node last called the hub; 0 when this is not known."""
     version: str
     sandbox: str
     """How well its node holds tasks in; empty when this is not known."""
@@ -94,6 +96,7 @@ async def glance(part: Part) -> Glance:
                 organization=each.key,
                 status=each.status,
                 connected=now - present.get(each.key, NEVER).last_seen < SILENT if present else None,
+                last_seen=present.get(each.key, NEVER).last_seen,
                 version=present.get(each.key, NEVER).version,
                 sandbox=present.get(each.key, NEVER).sandbox,
                 entries=present.get(each.key, NEVER).entries,

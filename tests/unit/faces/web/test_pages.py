@@ -19,6 +19,7 @@ from comity.adapters.sql.schema import checkpoints
 from comity.faces.web.routes import ROUTES
 from comity.ledger.checkpoint import Checkpoint, sign_checkpoint
 from comity.ledger.merkle import leaf_hash, verify_inclusion
+from comity.node import overview
 from comity.node.accounts.roles import RIGHTS, Right, Role
 from comity.node.rest.routes import ROUTES as API
 from comity.values.errors import InvalidInput
@@ -320,3 +321,16 @@ def test_without_anything_pages_say_what_to_do(pages):
         ("/compare", "Choose plans to compare"),
     ):
         assert said in browser.words(target)
+
+
+def test_an_organization_that_is_away_shows_when_the_hub_last_heard_of_it(things, monkeypatch):
+    browser = things[1][Role.AUDITOR]
+    now = 1_800_000_000_000
+
+    async def present(_):
+        return {"a": overview.Present(now, "1.0"), "b": overview.Present(now - 3_600_000, "1.0")}
+
+    monkeypatch.setattr(overview, "_present", present)
+    assert re.findall(r"(Connected|Away)", browser.words("/organizations")) == ["Connected", "Away"]
+    assert 'last seen <time datetime="2027-01-15T07:00:00' in browser.text("/organizations")
+    assert "2027-01-15T07:00:00" in browser.get("/organizations.csv").body.decode().splitlines()[2]

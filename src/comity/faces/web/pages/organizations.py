@@ -40,8 +40,8 @@ async def listed_sheet(visit: Visit) -> Response:
     """The same as a file."""
     seen = await _glance(visit)
     rows = _arranged((await visit.call.read(seen))["members"], visit.query)
-    names = ("name", "status", "connected", "last_entry", "executing", "open", "done", "failed", "sandbox", "version")
-    return sheet("organizations", fields(*names), rows)
+    names = ("name", "status", "connected", "last_seen", "last_entry", "executing", "open", "done", "failed")
+    return sheet("organizations", fields(*names, "sandbox", "version"), rows)
 
 
 def _arranged(members: list[Mapping[str, Any]], asked: Mapping[str, str]) -> list[Mapping[str, Any]]:
@@ -92,6 +92,7 @@ async def _glance(visit: Visit) -> Any:
                 "name": each.organization,
                 "status": each.status,
                 "connected": each.connected,
+                "last_seen": date(each.last_seen),
                 "version": each.version,
                 "sandbox": each.sandbox,
                 "behind": None if each.entries is None else max(0, view.log.size - each.entries),
