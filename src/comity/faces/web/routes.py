@@ -107,6 +107,7 @@ ROUTES = (
     Route("POST", "/manage_users/{key}/remove", Right.MANAGE_USERS, users.remove),
     Route("POST", "/manage_users/{key}/reset", Right.MANAGE_USERS, users.reset),
     Route("GET", "/manage_tokens", "user", tokens.listed),
+    Route("GET", "/manage_tokens.csv", "user", tokens.listed_sheet),
     Route("POST", "/manage_tokens", "user", tokens.create),
     Route("POST", "/manage_tokens/{key}/revoke", "user", tokens.revoke),
     Route("GET", "/settings", "user", settings.show),

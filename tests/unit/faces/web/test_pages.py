@@ -276,6 +276,7 @@ def test_every_list_is_a_file_of_what_its_page_shows(things):
     assert names == sorted(names, reverse=True)
     assert [each["username"] for each in rows("/manage_users.csv?match=steward")] == ["steward-main"]
     assert [each["name"] for each in rows("/organizations.csv?ordering=-name")] == ["b", "a"]
+    assert {each["kind"] for each in rows("/manage_tokens.csv?match=session")} == {"session"}
     assert {each["owner"] for each in rows("/approvals.csv")} == {"b"}
     assert rows("/approvals.csv?match=nothing") == []
     places = [int(each["place"]) for each in rows("/entries.csv?author=b")]

@@ -8,6 +8,7 @@ from typing import Any
 
 from starlette.responses import Response
 
+from comity.faces.web.pages.spreadsheets import fields, sheet
 from comity.faces.web.tables import Table, arranged
 from comity.faces.web.visit import Visit, to
 from comity.node.accounts.accounts import DAY
@@ -24,6 +25,12 @@ DAYS = ("30", "60", "90", "365")
 async def listed(visit: Visit) -> Response:
     """The tokens, and the form for another."""
     return await _list(visit)
+
+
+async def listed_sheet(visit: Visit) -> Response:
+    """The same as a file, without the secrets, which this node has not."""
+    columns = fields("id", "kind", "note", "scopes", "created", "expires")
+    return sheet("tokens", columns, await _found(visit))
 
 
 async def create(visit: Visit) -> Response:
@@ -64,6 +71,22 @@ async def _issue(visit: Visit) -> str:
 
 
 async def _list(visit: Visit, *, wrong: str = "", secret: str = "") -> Response:
+    who, asked, found = visit.call.principal, visit.query, await _found(visit)
+
+    def work(_: View) -> Mapping[str, Any]:
+        return {
+            "table": Table("/manage_tokens", asked, Page(1, max(1, len(found))), len(found), found, default=""),
+            "rights": sorted(who.rights),
+            "days": DAYS,
+            "wrong": wrong,
+            "secret": secret,
+            "url": visit.call.base.rstrip("/"),
+        }
+
+    return await visit.show("tokens.html", work, status=400 if wrong else 200)
+
+
+async def _found(visit: Visit) -> list[Mapping[str, Any]]:
     who = visit.call.principal
     held = await asyncio.to_thread(visit.call.api.accounts.tokens, who)
     rows: list[Mapping[str, Any]] = [
@@ -78,18 +101,4 @@ async def _list(visit: Visit, *, wrong: str = "", secret: str = "") -> Response:
         }
         for each in reversed(held)
     ]
-
-    asked = visit.query
-    found = arranged(rows, asked, sorts=("kind", "note", "created", "expires"), words=("kind", "note", "scopes"))
-
-    def work(_: View) -> Mapping[str, Any]:
-        return {
-            "table": Table("/manage_tokens", asked, Page(1, max(1, len(found))), len(found), found, default=""),
-            "rights": sorted(who.rights),
-            "days": DAYS,
-            "wrong": wrong,
-            "secret": secret,
-            "url": visit.call.base.rstrip("/"),
-        }
-
-    return await visit.show("tokens.html", work, status=400 if wrong else 200)
+    return arranged(rows, visit.query, sorts=("kind", "note", "created", "expires"), words=("kind", "note", "scopes"))
