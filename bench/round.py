@@ -1,6 +1,6 @@
-"""How long a round without any work takes on a network of 4 sites, beside floors that move the same bytes.
+"""How long a round without any work takes on a network of sites, beside floors that move the same bytes.
 
-Usage: python -m bench.round [MEGABYTES] [ROUNDS]: a model of 1 MB, 8 rounds, unless given. The model goes from the
+Usage: python -m bench.round [MEGABYTES] [ROUNDS] [SITES]: 1 MB, 8 rounds, 4 sites unless given. A model goes from the
 aggregator, an organization of its own, to every site; each adds a number to it and hands it on; the aggregator's node
 sums, and a step takes the mean: `null_round.py`, as a growing plan with all that belongs to it. A round is from a state
 to the next, by the times in the log; the first two are left out, in which sandboxes are warmed. Hub, nodes and tasks
@@ -59,26 +59,27 @@ class Opener:
 """
 
 
-def main(megabytes: int, rounds: int) -> None:
+def main(megabytes: int, rounds: int, sites: int) -> None:
     """Print the figures."""
     size = megabytes * MEGABYTE
     with TemporaryDirectory() as made:
         folder = Path(made)
-        with started(folder / "network", 1 + SITES) as network:
-            before = floors(folder, size, rounds // 2)
-            (hub,), (aggregator, *sites) = network.processes("hub"), network.processes("node")
+        with started(folder / "network", 1 + sites) as network:
+            before = floors(folder, size, sites, rounds // 2)
+            (hub,), (aggregator, *others) = network.processes("hub"), network.processes("node")
             plan = begun(network, Null(size // 4), WARMING + rounds)
             while not ended(network, plan, WARMING):
                 pass
             tasks = [each for base in network.processes("base") for each in (base, *below(base))]
-            groups = {"hub": [hub], "aggregator": [aggregator], "a site": sites[:1], "all nodes": [aggregator, *sites]}
-            with Watch({**groups, "all tasks": tasks}) as watch:
+            groups = {"hub": [hub], "aggregator": [aggregator], "a site": others[:1]}
+            groups |= {"all nodes": [aggregator, *others], "all tasks": tasks}
+            with Watch(groups) as watch:
                 while not ended(network, plan, WARMING + rounds):
                     pass
             ours, parts = stages(network, plan, range(WARMING + 1, WARMING + rounds + 1))
-            after = floors(folder, size, rounds - rounds // 2)
+            after = floors(folder, size, sites, rounds - rounds // 2)
     sealing, raw = zip(*before, *after, strict=True)
-    print(f"{megabytes} MB down to {SITES} sites and up again, {rounds} rounds")
+    print(f"{megabytes} MB down to {sites} sites and up again, {rounds} rounds")
     for name, values in (("a round", ours), ("sealed, relayed, written", sealing), ("raw TCP", raw)):
         ratio = median(ours) / median(values)
         shown = ", ".join(f"{each:.3f}" for each in values)
@@ -89,15 +90,15 @@ def main(megabytes: int, rounds: int) -> None:
         print(f"{name:12}{watch.cpu[name] / rounds:13.3f}{watch.proportional[name]:31.0f}{watch.resident[name]:10.0f}")
 
 
-def floors(folder: Path, size: int, times: int) -> list[tuple[float, float]]:
-    """Seconds of so many rounds: sealed and relayed, and as they are."""
+def floors(folder: Path, size: int, sites: int, times: int) -> list[tuple[float, float]]:
+    """Seconds of so many rounds of so many sites: sealed and relayed, and as they are."""
     whole = max(1, size // CHUNK) * CHUNK
     with (folder / "blob").open("wb") as blob:
         blob.truncate(whole)
     took: list[tuple[float, float]] = []
     for _ in range(times):
-        sealing = relay(folder, whole, [SITES]) + relay(folder, whole, [1] * SITES)
-        took.append((sealing, move(size, [SITES]) + move(size, [1] * SITES)))
+        sealing = relay(folder, whole, [sites]) + relay(folder, whole, [1] * sites)
+        took.append((sealing, move(size, [sites]) + move(size, [1] * sites)))
         for each in (path for path in folder.glob("*-*") if path.is_file()):
             each.unlink()
     return took
@@ -193,4 +194,4 @@ def _json(value: object) -> Any:
 
 if __name__ == "__main__":
     given = [int(each) for each in sys.argv[1:]]
-    main(*(given + [1, 8][len(given) :]))
+    main(*(given + [1, 8, SITES][len(given) :]))
