@@ -85,9 +85,10 @@ def main(megabytes: int, rounds: int, sites: int) -> None:
         shown = ", ".join(f"{each:.3f}" for each in values)
         print(f"{name:26}{median(values):7.3f} s   ours is {ratio:6.2f} times that   ({shown})")
     print("of a round, median s: " + ", ".join(f"{name} {seconds:.3f}" for name, seconds in parts.items()))
-    print(f"{'':12}CPU s a round   peak memory: proportional, resident MB")
+    print(f"{'':12}CPU s a round   peak memory: proportional, without what is mapped of files, resident MB")
     for name in watch.cpu:
-        print(f"{name:12}{watch.cpu[name] / rounds:13.3f}{watch.proportional[name]:31.0f}{watch.resident[name]:10.0f}")
+        memory = f"{watch.proportional[name]:31.0f}{watch.anonymous[name]:36.0f}{watch.resident[name]:10.0f}"
+        print(f"{name:12}{watch.cpu[name] / rounds:13.3f}{memory}")
 
 
 def floors(folder: Path, size: int, sites: int, times: int) -> list[tuple[float, float]]:

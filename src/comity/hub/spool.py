@@ -6,14 +6,20 @@ import asyncio
 import shutil
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import BinaryIO, final
 
 from comity.values.errors import Conflict, InvalidInput, Unavailable
 
 PIECE = 1 << 20
-"""Bytes read or written at a time."""
+"""Bytes of a parcel read or written at a time, at most."""
+
+SMALL = 1 << 16
+"""The same, at least."""
+
+HELD = 4 << 20
+"""Bytes that pieces of all parcels together may have, unless there are more than 64 of them at once."""
 
 SLOW = 0.2
 """Seconds after which what has come is written in any case, since recipients may wait for it."""
@@ -28,6 +34,7 @@ class Spool:
         self._directory.mkdir(parents=True, exist_ok=True)
         self._grown: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self._writing: set[str] = set()
+        self._reading = 0
 
     def received(self, name: str) -> int:
         """How many bytes have arrived."""
@@ -58,7 +65,7 @@ class Spool:
                 raise Conflict(f"the parcel {name} has {have} bytes here; go on from there, not from {offset}")
             # Opened and closed not in a thread: who is cancelled meanwhile could not close it. All is flushed before.
             with (self._directory / name).open("ab") as file:
-                async for piece in _gathered(pieces):
+                async for piece in _gathered(pieces, self._most):
                     have += len(piece)
                     if have > size:
                         raise InvalidInput(f"the parcel {name} was announced with {size} bytes, more have come")
@@ -72,18 +79,22 @@ class Spool:
     async def read(self, name: str, offset: int, size: int, seconds: float) -> AsyncIterator[bytes]:
         """The parcel's bytes from an offset on, as they arrive; ends early when none come for so long."""
         path = self._directory / name
-        while offset < size:
-            event = self._grown[name]
-            piece = await asyncio.to_thread(_piece, path, offset)
-            if piece:
-                offset += len(piece)
-                yield piece
-                continue
-            try:
-                async with asyncio.timeout(seconds):
-                    await event.wait()
-            except TimeoutError:
-                return
+        self._reading += 1
+        try:
+            while offset < size:
+                event = self._grown[name]
+                piece = await asyncio.to_thread(_piece, path, offset, self._most())
+                if piece:
+                    offset += len(piece)
+                    yield piece
+                    continue
+                try:
+                    async with asyncio.timeout(seconds):
+                        await event.wait()
+                except TimeoutError:
+                    return
+        finally:
+            self._reading -= 1
 
     def remove(self, name: str) -> None:
         """Forget a parcel."""
@@ -96,17 +107,21 @@ class Spool:
             if path.name not in names and path.name not in self._writing:
                 self.remove(path.name)
 
+    def _most(self) -> int:
+        """Bytes of a piece, so that memory does not grow with parcels that are on their way at once."""
+        return max(SMALL, min(PIECE, HELD // max(1, self._reading + len(self._writing))))
+
     def _wake(self, name: str) -> None:
         self._grown.pop(name, asyncio.Event()).set()
 
 
-async def _gathered(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytearray]:
+async def _gathered(pieces: AsyncIterator[bytes], most: Callable[[], int]) -> AsyncIterator[bytearray]:
     """The same bytes in larger pieces, unless they come slowly; also those that come before the sender is cut off."""
     held, since = bytearray(), time.monotonic()
     try:
         async for piece in pieces:
             held += piece
-            if len(held) >= PIECE or time.monotonic() - since > SLOW:
+            if len(held) >= most() or time.monotonic() - since > SLOW:
                 yield held
                 held, since = bytearray(), time.monotonic()
     except Exception:
@@ -122,10 +137,10 @@ def _append(file: BinaryIO, piece: bytearray) -> None:
     file.flush()
 
 
-def _piece(path: Path, offset: int) -> bytes:
+def _piece(path: Path, offset: int, most: int) -> bytes:
     try:
         with path.open("rb") as file:
             file.seek(offset)
-            return file.read(PIECE)
+            return file.read(most)
     except FileNotFoundError:
         return b""

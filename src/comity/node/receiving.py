@@ -37,7 +37,7 @@ class Receiving:
 
         Raises DecodeError for one that is not what was promised, of which nothing is kept.
         """
-        queue: asyncio.Queue[bytes | None] = asyncio.Queue(maxsize=4)
+        queue: asyncio.Queue[bytes | None] = asyncio.Queue(maxsize=2)
         put: asyncio.Future[Any] | None = None
         have, total = 0, sealed_size(letter.size)
         try:

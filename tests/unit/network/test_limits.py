@@ -11,7 +11,7 @@ from comity.adapters import arriving
 from comity.domain.entry import canonical, sign
 from comity.hub.app import expire
 from comity.hub.limits import MINUTE, Limits
-from comity.hub.spool import Spool
+from comity.hub.spool import HELD, PIECE, SMALL, Spool
 from comity.values.errors import Unavailable
 
 
@@ -173,3 +173,22 @@ def test_who_falls_silent_is_not_waited_for(network, monkeypatch, route):
     monkeypatch.setattr(arriving, "SILENCE", 0.0)
     monkeypatch.setattr(network, "app", lambda scope, _, send, app=network.app: app(scope, asyncio.Event().wait, send))
     refused(network.request(network.link("a"), *route.split()), 400, "nothing of the body has come")
+
+
+def test_memory_does_not_grow_with_parcels_that_are_on_their_way_at_once(tmp_path):
+    async def first_of(spool, readers):
+        reading = [spool.read("parcel", 0, 2 * PIECE, 0.0) for _ in range(readers)]
+        first = [len(await anext(each)) for each in reading]
+        second = [len(await anext(each)) for each in reading]
+        for each in reading:
+            await each.aclose()
+        return first, second
+
+    spool = Spool(tmp_path)
+    (tmp_path / "parcel").write_bytes(bytes(2 * PIECE))
+    assert asyncio.run(first_of(spool, 1)) == ([PIECE], [PIECE])
+    first, second = asyncio.run(first_of(spool, 32))
+    assert sum(second) <= HELD
+    assert first[0] == PIECE  # nobody else was there yet
+    assert asyncio.run(first_of(spool, 500))[1][-1] == SMALL
+    assert asyncio.run(first_of(spool, 1)) == ([PIECE], [PIECE])  # those before have gone
