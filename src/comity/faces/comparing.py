@@ -43,17 +43,43 @@ def compared(shown: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def flattened(value: Any, at: str = "") -> Iterator[tuple[str, str]]:
-    """Every setting of a document by its path.
+    """Every setting of a document by its path; what has a type is called by that.
 
-    >>> dict(flattened({"train": {"lr": 0.1}, "metrics": ["auc"]}))
-    {'train.lr': '0.1', 'metrics.0': 'auc'}
+    >>> dict(flattened({"train": {"type": "Train", "lr": 0.1}, "sizes": [13, 2]}))
+    {'train': 'Train', 'train.lr': '0.1', 'sizes.0': '13', 'sizes.1': '2'}
+    >>> dict(flattened({"metrics": [{"type": "metrics.auc"}, {"type": "metrics.f1", "threshold": 0.3}]}))
+    {'metrics': 'auc, f1', 'metrics.f1.threshold': '0.3'}
     """
-    if isinstance(value, dict | list) and value:
-        inner: Any = value.items() if isinstance(value, dict) else enumerate(value)  # pyright: ignore
-        for name, each in inner:
-            yield from flattened(each, f"{at}.{name}" if at else str(name))
+    if isinstance(value, list) and value:
+        yield from _listed(value, at)  # pyright: ignore[reportUnknownArgumentType]
+    elif isinstance(value, dict) and value:
+        if at and (kind := _type(value)):
+            yield at, kind
+        yield from _fields(value, at)  # pyright: ignore[reportUnknownArgumentType]
     else:
         yield at, str(value)
+
+
+def _fields(value: Mapping[str, Any], at: str) -> Iterator[tuple[str, str]]:
+    for name, each in value.items():
+        if name != "type":
+            yield from flattened(each, f"{at}.{name}" if at else str(name))
+
+
+def _listed(value: Sequence[Any], at: str) -> Iterator[tuple[str, str]]:
+    kinds = [_type(each) for each in value]
+    if all(kinds):
+        yield at, ", ".join(kinds)
+    for number, (kind, each) in enumerate(zip(kinds, value, strict=True)):
+        if not all(kinds):
+            yield from flattened(each, f"{at}.{number}")
+        else:
+            yield from _fields(each, f"{at}.{kind if kinds.count(kind) == 1 else number}")
+
+
+def _type(value: Any) -> str:
+    """The type's name without its module; empty where it has none."""
+    return str(value.get("type", "")).rpartition(".")[2] if isinstance(value, dict) else ""  # pyright: ignore
 
 
 def _last(shown: Mapping[str, Any]) -> dict[str, float | None]:

@@ -125,6 +125,30 @@ def test_a_name_must_mean_one_thing(node, comity):
         comity("data", "withdraw", "lung")
 
 
+def test_a_key_may_be_shortened_while_it_means_one_thing(node, comity):
+    one, other = "8f14e45f-ceea-467f-a1e1-0d5f6b6f0b1a", "8f14e4aa-ceea-467f-a1e1-0d5f6b6f0b1a"
+    answers(node, f"/data_manager/{one}/withdraw/", {"models": []})
+    listed(node, "data_manager", {"key": one, "name": "heart"}, {"key": other, "name": "lung"})
+    assert json.loads(comity("data", "withdraw", "8F14E45", "--json").stdout)["key"] == one
+    with pytest.raises(Conflict, match=f"give a key: {one}, {other}"):
+        comity("data", "withdraw", "8f14e4")
+    with pytest.raises(NotFound, match="there is no dataset '8f14e'"):
+        comity("data", "withdraw", "8f14e")
+
+
+def test_a_name_means_the_last_of_experiments_that_go_on_from_each_other(node, comity):
+    plans = [{"key": key, "name": "first"} for key in ("p1", "p2", "p3")]
+    for key, before in (("p1", None), ("p2", "p1"), ("p3", "p2")):
+        answers(node, f"/compute_plan/{key}/rounds/", {"continues": before})
+    answers(node, "/compute_plan/p3/cancel/", {})
+    answers(node, "/compute_plan/p3/", {"key": "p3"})
+    listed(node, "compute_plan", *plans)
+    assert json.loads(comity("plan", "cancel", "first", "--json").stdout)["key"] == "p3"
+    answers(node, "/compute_plan/p3/rounds/", {"continues": None})
+    with pytest.raises(Conflict, match="2 plans are called 'first'; give a key: p2, p3"):
+        comity("plan", "cancel", "first")
+
+
 def test_a_dataset_whose_samples_are_refused_is_withdrawn(node, comity, tmp_path):
     (tmp_path / "opener.py").write_text("")
     answers(node, "/data_manager/", {"key": "d1"}, 201)

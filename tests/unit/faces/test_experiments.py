@@ -125,6 +125,9 @@ def test_the_same_experiment_twice_differs_in_nothing():
         ({"a": {"b": 1}}, {"a.b": "1"}),
         ({"a": [1, {"b": None}]}, {"a.0": "1", "a.1.b": "None"}),
         ({"a": [], "b": {}}, {"a": "[]", "b": "{}"}),
+        ({"type": "Experiment", "s": {"type": "x.FedAvg", "n": 1}}, {"s": "FedAvg", "s.n": "1"}),
+        ({"m": [{"type": "auc"}, {"type": "f1", "at": 0.3}]}, {"m": "auc, f1", "m.f1.at": "0.3"}),
+        ({"m": [{"type": "f1", "at": 0.5}, {"type": "f1", "at": 1}]}, {"m": "f1, f1", "m.0.at": "0.5", "m.1.at": "1"}),
         ({}, {"": "{}"}),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import wraps
 from inspect import Parameter, signature
@@ -86,18 +87,37 @@ def client_of(node: str, organization: str, directory: Path, user: str, password
 
 
 def key_of(client: Client, noun: str, given: str) -> str:
-    """The key of what is called so, or has this key; raises NotFound, and Conflict when several are called so.
+    """The key of what is called so, or has this key, or one that begins so; raises NotFound, and Conflict for several.
 
-    A dataset that was withdrawn is meant only if there is no other.
+    A dataset that was withdrawn is meant only if there is no other; of experiments of one name of which each goes on
+    from the one before, the last is.
     """
     word, command = NOUNS[noun]
-    every = [each for each in client.pages(f"/{noun}/") if given in (each["key"], each["name"])]
+    there = list(client.pages(f"/{noun}/"))
+    every = [each for each in there if given in (each["key"], each["name"])]
+    if not every and len(given) >= SHORTEST:
+        every = [each for each in there if each["key"].startswith(given.lower())]
     found = [each["key"] for each in every if not each.get("withdrawn_date")] or [each["key"] for each in every]
     if not found:
         raise NotFound(f"there is no {word} {given!r}; see what there is with: comity {command} list")
+    if len(found) > 1 and noun == "compute_plan":
+        found = _last(client, found)
     if len(found) > 1:
         raise Conflict(f"{len(found)} {word}s are called {given!r}; give a key: {', '.join(found)}")
     return found[0]
+
+
+def _last(client: Client, plans: list[str]) -> list[str]:
+    """Those that no other of them goes on from."""
+    continued = set[str]()
+    for key in plans:
+        with suppress(InvalidInput):  # it has no rounds
+            continued.add(client.get(f"/compute_plan/{key}/rounds/")["continues"])
+    return [key for key in plans if key not in continued]
+
+
+SHORTEST = 6
+"""Signs of a key that may stand for it, where no other begins so."""
 
 
 NOUNS = {"data_manager": ("dataset", "data"), "function": ("function", "function"), "compute_plan": ("plan", "plan")}

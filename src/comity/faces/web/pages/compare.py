@@ -9,6 +9,7 @@ from typing import Any
 from starlette.responses import Response
 
 from comity.domain.records import Plan, need
+from comity.faces.comparing import flattened
 from comity.faces.web.curves import axis_of, curves
 from comity.faces.web.drawing.lines import Series, chart
 from comity.faces.web.visit import Visit
@@ -76,16 +77,8 @@ def _settings(view: View, plan: Plan) -> dict[str, str]:
     growth = plan.growth
     if growth is not None:
         made |= {"sites": ", ".join(sorted(growth.sites)), "aggregator": growth.aggregator, "quorum": growth.quorum}
-        made |= _flat(json.loads(growth.experiment), "")
-    return made
-
-
-def _flat(value: Any, path: str) -> dict[str, str]:
-    if isinstance(value, dict) and value:
-        parts = [_flat(each, f"{path}.{name}" if path else str(name)) for name, each in value.items()]  # type: ignore[reportUnknownArgumentType]
-        return {name: text for part in parts for name, text in part.items()}
-    text = value if isinstance(value, str) else json.dumps(value)
-    return {path: text if len(text) <= LONGEST else text[:LONGEST] + "…"}
+        made |= flattened(json.loads(growth.experiment))
+    return {name: text if len(text) <= LONGEST else text[:LONGEST] + "…" for name, text in made.items()}
 
 
 def _differ(settings: Sequence[Mapping[str, str]]) -> list[tuple[str, list[str]]]:
