@@ -272,7 +272,9 @@ def test_run_prints_what_is_promised_of_privacy_and_warns_of_what_is_not(comity,
     assert private != HEART
     code, out, err = comity("run", write(private), "--data", "heart")
     assert code == 0
-    assert "PrivacyWarning: RecordDP limits what is told of a record" in err
+    assert re.findall("^.*PrivacyWarning: RecordDP limits what is told of a record", err, re.MULTILINE) == [
+        "comity: PrivacyWarning: RecordDP limits what is told of a record"
+    ]
     assert re.search(r"^Cleveland: \(ε = \S+, δ = 0\.001\) for each record", out, re.MULTILINE)
     assert "with one record at each of them" in " ".join(out.split())
 

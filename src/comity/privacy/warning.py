@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 
 from comity.privacy.record_dp import RecordDP
 from comity.privacy.secure_sum import SecureSum
@@ -34,3 +35,11 @@ def warn(privacy: Sequence[Transform]) -> None:
         unit = "record" if isinstance(private[0], RecordDP) else "site"
         said = NO_MASKS.format(name=type(private[0]).__name__, unit=unit)
         warnings.warn(said, PrivacyWarning, stacklevel=5)
+
+
+@contextmanager
+def said_before() -> Generator[None]:
+    """Within it nothing is said of experiments: whoever made them was told."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PrivacyWarning)
+        yield

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from comity.engine.experiment import Experiment
+from comity.privacy.warning import said_before
 from comity.sdk.client import Client
 from comity.sdk.growth import Before
 from comity.sdk.outcome import NOTHING, OVER, last_parts, memory_of, rounds_of
@@ -46,4 +47,5 @@ def continued(
         if memory is not None and Digest(f"sha256:{memory['address']['checksum']}") != NOTHING:
             memories[site] = memory["key"]
     before = Before(start=done[-1]["state"], continues=shown["key"], rounds=last, memories=memories)
-    return replace(experiment, rounds=planned), before
+    with said_before():
+        return replace(experiment, rounds=planned), before

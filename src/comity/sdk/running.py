@@ -9,6 +9,7 @@ from typing import Any, final
 
 from comity.engine.experiment import Experiment
 from comity.engine.run import Run
+from comity.privacy.warning import said_before
 from comity.sdk.client import Client
 from comity.sdk.continuing import continued
 from comity.sdk.outcome import OVER, Failure, failures, run_of
@@ -89,7 +90,8 @@ class Running:
     def experiment(self, shown: Mapping[str, Any] | None = None) -> Experiment:
         """What is run; its modules have to be importable here, when this was not begun here."""
         if self._experiment is None:
-            self._experiment = read_experiment((shown or self.now())["experiment"])
+            with said_before():
+                self._experiment = read_experiment((shown or self.now())["experiment"])
         return self._experiment
 
     def failures(self) -> list[Failure]:

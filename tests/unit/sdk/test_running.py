@@ -1,6 +1,7 @@
 """An experiment that a network runs: followed, waited for, cancelled, and what it came to."""
 
 import json
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -317,3 +318,11 @@ def test_a_run_is_saved_like_any_other(canned, answered, tmp_path):
     answered(shown(round_of(1))).wait().save(tmp_path / "report")
     held = json.loads((tmp_path / "report" / "metrics.json").read_text())
     assert held["rounds"][0]["sites"] == {"a": {"accuracy": 0.25}}
+
+
+def test_who_follows_an_experiment_is_not_warned_of_what_its_author_was(canned):
+    with pytest.warns(co.privacy.PrivacyWarning):
+        secure = replace(HEART, privacy=[co.privacy.SecureSum()])
+    with warnings.catch_warnings(record=True) as heard:
+        assert Running(canned.client, PLAN).experiment(shown(experiment=secure.to_json())) == secure
+    assert heard == []

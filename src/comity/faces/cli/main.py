@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from importlib.metadata import version
 from typing import Annotated
 
@@ -68,8 +69,23 @@ def _top(  # pyright: ignore[reportUnusedFunction], Typer calls it
     """Train and validate models together on data that may not be pooled."""
 
 
+def _warn(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: object = None,
+    line: object = None,
+) -> None:
+    """Print a warning; of comity's own, not where in its source it comes from."""
+    ours = category.__module__.partition(".")[0] == "comity"
+    where = "comity" if ours else f"{filename}:{lineno}"
+    typer.echo(f"{where}: {category.__name__}: {message}", err=True)
+
+
 def main() -> None:
     """Run the command line; an error is one sentence and exit code 1, a traceback only with --debug."""
+    warnings.showwarning = _warn
     try:
         app()
     except (KeyboardInterrupt, SystemExit) as end:
