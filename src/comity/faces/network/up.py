@@ -60,6 +60,11 @@ def start(network: Embedded) -> tuple[Forked, Mapping[str, Any]]:
         held = folder.lock(here)
     except Conflict:
         raise Conflict(f"a network is running in {network.folder} already{_running(here)}") from None
+    try:
+        _check_known(here / "hub", network)
+    except Conflict:
+        held.close()
+        raise
     forked = Forked(held=held)
     gc.freeze()  # what was loaded is shared by all; the collector must not touch its pages
     forked.start("hub", _hub(here / "hub", network.organizations))
@@ -90,6 +95,17 @@ def _check(network: Embedded) -> None:
     for name in names:
         if name == hub_place.FOUNDER or not name.isascii() or not name.replace("-", "a").replace("_", "a").isalnum():
             raise InvalidInput(f"an organization cannot be called {name!r}; use letters, digits, - and _, not 'hub'")
+
+
+def _check_known(hub: Path, network: Embedded) -> None:
+    """Raise Conflict for new organizations beside which others of this folder are missing: the hub waits for these."""
+    known = {path.name for path in (hub / "tokens").glob("*")}
+    new, missing = set(network.organizations) - known, known - set(network.organizations)
+    if new and missing:
+        raise Conflict(
+            f"{network.folder} has a network of {', '.join(sorted(known))}: start {', '.join(sorted(missing))} with it "
+            f"to let {', '.join(sorted(new))} in, or give another --dir"
+        )
 
 
 def _hub(here: Path, organizations: Sequence[str]) -> Callable[[Report], None]:
