@@ -41,7 +41,7 @@ class Running:
         return self._results
 
     async def updates(self) -> AsyncGenerator[Results]:
-        """The results so far whenever there are more, the whole ones last. Raises what the run ends with."""
+        """The results so far whenever there are more, the whole ones once, last. Raises what the run ends with."""
         while not self._task.done():
             waiting = asyncio.create_task(self._changed.wait())
             try:
@@ -49,7 +49,7 @@ class Running:
             finally:
                 waiting.cancel()
             self._changed.clear()
-            if not self._task.done():
+            if not self._task.done() and not self._results.complete:
                 yield self._results
                 await asyncio.wait({self._task}, timeout=PAUSE)
         self._task.result()
