@@ -3,6 +3,8 @@
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do command -v $$p && break; done)
 BIN := .venv/bin
 SOURCES := pyproject.toml constraints.txt
+# Tests start hundreds of processes, each of which would compile comity anew.
+unexport PYTHONDONTWRITEBYTECODE
 FIGURES := simulation many_sites codec seal task_start log start plans relay round many iris substra flaky secure_sum masked_round compress private_heart pages graph open_pages playground
 
 .PHONY: help setup demo test check bench chaos substra fuzz long sa-long docs
