@@ -18,16 +18,13 @@ def needed(roots: Iterable[Requirement], folders: Sequence[str]) -> dict[str, Di
 
     comity's own needs are not followed. Raises InvalidInput when one is not there or is another version.
     """
-    there: dict[str, Distribution] = {}
-    for each in metadata.distributions(path=list(folders)):
-        there.setdefault(canonicalize_name(each.name), each)
     found: dict[str, Distribution] = {}
     followed: set[tuple[str, str]] = set()
     waiting = [("", root) for root in roots]
     while waiting:
         source, need = waiting.pop()
         name = canonicalize_name(need.name)
-        distribution = there.get(name)
+        distribution = found.get(name) or next(iter(metadata.distributions(name=name, path=list(folders))), None)
         said = f"{source} needs {need}" if source else f"{need} is needed"
         if distribution is None:
             raise InvalidInput(f"{said}, and it is not installed")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from importlib import metadata
 from importlib.metadata import Distribution
 from pathlib import Path
@@ -29,7 +30,7 @@ def locked_requirements(modules: Iterable[Path], folder: Path) -> tuple[str, ...
     files = tuple(modules)
     # models/torch.py is no module torch
     own = {Path(path.relative_to(folder).parts[0]).stem for path in files}
-    providers = metadata.packages_distributions()
+    providers = _providers(tuple((each, _changed(each)) for each in sys.path))
     roots: set[str] = set()
     for path in files:
         for name, optional in _imports(path):
@@ -44,6 +45,21 @@ def locked_requirements(modules: Iterable[Path], folder: Path) -> tuple[str, ...
                 raise InvalidInput(f"{path.name} imports {top}, which no distribution here has; install it")
     found = needed(map(Requirement, sorted(roots)), sys.path)
     return tuple(sorted(f"{name}=={_version(distribution)}" for name, distribution in found.items()))
+
+
+@lru_cache(maxsize=1)
+def _providers(_: tuple[tuple[str, int], ...]) -> Mapping[str, Sequence[str]]:
+    """The distributions that have each top-level package, read again when a folder of sys.path has changed."""
+    # A fifth of a second, since it parses the list of every file that is installed, for each run that is begun.
+    return metadata.packages_distributions()
+
+
+def _changed(folder: str) -> int:
+    """When something was last installed into a folder or taken from it."""
+    try:
+        return Path(folder).stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _imports(path: Path) -> Iterator[tuple[str, bool]]:
