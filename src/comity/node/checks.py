@@ -28,8 +28,9 @@ from comity.adapters.sql.log import Log
 from comity.domain.records import Organization
 from comity.domain.request import TOLERANCE
 from comity.node import schema
+from comity.node.address import Address
 from comity.node.following import WAIT
-from comity.node.link import Address, Link
+from comity.node.link import Link
 from comity.node.place import Place
 from comity.node.rotating import NEW
 from comity.node.skew import LATE, apart

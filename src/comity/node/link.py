@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import secrets
-import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
+from http.client import HTTPException
 from typing import Annotated, final
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import msgspec
@@ -18,6 +15,8 @@ from msgspec import Meta
 
 from comity.adapters.clock import now
 from comity.domain.request import SignedRequest, authorization
+from comity.node.address import Address
+from comity.node.downloads import Cancel, Downloads
 from comity.node.skew import Skew
 from comity.values import errors
 from comity.values.digest import digest
@@ -38,6 +37,9 @@ ERRORS: dict[str, type[ComityError]] = {
 }
 
 PIECE = 1 << 20
+
+SMALL = 1 << 16
+"""Bytes of a piece at most, of what comes in pieces of TLS anyway, which are smaller."""
 
 LARGEST = 64 << 20
 """Bytes of an answer that is no parcel."""
@@ -61,39 +63,6 @@ class Outcome(msgspec.Struct, frozen=True):
 
 _REFUSAL = msgspec.json.Decoder(Refusal)
 _OUTCOMES = msgspec.json.Decoder(Annotated[list[Outcome], Meta(min_length=1)])
-
-
-@final
-@dataclass(frozen=True)
-class Address:
-    """Where a hub is, by which way it is reached, and how it is known."""
-
-    url: str
-    certificate: str = ""
-    """SHA-256 of its certificate, hexadecimal; empty when an authority vouches for it."""
-    authorities: Path | None = None
-    """PEM file of those that are trusted instead of all others: a proxy that inspects TLS shows certificates of its
-    own. It can read and delay what passes, as the hub can, and like the hub it can forge nothing."""
-
-    @cached_property
-    def tls(self) -> ssl.SSLContext | aiohttp.Fingerprint | bool:
-        """What the connection is checked by; one object, since connections are kept for the one they were made with."""
-        if self.authorities is not None:
-            return ssl.create_default_context(cafile=self.authorities)
-        return aiohttp.Fingerprint(bytes.fromhex(self.certificate)) if self.certificate else True
-
-    @cached_property
-    def proxy(self) -> str | None:
-        """The HTTP proxy that the environment names: HTTPS_PROXY, but for what NO_PROXY names and this machine itself.
-
-        Not left to aiohttp's `trust_env`, which also takes users and passwords for the hub from ~/.netrc.
-        """
-        host = urlsplit(self.url).hostname or ""
-        named = getproxies().get("https", "")
-        if not named or host == "localhost" or host.startswith("127.") or proxy_bypass(host):
-            return None
-        proxy = named if "://" in named else f"http://{named}"
-        return proxy if urlsplit(proxy).scheme == "http" else None
 
 
 @final
@@ -151,24 +120,24 @@ class Link:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise away(self.address, error) from error
 
-    async def download(self, target: str) -> AsyncIterator[bytes]:
-        """A stream, which may end early; raises as `call` does."""
-        headers = self._headers("GET", target, "")
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60)
+    def download(self, target: str, cancel: Cancel) -> Iterator[bytes]:
+        """A stream, which may end early, read by the thread that asks for it; raises as `call` does."""
         try:
-            async with self.session.get(
-                self.address.url + target,
-                headers=headers,
-                ssl=self.address.tls,
-                proxy=self.address.proxy,
-                timeout=timeout,
-            ) as answer:
+            with self._downloads.open(target, self._headers("GET", target, ""), cancel) as answer:
                 if answer.status != 200:
-                    check(answer.status, await read(answer))
-                async for piece in answer.content.iter_chunked(PIECE):
+                    check(answer.status, answer.read(LARGEST))
+                while piece := answer.read1(SMALL):
                     yield piece
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (HTTPException, OSError) as error:
             raise away(self.address, error) from error
+
+    def close(self) -> None:
+        """Let go of connections of its own, those that are not the session's."""
+        self._downloads.close()
+
+    @cached_property
+    def _downloads(self) -> Downloads:
+        return Downloads(self.address)
 
     def _headers(self, method: str, target: str, body: str) -> dict[str, str]:
         signed = SignedRequest(

@@ -14,7 +14,7 @@ from comity.adapters.clock import now
 from comity.adapters.sql.database import Database, sqlite_url
 from comity.node import schema
 from comity.node.accounts.accounts import Accounts
-from comity.node.link import Address
+from comity.node.address import Address
 from comity.values.keys import Identity
 
 

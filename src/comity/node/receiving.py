@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, final
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any, TypeVar, final
 
 from comity.domain.letter import LogSent, Sent
+from comity.node.downloads import Cancel
 from comity.node.link import Link
 from comity.ports.blobs import Blobs
 from comity.values.digest import Digest
 from comity.values.errors import DecodeError, Unavailable
 from comity.values.keys import from_base64
 from comity.values.stream import KEY, open_chunks, sealed_size
+
+T = TypeVar("T")
+
+OFTEN = 0.1
+"""Seconds between two words of a parcel that comes."""
 
 ATTEMPTS = 8
 """How often in a row a parcel is taken up again without a byte more."""
@@ -26,91 +34,97 @@ RECEIVING = 16
 class Receiving:
     """Parcels of one channel; `pause` waits after so many failures in a row."""
 
-    def __init__(self, link: Link, blobs: Blobs, pause: Callable[[int], Awaitable[None]]) -> None:
+    def __init__(self, link: Link, blobs: Blobs, pause: Callable[[int], Coroutine[Any, Any, None]]) -> None:
         self._link = link
         self._blobs = blobs
         self._pause = pause
         self._threads = ThreadPoolExecutor(RECEIVING, thread_name_prefix="receiving")
 
     async def receive(self, letter: Sent, heard: Callable[[], None]) -> bool:
-        """Whether the parcel came whole and is in the store; `heard` is called for each piece.
+        """Whether the parcel came whole and is in the store; `heard` is called now and then while it comes.
 
         Raises DecodeError for one that is not what was promised, of which nothing is kept.
         """
-        queue: asyncio.Queue[bytes | None] = asyncio.Queue(maxsize=2)
-        put: asyncio.Future[Any] | None = None
-        have, total = 0, sealed_size(letter.size)
-        try:
-            async for piece in self._pieces(letter, total):
-                heard()
-                put = put or self._put(letter, queue)
-                have += len(piece)
-                if have > total:
-                    raise DecodeError(f"the parcel {letter.parcel} has more than the {total} bytes that it was to have")
-                await _either(queue.put(piece), put)
-                if put.done():
-                    break
-            if put is not None and (have == total or put.done()):
-                await _either(queue.put(None), put)
-                await put
-                return True
-        finally:
-            if put is not None and not put.done():
-                put.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
-                await _either(queue.put(None), put)
-                await asyncio.wait([put])  # its thread needs this loop to end
-        return False
+        loop, key = asyncio.get_running_loop(), from_base64(letter.key, KEY)
+
+        def keep(cancel: Cancel) -> bool:
+            told = time.monotonic()
+
+            def pieces() -> Iterator[bytes]:
+                nonlocal told
+                for piece in self._pieces(letter, loop, cancel):
+                    if time.monotonic() - told > OFTEN:
+                        told = time.monotonic()
+                        loop.call_soon_threadsafe(heard)
+                    yield piece
+
+            try:
+                self._blobs.put(open_chunks(key, pieces()), Digest(letter.blob))
+            except _EndedEarlyError:
+                return False
+            return True
+
+        return await self._in_a_thread(keep)
 
     async def read(self, letter: LogSent) -> bytes:
         """What a small parcel holds, in memory alone.
 
         Raises DecodeError for one that is not what was promised, Unavailable when it does not come whole.
         """
-        have, total, sealed = 0, sealed_size(letter.size), list[bytes]()
-        async for piece in self._pieces(letter, total):
-            have += len(piece)
-            if have > total:
-                raise DecodeError(f"the parcel {letter.parcel} has more than the {total} bytes that it was to have")
-            sealed.append(piece)
-        if have < total:
-            raise Unavailable(f"the parcel {letter.parcel} ends after {have} of {total} bytes")
-        key = from_base64(letter.key, KEY)
-        return await asyncio.to_thread(lambda: b"".join(bytes(each) for each in open_chunks(key, sealed)))
+        loop, key = asyncio.get_running_loop(), from_base64(letter.key, KEY)
+
+        def read(cancel: Cancel) -> bytes:
+            return b"".join(open_chunks(key, self._pieces(letter, loop, cancel)))
+
+        try:
+            return await self._in_a_thread(read)
+        except _EndedEarlyError as error:
+            raise Unavailable(str(error)) from error
 
     def close(self) -> None:
         """Take no more; what is under way must have been cancelled."""
         self._threads.shutdown(wait=False)
+        self._link.close()
 
-    def _put(self, letter: Sent, queue: asyncio.Queue[bytes | None]) -> asyncio.Future[Any]:
-        """The store receiving, in a thread of its own, what comes through the queue."""
-        loop, key = asyncio.get_running_loop(), from_base64(letter.key, KEY)
+    async def _in_a_thread(self, work: Callable[[Cancel], T]) -> T:
+        """What comes of the work; who is cancelled returns once it has ended."""
+        cancel = Cancel()
+        job = self._threads.submit(work, cancel)
+        ended = asyncio.wrap_future(job)
+        try:
+            return await asyncio.shield(ended)
+        except asyncio.CancelledError:
+            if not job.cancel():
+                ended.add_done_callback(lambda each: each.cancelled() or each.exception())
+                cancel.ask()
+                await asyncio.wait([ended])  # its thread needs this loop to end
+            raise
 
-        def pieces() -> Iterator[bytes]:
-            while (piece := asyncio.run_coroutine_threadsafe(queue.get(), loop).result()) is not None:
-                yield piece
-
-        return loop.run_in_executor(self._threads, self._blobs.put, open_chunks(key, pieces()), Digest(letter.blob))
-
-    async def _pieces(self, letter: Sent | LogSent, total: int) -> AsyncIterator[bytes]:
-        """The parcel as it comes; ends early when no more of it does."""
-        have, failures = 0, 0
-        while have < total and failures < ATTEMPTS:
+    def _pieces(self, letter: Sent | LogSent, loop: asyncio.AbstractEventLoop, cancel: Cancel) -> Iterator[bytes]:
+        """The parcel as it comes, in a thread; raises _EndedEarlyError when no more of it does."""
+        have, failures, total = 0, 0, sealed_size(letter.size)
+        while have < total and failures < ATTEMPTS and not cancel.asked:
             before = have
             try:
-                async for piece in self._link.download(f"/parcels/{letter.parcel}/bytes?offset={have}"):
+                for piece in self._link.download(f"/parcels/{letter.parcel}/bytes?offset={have}", cancel):
                     have += len(piece)
+                    if have > total:
+                        raise DecodeError(f"the parcel {letter.parcel} has more than the {total} bytes it was to have")
                     yield piece
                 if have == 0:
-                    return  # who was to send it has died; nothing is lost by letting go of it
+                    break  # who was to send it has died; nothing is lost by letting go of it
             except Unavailable:
-                await self._pause(failures)
+                self._wait(failures, loop, cancel)
             failures = failures + 1 if have == before else 0
+        if have < total:
+            raise _EndedEarlyError(f"the parcel {letter.parcel} ends after {have} of {total} bytes")
+
+    def _wait(self, failures: int, loop: asyncio.AbstractEventLoop, cancel: Cancel) -> None:
+        pause = asyncio.run_coroutine_threadsafe(self._pause(failures), loop)
+        with cancel.ends_by(pause.cancel), suppress(CancelledError):
+            pause.result()
 
 
-async def _either(work: Coroutine[Any, Any, None], end: asyncio.Future[Any]) -> None:
-    """Return once `work` is done, or `end` is, after which nobody waits for it."""
-    task = asyncio.ensure_future(work)
-    try:
-        await asyncio.wait([task, end], return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        task.cancel()
+@final
+class _EndedEarlyError(Exception):
+    """No more of a parcel comes, or it is wanted no more."""

@@ -11,7 +11,8 @@ import asyncio
 import hashlib
 import shutil
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -34,10 +35,12 @@ from comity.hub.founder import Founder
 from comity.hub.hub import hub
 from comity.node import node as node_module
 from comity.node import schema as node_schema
+from comity.node.address import Address
 from comity.node.bundles import Bundles
+from comity.node.downloads import Cancel
 from comity.node.exchange import Exchange
 from comity.node.following import Following
-from comity.node.link import Address, Link, check
+from comity.node.link import Link, check
 from comity.node.way import Way
 from comity.ports.environments import Environment, EnvironmentsInMemory
 from comity.values.digest import digest
@@ -97,6 +100,7 @@ class Wire:
 
     def __init__(self, process: Process, channel: str) -> None:
         self.process, self.channel, self.organization = process, channel, process.name
+        self._loop = asyncio.get_running_loop()
         self._link = Link(None, Address("https://hub"), channel, process.name, identity(process.name))  # type: ignore[arg-type]
 
     async def call(self, method: str, target: str, body: bytes = b"", *, seconds: float = 30.0) -> bytes:
@@ -106,8 +110,12 @@ class Wire:
     async def upload(self, target: str, pieces: AsyncIterator[bytes]) -> bytes:
         return await self._asked("PUT", target, self._link._headers("PUT", target, ""), pieces)
 
-    async def download(self, target: str) -> AsyncIterator[bytes]:
-        yield await self._asked("GET", target, self._link._headers("GET", target, ""), _once(b""))
+    def download(self, target: str, cancel: Cancel) -> Iterator[bytes]:
+        asked = self._asked("GET", target, self._link._headers("GET", target, ""), _once(b""))
+        yield ended(asyncio.run_coroutine_threadsafe(asked, self._loop), cancel)
+
+    def close(self) -> None:
+        pass
 
     async def _asked(self, method: str, target: str, header: Any, pieces: AsyncIterator[bytes]) -> bytes:
         route = "/".join(part for part in urlsplit(target).path.split("/") if len(part) < 32)
@@ -129,6 +137,15 @@ class Wire:
         await self.process.reach(f"after {method} {route}")
         check(status, answer)
         return answer
+
+
+def ended(answer: Future[bytes], cancel: Cancel) -> bytes:
+    """What is answered to another thread, unless that cancels it."""
+    with cancel.ends_by(answer.cancel):
+        try:
+            return answer.result()
+        except CancelledError:
+            raise Unavailable("cancelled") from None
 
 
 class Worker:

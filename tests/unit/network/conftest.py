@@ -32,6 +32,7 @@ from comity.hub.schema import BRANCHES as HUB_BRANCHES
 from comity.ledger.checkpoint import Checkpoint, sign_checkpoint
 from comity.ledger.merkle import HashesInMemory, Tree, leaf_hash
 from comity.node import schema
+from comity.node.downloads import Cancel
 from comity.node.following import Following
 from comity.node.link import check
 from comity.node.news import News
@@ -108,10 +109,15 @@ class Between:
         check(answer.status, answer.content)
         return answer.content
 
-    async def download(self, target: str) -> AsyncIterator[bytes]:
-        answer = await self.network.ask(self, "GET", target)
+    def download(self, target: str, cancel: Cancel) -> Iterator[bytes]:
+        asked = asyncio.run_coroutine_threadsafe(self.network.ask(self, "GET", target), self.network.loop)
+        with cancel.ends_by(asked.cancel):
+            answer = asked.result()
         check(answer.status, answer.content)
         yield answer.content
+
+    def close(self) -> None:
+        pass
 
     def sent(self, method: str, target: str, body: bytes = b"", /, **fields: Any) -> SignedRequest:
         """What this organization signs."""

@@ -16,7 +16,8 @@ from comity.adapters.execution.isolation import Level
 from comity.adapters.execution.way import Way
 from comity.adapters.listening import listen, port_of
 from comity.node import checks
-from comity.node.link import Address, Link
+from comity.node.address import Address
+from comity.node.link import Link
 from comity.values.errors import Forbidden
 from comity.values.keys import Identity
 

@@ -39,8 +39,8 @@ async def _checks(given: NodeSettings, token: str, hold: float) -> AsyncIterator
     import aiohttp
 
     from comity.domain.joining import read_token
+    from comity.node.address import Address
     from comity.node.checks import checks, way
-    from comity.node.link import Address
 
     if not token:
         async for each in checks(place_of(given), given.sandbox, hold=hold):

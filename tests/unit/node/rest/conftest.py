@@ -45,11 +45,12 @@ from comity.hub.founder import Founder
 from comity.node import schema
 from comity.node.accounts.accounts import Accounts
 from comity.node.accounts.roles import Role
+from comity.node.address import Address
 from comity.node.asked import check
 from comity.node.bundles import Bundles
 from comity.node.exchange import Exchange
 from comity.node.following import Following
-from comity.node.link import Address, Link
+from comity.node.link import Link
 from comity.node.node import Node, Part, part
 from comity.node.rest.app import Dress, app, bare
 from comity.node.way import Way
