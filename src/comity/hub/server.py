@@ -9,7 +9,7 @@ from collections.abc import Callable
 import uvicorn
 
 from comity.adapters import arenas, logs
-from comity.adapters.bounded_http import BoundedHttp
+from comity.adapters.bounded_http import protocols
 from comity.hub import desk
 from comity.hub.app import app
 from comity.hub.hub import hub
@@ -36,7 +36,7 @@ def serve(place: Place, listening: socket.socket, *, ready: Callable[[], None], 
         config = uvicorn.Config(
             app(made, begin),
             loop="uvloop",
-            http=BoundedHttp,
+            http=protocols(),
             log_level="warning",
             access_log=False,
             ssl_certfile=place.certificate,

@@ -10,7 +10,7 @@ import uvicorn
 import uvloop
 
 from comity.adapters import arenas, folder, logs
-from comity.adapters.bounded_http import BoundedHttp
+from comity.adapters.bounded_http import protocols
 from comity.adapters.sql.log import Log
 from comity.domain.entry import RULES
 from comity.domain.events import RulesSupported
@@ -43,7 +43,7 @@ async def _serve(place: Place, listening: socket.socket, way: Way, *, ready: Cal
         made = app(node, place.accounts, folder=place.folder, sample_roots=way.sample_roots, dress=dress)
         config = uvicorn.Config(
             made,
-            http=BoundedHttp,
+            http=protocols(),
             lifespan="off",
             log_level="warning",
             access_log=False,

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from comity.adapters.bounded_http import LARGEST, BoundedHttp
+from comity.adapters.bounded_http import LARGEST, BoundedHttp, protocols
 
 BEGUN = b"POST / HTTP/1.1\r\nhost: here\r\n"
 
@@ -27,7 +27,7 @@ async def size(request: Request) -> PlainTextResponse:
 async def served() -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     made = Starlette(routes=[Route("/", size, methods=["POST"])])
     server = uvicorn.Server(
-        uvicorn.Config(made, http=BoundedHttp, lifespan="off", log_level="critical", host="127.0.0.1", port=0)
+        uvicorn.Config(made, http=protocols(), lifespan="off", log_level="critical", host="127.0.0.1", port=0)
     )
     running = asyncio.create_task(server.serve())
     while not server.started:

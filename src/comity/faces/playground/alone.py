@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from comity.adapters.bounded_http import BoundedHttp
+from comity.adapters.bounded_http import protocols
 from comity.faces.playground.limits import Limits
 from comity.faces.playground.places import STATIC, TEMPLATES
 from comity.faces.playground.routes import Playground
@@ -52,7 +52,7 @@ async def _serve(listening: socket.socket, limits: Limits, ready: Callable[[], N
     made, playground = application(limits)
     config = uvicorn.Config(
         made,
-        http=BoundedHttp,
+        http=protocols(),
         lifespan="off",
         log_level="warning",
         access_log=False,
