@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import time
 from collections import defaultdict
@@ -18,8 +19,14 @@ PIECE = 1 << 20
 SMALL = 1 << 16
 """The same, at least."""
 
+SENT = 1 << 18
+"""Bytes of a piece that is sent: what is copied on its way stays in the processor's cache."""
+
 HELD = 4 << 20
 """Bytes that pieces of all parcels together may have, unless there are more than 64 of them at once."""
+
+MOST = 1000
+"""Pieces that are written at once: small ones cost more than their bytes."""
 
 SLOW = 0.2
 """Seconds after which what has come is written in any case, since recipients may wait for it."""
@@ -65,28 +72,30 @@ class Spool:
                 raise Conflict(f"the parcel {name} has {have} bytes here; go on from there, not from {offset}")
             # Opened and closed not in a thread: who is cancelled meanwhile could not close it. All is flushed before.
             with (self._directory / name).open("ab") as file:
-                async for piece in _gathered(pieces, self._most):
-                    have += len(piece)
+                async for gathered in _gathered(pieces, self._most):
+                    have += sum(len(each) for each in gathered)
                     if have > size:
                         raise InvalidInput(f"the parcel {name} was announced with {size} bytes, more have come")
-                    await asyncio.to_thread(_append, file, piece)
+                    await asyncio.to_thread(_append, file, gathered)
                     self._wake(name)
         finally:
             self._writing.discard(name)
             self._wake(name)
         return have
 
-    async def read(self, name: str, offset: int, size: int, seconds: float) -> AsyncIterator[bytes]:
+    async def read(self, name: str, offset: int, size: int, seconds: float) -> AsyncIterator[memoryview]:
         """The parcel's bytes from an offset on, as they arrive; ends early when none come for so long."""
-        path = self._directory / name
         self._reading += 1
+        file: BinaryIO | None = None
         try:
             while offset < size:
                 event = self._grown[name]
-                piece = await asyncio.to_thread(_piece, path, offset, self._most())
+                file = file or self._opened(name)
+                piece = await asyncio.to_thread(os.pread, file.fileno(), self._most(), offset) if file else b""
+                for start in range(0, len(piece), SENT):
+                    yield memoryview(piece)[start : start + SENT]
+                offset += len(piece)
                 if piece:
-                    offset += len(piece)
-                    yield piece
                     continue
                 try:
                     async with asyncio.timeout(seconds):
@@ -95,6 +104,8 @@ class Spool:
                     return
         finally:
             self._reading -= 1
+            if file:
+                file.close()
 
     def remove(self, name: str) -> None:
         """Forget a parcel."""
@@ -107,6 +118,13 @@ class Spool:
             if path.name not in names and path.name not in self._writing:
                 self.remove(path.name)
 
+    def _opened(self, name: str) -> BinaryIO | None:
+        """The parcel's file; None while nothing of it is here."""
+        try:
+            return (self._directory / name).open("rb", buffering=0)
+        except FileNotFoundError:
+            return None
+
     def _most(self) -> int:
         """Bytes of a piece, so that memory does not grow with parcels that are on their way at once."""
         return max(SMALL, min(PIECE, HELD // max(1, self._reading + len(self._writing))))
@@ -115,15 +133,16 @@ class Spool:
         self._grown.pop(name, asyncio.Event()).set()
 
 
-async def _gathered(pieces: AsyncIterator[bytes], most: Callable[[], int]) -> AsyncIterator[bytearray]:
-    """The same bytes in larger pieces, unless they come slowly; also those that come before the sender is cut off."""
-    held, since = bytearray(), time.monotonic()
+async def _gathered(pieces: AsyncIterator[bytes], most: Callable[[], int]) -> AsyncIterator[list[bytes]]:
+    """The same bytes, many pieces together, unless they come slowly; also those from before the sender is cut off."""
+    held, size, since = list[bytes](), 0, time.monotonic()
     try:
         async for piece in pieces:
-            held += piece
-            if len(held) >= most() or time.monotonic() - since > SLOW:
+            held.append(piece)
+            size += len(piece)
+            if size >= most() or len(held) == MOST or time.monotonic() - since > SLOW:
                 yield held
-                held, since = bytearray(), time.monotonic()
+                held, size, since = [], 0, time.monotonic()
     except Exception:
         if held:
             yield held
@@ -132,15 +151,6 @@ async def _gathered(pieces: AsyncIterator[bytes], most: Callable[[], int]) -> As
         yield held
 
 
-def _append(file: BinaryIO, piece: bytearray) -> None:
-    file.write(piece)
+def _append(file: BinaryIO, pieces: list[bytes]) -> None:
+    file.writelines(pieces)
     file.flush()
-
-
-def _piece(path: Path, offset: int, most: int) -> bytes:
-    try:
-        with path.open("rb") as file:
-            file.seek(offset)
-            return file.read(most)
-    except FileNotFoundError:
-        return b""
