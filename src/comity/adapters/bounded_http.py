@@ -11,7 +11,7 @@ LARGEST = 64 << 10
 """Bytes of headers, of what announces a chunk or of trailers that are waited for, beside the piece of bytes in which
 they begin."""
 
-READ = 1 << 18
+READ = 64 << 10
 """Bytes that are read at a time."""
 
 

@@ -16,6 +16,9 @@ from comity.hub.hub import hub
 from comity.hub.limits import Limits
 from comity.hub.place import Place, locked
 
+LARGE = 128 << 10
+"""Bytes of memory that is not kept: each connection has more than that for a stream, and few have one."""
+
 GRACE = 2
 """Seconds that open requests get when the hub is stopped; nodes ask again."""
 
@@ -23,7 +26,7 @@ GRACE = 2
 def serve(place: Place, listening: socket.socket, *, ready: Callable[[], None], limits: Limits, log_level: int) -> None:
     """Serve until a signal ends it; `ready` is called once requests are answered."""
     logs.configure(log_level)
-    arenas.limit()
+    arenas.limit(large=LARGE)
     with locked(place):
         made = hub(place.database, place.identity.signing, place.founder, place.folder, limits)
         orders = desk.listen(place.folder)

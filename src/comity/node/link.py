@@ -78,6 +78,9 @@ class Link:
     agent: str = ""
     """How this node names itself."""
     skew: Skew = field(default_factory=Skew)
+    uploads: aiohttp.ClientSession | None = None
+    """The session of streams, if they have one of their own: a connection that has carried one keeps large buffers at
+    both its ends, so there should be few of them."""
 
     async def call(self, method: str, target: str, body: bytes = b"", *, seconds: float = 30.0) -> bytes:
         """The answer's body; raises what the hub raised, or Unavailable when it cannot be reached."""
@@ -105,7 +108,7 @@ class Link:
         headers = self._headers("PUT", target, "")
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60)
         try:
-            async with self.session.put(
+            async with (self.uploads or self.session).put(
                 self.address.url + target,
                 data=pieces,
                 headers=headers,

@@ -128,12 +128,12 @@ async def running(place: Place, way: Way) -> AsyncGenerator[Node]:
     if pool.trouble:
         structlog.get_logger().error("tasks are not held in as they should be", reason=pool.trouble)
     try:
-        async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as group:
+        async with aiohttp.ClientSession() as session, aiohttp.ClientSession() as uploads, asyncio.TaskGroup() as group:
             named = agent(version("comity"), pool.level)
             parts = dict[int, Part]()
             for row in await database.aread(lambda connection: connection.execute(select(schema.joined)).all()):
                 address = place.address(row.url, row.certificate)
-                link = Link(session, address, row.digest, row.organization, identity, named)
+                link = Link(session, address, row.digest, row.organization, identity, named, uploads=uploads)
                 exchange = Exchange(Following(database, row.channel, link, identity), blobs)
                 here = place.folder / "channels" / str(row.channel)
                 parts[row.channel] = part(exchange, bundles, pool=pool, folder=here, way=way, policy=place.folder)

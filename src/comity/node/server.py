@@ -21,6 +21,9 @@ from comity.node.rest.app import Dress, app, bare
 from comity.node.rotating import check_whole
 from comity.node.way import Way
 
+LARGE = 4 << 20
+"""Bytes of memory that is not kept; pieces of parcels, which come and go, have fewer."""
+
 GRACE = 1
 """Seconds that open requests get when the node is stopped."""
 
@@ -31,7 +34,7 @@ def serve(place: Place, listening: socket.socket, way: Way, *, ready: Callable[[
     `dress` gives the application further routes, such as those of pages.
     """
     logs.configure(way.log_level)
-    arenas.limit()
+    arenas.limit(large=LARGE)
     with folder.lock(place.folder):
         check_whole(place)
         uvloop.run(_serve(place, listening, way, ready=ready, dress=dress))

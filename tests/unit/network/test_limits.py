@@ -176,27 +176,22 @@ def test_who_falls_silent_is_not_waited_for(network, monkeypatch, route):
 
 
 def test_memory_does_not_grow_with_parcels_that_are_on_their_way_at_once(tmp_path):
-    async def held(reader):
-        """Bytes that are read at once, of which each is then given on."""
-        part = await anext(reader)
-        size, given = len(part.obj), len(part)
-        while given < size:
-            given += len(await anext(reader))
-        return size
+    spool = Spool(tmp_path)
 
-    async def first_of(spool, readers):
-        reading = [spool.read("parcel", 0, 2 * PIECE, 0.0) for _ in range(readers)]
-        first = [await held(each) for each in reading]
-        second = [await held(each) for each in reading]
+    async def read_by(readers):
+        """Bytes that each of so many readers holds, once all have begun and gone on."""
+        reading = [spool.read("parcel", 0, 3 * PIECE, 0.0) for _ in range(readers)]
+        given = [len(await anext(each)) for each in reading]
+        for number, each in enumerate(reading):
+            while given[number] <= PIECE:
+                given[number] += len(await anext(each))
+        held = [each.ag_frame.f_locals["piece"].nbytes for each in reading]
         for each in reading:
             await each.aclose()
-        return first, second
+        return held
 
-    spool = Spool(tmp_path)
-    (tmp_path / "parcel").write_bytes(bytes(2 * PIECE))
-    assert asyncio.run(first_of(spool, 1)) == ([PIECE], [PIECE])
-    first, second = asyncio.run(first_of(spool, 32))
-    assert sum(second) <= HELD
-    assert first[0] == PIECE  # nobody else was there yet
-    assert asyncio.run(first_of(spool, 500))[1][-1] == SMALL
-    assert asyncio.run(first_of(spool, 1)) == ([PIECE], [PIECE])  # those before have gone
+    (tmp_path / "parcel").write_bytes(bytes(3 * PIECE))
+    assert asyncio.run(read_by(1)) == [PIECE]
+    assert sum(asyncio.run(read_by(32))) <= 2 * HELD
+    assert asyncio.run(read_by(500))[-1] == SMALL
+    assert asyncio.run(read_by(1)) == [PIECE]  # those before have gone
