@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -158,7 +159,7 @@ class Link:
 def away(address: Address, error: Exception) -> Unavailable:
     """What to say of a hub that cannot be reached."""
     match error:
-        case aiohttp.ServerFingerprintMismatch() | aiohttp.ClientSSLError():
+        case aiohttp.ServerFingerprintMismatch() | aiohttp.ClientSSLError() | ssl.SSLCertVerificationError():
             reason = "something else shows a certificate for it, which is not trusted here; see ca_file in the settings"
         case aiohttp.ClientHttpProxyError():
             reason = f"the proxy that HTTPS_PROXY names answers {error.status} {error.message}"
