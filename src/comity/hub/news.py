@@ -18,6 +18,7 @@ from comity.hub import mail, schema
 from comity.hub.callers import Caller, called
 from comity.hub.hub import Hub, answer, hub_of, number
 from comity.hub.mail import Letter
+from comity.hub.ordering import LINGER
 from comity.hub.recall import Page
 
 LONGEST_WAIT = 25.0
@@ -54,12 +55,18 @@ async def news(request: Request) -> Response:
     deadline = time.monotonic() + min(number(request, "wait") / 1000, LONGEST_WAIT)
     hub.presence[caller.channel, caller.organization].entries = start
     await hub.ordering.heard(caller.channel, caller.organization, start)
+    told = hub.ordering.concerns(caller.channel, caller.organization, start)
     while True:
         growing = hub.ordering.growing(caller.channel, caller.organization)  # first, to miss nothing while it looks
         made = await _look(hub, caller, start, after)
         mail.forget(hub, caller, had)
-        if made.deliveries or made.mail or not await _grown(hub, growing, deadline):
+        if made.mail or (made.deliveries and told):
             return answer(made)
+        if made.deliveries:  # nothing for it to do, which waits a moment for what may come
+            deadline = min(deadline, time.monotonic() + LINGER)
+        if not await _grown(hub, growing, deadline):
+            return answer(made)
+        told = True
 
 
 async def presence(request: Request) -> Response:

@@ -19,6 +19,7 @@ from comity.adapters.sql.schema import channels
 from comity.domain.entry import Entry
 from comity.domain.membership import CHANNEL
 from comity.domain.records import Channel, Organization, need
+from comity.hub.concern import concerned
 from comity.hub.recall import Page, Recall
 from comity.ledger.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from comity.ledger.merkle import verify_consistency
@@ -29,6 +30,9 @@ T = TypeVar("T")
 
 TOGETHER = 200
 """Entries of one transaction."""
+
+LINGER = 0.25
+"""Seconds after which those hear of an entry whom it does not concern, unless something else comes before."""
 
 COMPARING = 15.0
 """Seconds after its start that the hub waits at most for every member to compare histories, before it orders."""
@@ -42,6 +46,19 @@ class Lost(msgspec.Struct, frozen=True):
     checkpoint: str
     proof: list[str]
     """That the log with these entries is a prefix of the one it signed (RFC 6962, section 2.1.2), base64."""
+
+
+@final
+@dataclass(frozen=True)
+class Ordered:
+    """What became of entries that were ordered together."""
+
+    outcomes: list[int | Exception]
+    """Of each, its place or why it has none."""
+    members: set[int]
+    """Channels whose members changed."""
+    concerned: dict[int, tuple[frozenset[str] | None, int]]
+    """By channel: the organizations that have something to do, None for all; and the entries in its log."""
 
 
 @final
@@ -69,6 +86,9 @@ class Ordering:
         self._memos: defaultdict[int, Memo] = defaultdict(Memo)
         self._grown: defaultdict[int, defaultdict[str, asyncio.Event]] = defaultdict(lambda: defaultdict(asyncio.Event))
         """By channel and organization."""
+        self._concerned: dict[tuple[int, str], int] = {}
+        """By channel and organization: how long the log was with the last entry that concerned it."""
+        self._lingering: dict[int, asyncio.TimerHandle] = {}
 
     async def begin(self) -> None:
         """Note who has to be heard before anything is ordered: every member that ever wrote.
@@ -143,18 +163,16 @@ class Ordering:
                 batch.append(self._queue.get_nowait())
             channels = {waiting.channel for waiting in batch}
             try:
-                made, changed = await self._database.awrite(
-                    lambda connection, batch=batch: self._ordered(connection, batch)
-                )
+                ordered = await self._database.awrite(lambda connection, batch=batch: self._ordered(connection, batch))
             except Exception as error:
                 # a full disk or a lost database: everybody in this batch is told, the next batch is tried anew
-                made, changed = [error for _ in batch], channels
+                ordered = Ordered([error for _ in batch], channels, {})
             for channel in channels:
-                if channel in changed:
+                if channel in ordered.members:
                     self.wake(channel)
                 else:
-                    self._grew(channel)
-            for waiting, outcome in zip(batch, made, strict=True):
+                    self._grew(channel, *ordered.concerned[channel])
+            for waiting, outcome in zip(batch, ordered.outcomes, strict=True):
                 if waiting.place.done():
                     continue
                 if isinstance(outcome, int):
@@ -199,21 +217,42 @@ class Ordering:
         checkpoint = sign_checkpoint(Checkpoint(origin, size, log.tree.root(size)), origin, self._key)
         return Page(deliveries=found, size=log.size, checkpoint=checkpoint)
 
-    def _grew(self, channel: int) -> None:
+    def concerns(self, channel: int, organization: str, start: int) -> bool:
+        """Whether an entry from `start` on may give the organization something to do."""
+        return self._concerned.get((channel, organization), start + 1) > start
+
+    def _grew(self, channel: int, who: frozenset[str] | None = None, size: int = 0) -> None:
+        """Tell those whom it concerns, the others a moment later; all at once when nobody is named."""
         self._recall.forget_log(channel)
+        if who is None:
+            self._concerned = {place: had for place, had in self._concerned.items() if place[0] != channel}
+            return self._tell_all(channel)
+        for each in who:
+            self._concerned[channel, each] = size
+            self._grown[channel].pop(each, asyncio.Event()).set()
+        if channel not in self._lingering:
+            self._lingering[channel] = asyncio.get_running_loop().call_later(LINGER, self._tell_all, channel)
+
+    def _tell_all(self, channel: int) -> None:
+        if (timer := self._lingering.pop(channel, None)) is not None:
+            timer.cancel()
         for event in self._grown.pop(channel, {}).values():
             event.set()
 
-    def _ordered(self, connection: Connection, batch: Sequence[Waiting]) -> tuple[list[int | ComityError], set[int]]:
-        """(what came of each entry, the channels whose members changed)."""
-        made: list[int | ComityError] = []
-        changed: set[int] = set()
+    def _ordered(self, connection: Connection, batch: Sequence[Waiting]) -> Ordered:
+        outcomes: list[int | Exception] = []
+        members: set[int] = set()
+        whom: dict[int, tuple[frozenset[str] | None, int]] = {}
         for waiting in batch:
             log = Log(connection, waiting.channel, self._memos[waiting.channel])
+            before, _ = whom.get(waiting.channel, (frozenset[str](), 0))
             try:
-                made.append(log.order(waiting.entry, self._clock()))
+                outcomes.append(log.order(waiting.entry, self._clock()))
+                now = concerned(log, waiting.entry)
+                whom[waiting.channel] = None if before is None or now is None else before | now, log.size
             except ComityError as error:
-                made.append(error)
+                outcomes.append(error)
+                whom[waiting.channel] = before, log.size
             if log.members_changed:
-                changed.add(waiting.channel)
-        return made, changed
+                members.add(waiting.channel)
+        return Ordered(outcomes, members, whom)
