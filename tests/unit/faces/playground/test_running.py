@@ -109,9 +109,9 @@ def test_runs_take_turns(alone: Alone) -> None:
     async def story() -> None:
         runs = Runs(alone.playground.workers, Limits())
         async with runs.begin(settings_from(LONG), "a") as first, runs.begin(settings_from(QUICK), "b") as second:
-            last = [each async for each in second.updates()][-1]
-            assert last.complete
-            assert not first.results.complete
+            updates = [(each, first.results.complete) async for each in second.updates()]
+            assert updates[-1][0].complete
+            assert not next(complete for each, complete in updates if each.rounds_done)
         await none_left(alone.playground.workers)
 
     alone.do(story())
